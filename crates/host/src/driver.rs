@@ -1,0 +1,168 @@
+//! The driver seam: a driver builds a wall that meets a plan and opens one pipe through
+//! it. Everything else (commands, streams, terminals, signals, files, limits on time and
+//! output, state, audit) is written once, on the two ends of that pipe.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use stockade_domain::{Demand, Demands, Ended, Level, Plan, Receipt, SessionKind, Support, Target, Usage};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One way to build a sandbox.
+pub trait Driver: Send + Sync {
+    /// The name users write: `native`, `docker` …
+    fn name(&self) -> &'static str;
+    /// Finds the facts about what this driver works on. Costs little; changes nothing.
+    fn survey(&self) -> BoxFuture<'_, Result<Target>>;
+    /// What a sandbox will share with the host.
+    fn level(&self, target: &Target, demands: &Demands) -> Level;
+    /// What can be done inside.
+    fn session(&self, target: &Target) -> SessionKind;
+    /// Whether a demand can be met on a target. Pure, and exhaustive over the controls.
+    fn support(&self, target: &Target, demand: &Demand) -> Support;
+    /// Builds the wall and gathers the receipt. When it fails or is cancelled, nothing stays.
+    fn create<'a>(&'a self, plan: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>>;
+    /// Takes over a sandbox after a restart of its supervisor: planned and checked anew.
+    fn adopt(&self, record: Record) -> BoxFuture<'_, Result<Box<dyn Boundary>>>;
+    /// Finds what ended supervisors left behind.
+    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>>>;
+    /// Removes one leftover; doing it twice is no error.
+    fn reap(&self, leftover: Leftover) -> BoxFuture<'_, Result<()>>;
+}
+
+/// A standing wall.
+pub trait Boundary: Send + Sync {
+    /// What another process needs to find, adopt or reap this sandbox; written to disk
+    /// before `create` returns.
+    fn record(&self) -> Record;
+    /// The evidence.
+    fn receipt(&self) -> &Receipt;
+    /// Opens a pipe to the guest. May be called again after a link dropped: streams
+    /// resume by offset.
+    fn link(&self) -> BoxFuture<'_, Result<Link>>;
+    /// What is used now, measured from outside.
+    fn usage(&self) -> BoxFuture<'_, Result<Usage>>;
+    /// Resolves when the sandbox as a whole has ended, told from outside.
+    fn ended(&self) -> BoxFuture<'_, Ended>;
+    /// Asks the guest to end, and kills it after `grace`.
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, Result<()>>;
+    /// Removes everything; what could not be removed is returned and can be tried again.
+    fn destroy(&mut self) -> BoxFuture<'_, Result<Vec<Leftover>>>;
+    /// The ability to take snapshots, where there is one.
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        None
+    }
+    /// The ability to pause, where there is one.
+    fn pauses(&self) -> Option<&dyn Pauses> {
+        None
+    }
+}
+
+/// Optional ability: freeze and thaw all processes.
+pub trait Pauses: Send + Sync {
+    /// No instruction inside runs after this returns.
+    fn pause(&self) -> BoxFuture<'_, Result<()>>;
+    /// Runs on.
+    fn resume(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// Optional ability: keep the whole state and start from it again.
+pub trait Snapshots: Send + Sync {
+    /// Takes a snapshot under a name.
+    fn snapshot<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
+}
+
+/// A byte stream between host and guest.
+pub type Link = Box<dyn LinkStream>;
+
+/// What a link can do. Any connected async stream is one.
+pub trait LinkStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> LinkStream for T {}
+
+/// What a new sandbox starts from.
+pub struct Seed {
+    /// The sandbox's id: names its state directory, cgroups and audit log.
+    pub id: String,
+    /// Where its state lives (mode 0700, exists).
+    pub state_dir: PathBuf,
+    /// Where a copy-on-write workspace keeps its changes (mode 0700, exists); holds `upper` and `work`.
+    pub changes_dir: Option<PathBuf>,
+    /// The program that becomes the guest.
+    pub guest: GuestProgram,
+    /// Fresh or from a snapshot.
+    pub origin: SeedOrigin,
+    /// Told about each slow step.
+    pub progress: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Creation fails after this.
+    pub deadline: Instant,
+    /// Creation fails, and cleans up, when this is cancelled.
+    pub cancel: CancellationToken,
+}
+
+/// The program that becomes the guest, and for which machine it is.
+pub struct GuestProgram {
+    /// Path on the host.
+    pub path: PathBuf,
+    /// Arguments after argv[0] that make it a guest; empty for the guest-only binary.
+    pub arguments: Vec<String>,
+}
+
+/// Where the state of a new sandbox comes from.
+pub enum SeedOrigin {
+    /// An empty one.
+    Fresh,
+    /// A snapshot by name.
+    Snapshot(String),
+}
+
+/// What another process needs to find a sandbox again. Versioned JSON; `body` belongs to the driver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of the body's form.
+    pub version: u32,
+    /// The driver that wrote it.
+    pub driver: String,
+    /// The sandbox.
+    pub id: String,
+    /// The driver's own data (pids with start times, cgroup paths, container ids).
+    pub body: serde_json::Value,
+}
+
+/// Something of ours that outlived its supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// The driver that can remove it.
+    pub driver: String,
+    /// The sandbox it belonged to.
+    pub id: String,
+    /// What it is.
+    pub kind: LeftoverKind,
+    /// Where it is, in the driver's terms (a path, a pid with start time, a container id).
+    pub place: String,
+}
+
+/// Kinds of leftovers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeftoverKind {
+    /// A running process.
+    Process,
+    /// A cgroup directory.
+    Cgroup,
+    /// A mount.
+    Mount,
+    /// A directory of ours.
+    Directory,
+    /// An object of an engine or provider.
+    Engine,
+}
