@@ -1,1 +1,17 @@
-//! See the crate's description; nothing stands here yet.
+//! Change sets: what a sandbox changed in its workspace.
+//!
+//! A copy-on-write workspace keeps its changes in the upper directory of an overlay. What
+//! lies there was written by untrusted code: names may hold any byte, symbolic links may
+//! point anywhere, trees may be as deep and as wide as the disk allows, and all of it may
+//! change while it is read. So every directory is opened with `openat2`, which refuses to
+//! leave the tree, to follow a link or to cross a mount; nothing but directories is
+//! opened; and a scan is bounded.
+
+mod change;
+mod error;
+mod overlay;
+mod scan;
+
+pub use change::{Change, ChangeKind, ChangeSet, Counts, NodeKind};
+pub use error::{Error, Result};
+pub use scan::{ScanLimits, is_empty, scan};
