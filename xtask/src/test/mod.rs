@@ -1,0 +1,212 @@
+//! `test`: every check and every test of the project, in one command.
+
+mod steps;
+mod suites;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::summary::Counts;
+use crate::tree::Tree;
+use steps::STEPS;
+
+/// What to run.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Run only these steps (see --list); what they need is built all the same
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+    /// Leave these steps out
+    #[arg(long, value_name = "STEP")]
+    without: Vec<String>,
+    /// Name the steps and end
+    #[arg(long)]
+    list: bool,
+}
+
+/// One part of the whole.
+struct Step {
+    /// What `--only` calls it.
+    name: &'static str,
+    /// What it shows when it passes.
+    shows: &'static str,
+    /// An error is a failure of the step as a whole.
+    run: fn(&mut Stage) -> Result<Report>,
+}
+
+/// What steps work on and hand to later ones.
+struct Stage<'a> {
+    tree: &'a Tree,
+    /// The release program, once built.
+    program: Option<PathBuf>,
+    /// The sandboxed half of the tests: all test programs, once built.
+    test_programs: Option<Vec<crate::build::Program>>,
+}
+
+/// What a step has to say.
+#[derive(Default)]
+struct Report {
+    counts: Counts,
+    /// Names of failed tests and lines of failed checks.
+    failures: Vec<String>,
+    /// `name: reason`.
+    skips: Vec<String>,
+}
+
+impl Report {
+    /// A check that is no test program counts as one test.
+    fn passed() -> Self {
+        Self {
+            counts: Counts {
+                passed: 1,
+                ..Counts::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    fn failed(failures: Vec<String>) -> Self {
+        Self {
+            counts: Counts {
+                failed: 1,
+                ..Counts::default()
+            },
+            failures,
+            ..Self::default()
+        }
+    }
+
+    fn skipped(what: &str, why: &str) -> Self {
+        let skips = vec![format!("{what}: {why}")];
+        Self {
+            counts: Counts {
+                skipped: 1,
+                ..Counts::default()
+            },
+            skips,
+            ..Self::default()
+        }
+    }
+}
+
+/// Runs the steps; the last line that it prints counts everything.
+pub fn run(tree: &Tree, options: &Options) -> Result<()> {
+    if options.list {
+        STEPS
+            .iter()
+            .for_each(|step| println!("{:10} {}", step.name, step.shows));
+        return Ok(());
+    }
+    let chosen = choose(options)?;
+    let mut stage = Stage {
+        tree,
+        program: None,
+        test_programs: None,
+    };
+    let (mut total, mut skips, mut failed) = (Counts::default(), BTreeMap::new(), Vec::new());
+    let begin = Instant::now();
+    for (index, step) in chosen.iter().enumerate() {
+        println!("[{}/{}] {}: {}", index + 1, chosen.len(), step.name, step.shows);
+        let started = Instant::now();
+        let report =
+            (step.run)(&mut stage).unwrap_or_else(|error| Report::failed(vec![format!("{error:#}")]));
+        report
+            .failures
+            .iter()
+            .for_each(|failure| println!("    FAILED {failure}"));
+        println!(
+            "    {} in {:.1} s",
+            report.counts,
+            started.elapsed().as_secs_f64()
+        );
+        if report.counts.failed > 0 {
+            failed.push(step.name);
+        }
+        skips.extend(
+            report
+                .skips
+                .into_iter()
+                .map(|skip| (format!("{}: {skip}", step.name), ())),
+        );
+        total += report.counts;
+    }
+    close(total, &skips.into_keys().collect::<Vec<_>>(), &failed, begin)
+}
+
+fn close(total: Counts, skips: &[String], failed: &[&str], begin: Instant) -> Result<()> {
+    if !skips.is_empty() {
+        println!("skipped:");
+        skips.iter().for_each(|skip| println!("    {skip}"));
+    }
+    println!("all steps took {:.0} s", begin.elapsed().as_secs_f64());
+    println!("{total}");
+    if total.failed > 0 || !failed.is_empty() {
+        // On standard error, so that the counts stay the last line of standard output.
+        bail!("failed: {}", failed.join(", "));
+    }
+    if total.passed == 0 {
+        bail!("nothing was tested");
+    }
+    Ok(())
+}
+
+fn choose(options: &Options) -> Result<Vec<&'static Step>> {
+    for name in options.only.iter().chain(&options.without) {
+        if !STEPS.iter().any(|step| step.name == name) {
+            let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+            bail!("there is no step {name}; the steps are {}", names.join(", "));
+        }
+    }
+    let named = |names: &[String], step: &Step| names.iter().any(|name| name == step.name);
+    let steps = STEPS
+        .iter()
+        .filter(|step| options.only.is_empty() || named(&options.only, step));
+    Ok(steps.filter(|step| !named(&options.without, step)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(only: &[&str], without: &[&str]) -> Options {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Options {
+            only: own(only),
+            without: own(without),
+            list: false,
+        }
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name() {
+        let names = |options| {
+            choose(&options)
+                .unwrap()
+                .iter()
+                .map(|step| step.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(options(&["shape", "fmt"], &[])), ["fmt", "shape"]);
+        assert!(!names(options(&[], &["setup"])).contains(&"setup"));
+        assert_eq!(names(options(&[], &[])).len(), STEPS.len());
+        assert!(choose(&options(&["shapes"], &[])).is_err());
+    }
+
+    #[test]
+    fn a_failure_or_nothing_at_all_fails() {
+        let (now, one) = (
+            Instant::now(),
+            Counts {
+                passed: 1,
+                ..Counts::default()
+            },
+        );
+        assert!(close(one, &[], &[], now).is_ok());
+        assert!(close(one, &[], &["fmt"], now).is_err());
+        assert!(close(Counts { failed: 1, ..one }, &[], &[], now).is_err());
+        assert!(close(Counts::default(), &[], &[], now).is_err());
+    }
+}
