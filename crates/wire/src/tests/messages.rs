@@ -1,0 +1,212 @@
+//! Strategies that make any valid message.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::*;
+
+fn exec() -> impl Strategy<Value = ExecId> {
+    any::<u32>().prop_map(ExecId)
+}
+
+fn stream() -> impl Strategy<Value = Stream> {
+    prop_oneof![Just(Stream::Stdin), Just(Stream::Stdout), Just(Stream::Stderr)]
+}
+
+fn strings() -> impl Strategy<Value = ByteStrings> {
+    vec(vec(1..=255_u8, 0..40), 0..20).prop_map(|strings| ByteStrings::new(strings).unwrap())
+}
+
+fn path() -> impl Strategy<Value = GuestPath> {
+    vec(1..=255_u8, 0..200).prop_map(|mut path| {
+        path.insert(0, b'/');
+        GuestPath::new(path).unwrap()
+    })
+}
+
+fn window() -> impl Strategy<Value = WindowSize> {
+    any::<[u16; 4]>().prop_map(|[rows, columns, x_pixels, y_pixels]| WindowSize {
+        rows,
+        columns,
+        x_pixels,
+        y_pixels,
+    })
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    (any::<u32>(), any::<u64>(), any::<[u8; 16]>()).prop_map(|(version, generation, nonce)| Hello {
+        version,
+        generation,
+        nonce,
+    })
+}
+
+fn data() -> impl Strategy<Value = Data> {
+    (exec(), stream(), any::<u64>(), vec(any::<u8>(), 1..300)).prop_map(|(exec, stream, offset, bytes)| {
+        Data {
+            exec,
+            stream,
+            offset,
+            bytes,
+        }
+    })
+}
+
+fn point() -> impl Strategy<Value = (ExecId, Stream, u64)> {
+    (exec(), stream(), any::<u64>())
+}
+
+fn resume() -> impl Strategy<Value = Resume> {
+    (point(), any::<u64>()).prop_map(|((exec, stream, next_offset), consumed_offset)| Resume {
+        exec,
+        stream,
+        next_offset,
+        consumed_offset,
+    })
+}
+
+fn operation() -> impl Strategy<Value = FileOperation> {
+    let bytes = || vec(any::<u8>(), 0..300);
+    prop_oneof![
+        any::<bool>().prop_map(|follow| FileOperation::Stat { follow }),
+        (any::<u64>(), any::<u32>()).prop_map(|(offset, length)| FileOperation::Read { offset, length }),
+        (any::<u64>(), bytes(), option::of(any::<u32>()), any::<bool>()).prop_map(
+            |(offset, bytes, create, truncate)| FileOperation::Write {
+                offset,
+                bytes,
+                create,
+                truncate
+            }
+        ),
+        bytes().prop_map(|after| FileOperation::List { after }),
+        any::<bool>().prop_map(|recursive| FileOperation::Remove { recursive }),
+        (any::<u32>(), any::<bool>()).prop_map(|(mode, parents)| FileOperation::MakeDir { mode, parents }),
+        vec(1..=255_u8, 1..100).prop_map(|target| FileOperation::MakeLink { target }),
+        path().prop_map(|to| FileOperation::Rename { to }),
+        any::<u32>().prop_map(|mode| FileOperation::SetMode { mode }),
+    ]
+}
+
+fn stat() -> impl Strategy<Value = FileStat> {
+    let kind = prop_oneof![
+        Just(FileKind::Regular),
+        Just(FileKind::Symlink),
+        Just(FileKind::Unknown)
+    ];
+    (
+        kind,
+        any::<[u32; 3]>(),
+        any::<[u64; 3]>(),
+        any::<i64>(),
+        0..1_000_000_000_u32,
+        vec(any::<u8>(), 0..50),
+    )
+        .prop_map(
+            |(kind, [mode, uid, gid], [size, device, inode], seconds, nanoseconds, target)| FileStat {
+                kind,
+                mode,
+                uid,
+                gid,
+                size,
+                identity: (device, inode),
+                modified: (seconds, nanoseconds),
+                target,
+            },
+        )
+}
+
+fn result() -> impl Strategy<Value = FileResult> {
+    let entry = vec(b'a'..=b'z', 1..30).prop_map(|name| DirectoryEntry {
+        name,
+        kind: FileKind::Directory,
+    });
+    prop_oneof![
+        Just(Ok(FileAnswer::Done)),
+        stat().prop_map(|stat| Ok(FileAnswer::Stat(stat))),
+        (vec(any::<u8>(), 0..300), stat()).prop_map(|(bytes, stat)| Ok(FileAnswer::Chunk { bytes, stat })),
+        (vec(entry, 0..limits::MAX_ENTRIES), any::<bool>())
+            .prop_map(|(entries, more)| Ok(FileAnswer::Entries { entries, more })),
+        (any::<i32>(), ".{0,100}").prop_map(|(errno, text)| Err(FileError { errno, text })),
+    ]
+}
+
+/// Any valid message of the host.
+pub fn to_guest() -> impl Strategy<Value = ToGuest> {
+    let request = (
+        exec(),
+        strings(),
+        strings(),
+        path(),
+        option::of(window()),
+        any::<bool>(),
+    )
+        .prop_map(|(id, argv, env, cwd, tty, stdin)| {
+            ToGuest::Exec(ExecRequest {
+                id,
+                argv,
+                env,
+                cwd,
+                tty,
+                stdin,
+            })
+        });
+    prop_oneof![
+        hello().prop_map(ToGuest::Hello),
+        data().prop_map(ToGuest::Data),
+        point().prop_map(|(exec, stream, offset)| ToGuest::Eof(Eof { exec, stream, offset })),
+        point().prop_map(|(exec, stream, offset)| ToGuest::Ack(Ack { exec, stream, offset })),
+        resume().prop_map(ToGuest::Resume),
+        request,
+        (exec(), window()).prop_map(|(exec, size)| ToGuest::Resize { exec, size }),
+        (exec(), 1..=64_u8, any::<bool>()).prop_map(|(exec, number, whole_group)| ToGuest::Signal {
+            exec,
+            number,
+            whole_group
+        }),
+        exec().prop_map(|exec| ToGuest::Forget { exec }),
+        (any::<u32>(), path(), operation()).prop_map(|(id, path, operation)| ToGuest::File(FileRequest {
+            id: RequestId(id),
+            path,
+            operation
+        })),
+        any::<u32>().prop_map(|grace_ms| ToGuest::Shutdown { grace_ms }),
+    ]
+}
+
+/// Any valid message of the guest.
+pub fn to_host() -> impl Strategy<Value = ToHost> {
+    let kind = prop_oneof![
+        Just(FailureKind::NotFound),
+        Just(FailureKind::Refused),
+        Just(FailureKind::Other)
+    ];
+    let status = prop_oneof![
+        any::<u8>().prop_map(ExitStatus::Code),
+        (1..=64_u8).prop_map(ExitStatus::Signal)
+    ];
+    prop_oneof![
+        hello().prop_map(ToHost::Hello),
+        data().prop_map(ToHost::Data),
+        point().prop_map(|(exec, stream, offset)| ToHost::Eof(Eof { exec, stream, offset })),
+        point().prop_map(|(exec, stream, offset)| ToHost::Ack(Ack { exec, stream, offset })),
+        resume().prop_map(ToHost::Resume),
+        (exec(), any::<u32>()).prop_map(|(exec, pid)| ToHost::Started { exec, pid }),
+        (exec(), kind, any::<i32>(), ".{0,100}").prop_map(|(exec, kind, errno, text)| ToHost::ExecFailed(
+            ExecFailure {
+                exec,
+                kind,
+                errno,
+                text
+            }
+        )),
+        exec().prop_map(|exec| ToHost::InputClosed { exec }),
+        (exec(), 1..=64_u8).prop_map(|(exec, signal)| ToHost::Stopped { exec, signal }),
+        exec().prop_map(|exec| ToHost::Continued { exec }),
+        (exec(), status).prop_map(|(exec, status)| ToHost::Exited { exec, status }),
+        (any::<u32>(), result()).prop_map(|(id, result)| ToHost::File(FileReply {
+            id: RequestId(id),
+            result
+        })),
+    ]
+}
