@@ -1,5 +1,7 @@
 //! Stockade's development commands: `cargo xtask --help`.
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -51,18 +53,20 @@ enum Command {
     Dist,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let tree = Tree::find()?;
     match Arguments::parse().command {
-        Command::Setup => setup::run(),
-        Command::Test(options) => test::run(&tree, &options),
-        Command::Shape => report(&shape::check(&tree)?),
-        Command::Imports => report(&imports::check(&tree)?),
-        Command::Words => report(&words::check(&tree)?),
-        Command::Man { check } => generated::run(&tree, check),
-        Command::Bench(options) => bench::run(&tree, &options),
-        Command::Dist => dist::run(&tree),
+        Command::Setup => setup::run()?,
+        // Its last line counts: no error may follow it.
+        Command::Test(options) => return test::run(&tree, &options),
+        Command::Shape => report(&shape::check(&tree)?)?,
+        Command::Imports => report(&imports::check(&tree)?)?,
+        Command::Words => report(&words::check(&tree)?)?,
+        Command::Man { check } => generated::run(&tree, check)?,
+        Command::Bench(options) => bench::run(&tree, &options)?,
+        Command::Dist => dist::run(&tree)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What a check of the tree found.

@@ -1,9 +1,128 @@
-//! `bench` (being written).
+//! `bench`: Stockade beside other programs, in one run, on one machine.
+//!
+//! Figures come as medians and as ratios to what ran interleaved with them: a busy or slow
+//! machine moves both. They never fail the command. What fails it is a program that does
+//! not hold its wall: the figures of a broken wall are worth nothing.
+
+mod guard;
+mod live;
+mod loops;
+mod many;
+mod measure;
+mod peers;
+mod place;
+mod rows;
+mod start;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::build;
 use crate::tree::Tree;
+use place::Place;
+use rows::Row;
+
 /// What to measure.
 #[derive(clap::Args)]
-pub struct Options {}
-/// Runs.
-pub fn run(_tree: &Tree, _options: &Options) -> anyhow::Result<()> {
-    anyhow::bail!("being written")
+pub struct Options {
+    /// Samples of each figure
+    #[arg(long, default_value_t = 30)]
+    runs: usize,
+    /// Sandboxes that live at the same time in the section `live`
+    #[arg(long, default_value_t = 200)]
+    live: usize,
+    /// Measure these sections only (the deny test is always made)
+    #[arg(long, value_name = "SECTION")]
+    only: Vec<String>,
+    /// Name the sections and end
+    #[arg(long)]
+    list: bool,
+}
+
+/// One group of figures.
+struct Section {
+    name: &'static str,
+    shows: &'static str,
+    measure: fn(&Bench) -> Result<Vec<Row>>,
+}
+
+/// What sections work on.
+struct Bench {
+    place: Place,
+    runs: usize,
+    live: usize,
+}
+
+const SECTIONS: &[Section] = &[
+    Section {
+        name: "start",
+        shows: "wall time of a whole run of /bin/true",
+        measure: start::cold,
+    },
+    Section {
+        name: "exec",
+        shows: "one more command in a live sandbox",
+        measure: start::exec,
+    },
+    Section {
+        name: "many",
+        shows: "many creations at once and in a row",
+        measure: many::measure,
+    },
+    Section {
+        name: "live",
+        shows: "memory of live sandboxes",
+        measure: live::measure,
+    },
+    Section {
+        name: "loops",
+        shows: "cost of system calls and file reads inside",
+        measure: loops::measure,
+    },
+];
+
+/// Measures, prints a table and writes `bench.json` into the target directory.
+pub fn run(tree: &Tree, options: &Options) -> Result<()> {
+    if options.list {
+        SECTIONS
+            .iter()
+            .for_each(|section| println!("{:8} {}", section.name, section.shows));
+        return Ok(());
+    }
+    ensure!(options.runs > 0, "--runs must be at least 1");
+    let unknown = options
+        .only
+        .iter()
+        .find(|name| !SECTIONS.iter().any(|section| section.name == **name));
+    if let Some(name) = unknown {
+        bail!("there is no section {name}: see --list");
+    }
+    let program = build::release(tree)?;
+    let bench = Bench {
+        place: Place::make(program)?,
+        runs: options.runs,
+        live: options.live,
+    };
+    guard::check(&bench.place)?;
+    println!("the wall holds: a canary in the home, a host process and the network are out of reach");
+    let mut rows = Vec::new();
+    for section in SECTIONS
+        .iter()
+        .filter(|s| options.only.is_empty() || options.only.iter().any(|n| n == s.name))
+    {
+        println!("measuring {}: {}", section.name, section.shows);
+        match (section.measure)(&bench) {
+            Ok(measured) => rows.extend(measured.into_iter().map(|row| row.of(section.name))),
+            Err(error) => rows.push(Row::not_measured(section.shows, &format!("{error:#}")).of(section.name)),
+        }
+    }
+    // The same program, after the figures: the wall that was timed is the wall that holds.
+    guard::check(&bench.place)?;
+    println!("{}", rows::table(&rows));
+    let file = tree.target.join("bench.json");
+    std::fs::write(
+        &file,
+        serde_json::to_vec_pretty(&rows::document(&rows, options.runs))?,
+    )?;
+    println!("written to {}", file.display());
+    Ok(())
 }
