@@ -105,12 +105,13 @@ pub fn as_test_user(stage: &mut Stage) -> Result<Report> {
     let stockade = place.take(&program, "stockade")?;
     let mut total = Report::default();
     for test in &chosen {
-        let copy = place.take(&test.path, &format!("test-{}", test.name))?;
+        // Several packages call their tests `it`.
         let package = test
             .package
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
         let label = format!("user-{}-{}", package.unwrap_or_default(), test.name);
+        let copy = place.take(&test.path, &label)?;
         println!("    Running {label}");
         let report = run_as_user(stage, &place, &copy, &stockade, &label)?;
         total.counts += report.counts;
