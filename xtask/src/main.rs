@@ -53,7 +53,14 @@ enum Command {
     Dist,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     let tree = Tree::find()?;
     match Arguments::parse().command {
         Command::Setup => setup::run()?,
