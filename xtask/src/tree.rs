@@ -35,7 +35,8 @@ impl Tree {
     /// A `cargo` command that works on this tree.
     pub fn cargo(&self) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.current_dir(&self.root);
+        // Its output goes to a log and is read here.
+        command.current_dir(&self.root).env("CARGO_TERM_COLOR", "never");
         command
     }
 

@@ -8,42 +8,38 @@ use anyhow::{Context, Result, ensure};
 
 use super::place::Place;
 
-/// Makes every deny test, each with its controls.
-pub fn check(place: &Place) -> Result<()> {
+/// Makes every deny test, each with its controls; says which.
+pub fn check(place: &Place) -> Result<Vec<&'static str>> {
     tools_work_inside(place)?;
     let canary = Canary::plant()?;
     let file = canary
         .file
         .to_str()
         .context("the home directory's path is not UTF-8")?;
-    denied(
-        place,
-        "reading a file in the home directory",
-        &["/bin/cat", file],
-        Some(&canary.value),
-    )?;
-    let process = Bystander::start()?;
-    let signal = format!("kill -0 {}", process.child.id());
-    denied(
-        place,
-        "signalling a host process",
-        &["/bin/sh", "-c", &signal],
-        None,
-    )?;
+    let bystander = Bystander::start()?;
+    let signal = format!("kill -0 {}", bystander.child.id());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").context("listening on the loopback")?;
-    let connect = format!(
-        "import socket; socket.create_connection(('127.0.0.1', {}), 5).close()",
-        listener.local_addr()?.port()
-    );
+    let port = listener.local_addr()?.port();
+    let connect = format!("import socket; socket.create_connection(('127.0.0.1', {port}), 5).close()");
+    let mut attacks = vec![
+        (
+            "reading a file in the home directory",
+            vec!["/bin/cat", file],
+            Some(canary.value.as_str()),
+        ),
+        ("signalling a host process", vec!["/bin/sh", "-c", &signal], None),
+    ];
     if has_python(place) {
-        denied(
-            place,
-            "connecting to a host's port",
-            &["python3", "-c", &connect],
+        attacks.push((
+            "connecting to a port of the host",
+            vec!["python3", "-c", &connect],
             None,
-        )?;
+        ));
     }
-    Ok(())
+    for (what, command, secret) in &attacks {
+        denied(place, what, command, *secret)?;
+    }
+    Ok(attacks.into_iter().map(|(what, ..)| what).collect())
 }
 
 /// Succeeds outside, fails inside, and tells nothing.

@@ -5,9 +5,14 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+/// How long a sandbox may take to end when it is asked to.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The directories and the program.
 #[derive(Clone)]
@@ -103,7 +108,17 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // The wall falls with its supervisor: that is one of its promises.
+        // Asked to end, it cleans up after itself; what hangs is killed, and gc does the rest.
+        if let Some(shim) = i32::try_from(self.shim.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(shim, Signal::TERM);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if !matches!(self.shim.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(PATIENCE / 1000);
+        }
         let _ = self.shim.kill();
         let _ = self.shim.wait();
     }

@@ -4,6 +4,9 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+/// Wide enough for figures; long reasons are broken into lines.
+const WIDTH: u16 = 160;
+
 /// One figure, or why there is none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -96,7 +99,8 @@ pub fn table(rows: &[Row]) -> String {
     let mut table = Table::new();
     table
         .load_preset(presets::ASCII_MARKDOWN)
-        .set_content_arrangement(ContentArrangement::Disabled);
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH);
     table.set_header(["section", "what", "median", "beside", "bar"]);
     for row in rows {
         let [section, what, value, beside, bar] = row.cells();

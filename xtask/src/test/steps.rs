@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Report, Stage, Step, suites};
+use super::{Report, Stage, Step, readme, suites};
 use crate::process::{self, Stream};
 use crate::{Findings, build, dist, generated, imports, setup, shape, words};
 
@@ -52,6 +52,11 @@ pub const STEPS: &[Step] = &[
         run: check_generated,
     },
     Step {
+        name: "readme",
+        shows: "the README's first command does what it says",
+        run: readme::command,
+    },
+    Step {
         name: "tests",
         shows: "unit, integration and conformance tests, as this user",
         run: suites::as_this_user,
@@ -74,7 +79,7 @@ fn set_up(_: &mut Stage) -> Result<Report> {
 
 fn fmt(stage: &mut Stage) -> Result<Report> {
     let mut command = stage.tree.cargo();
-    command.args(["fmt", "--all", "--check"]);
+    command.args(["fmt", "--all", "--check", "--", "--color", "never"]);
     one(stage, "fmt", &mut command)
 }
 

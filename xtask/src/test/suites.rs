@@ -73,7 +73,8 @@ pub fn as_this_user(stage: &mut Stage) -> Result<Report> {
         summary.see(line);
         tail.see(line);
         if stream == Stream::Err && line.trim_start().starts_with("Running ") {
-            println!("    {}", line.trim());
+            // Without the path of the program, which nobody reads.
+            println!("    {}", line.trim().split(" (").next().unwrap_or(line));
         }
     };
     let finished = process::run(&mut command, &logs.join("tests.log"), LIMIT, &mut see)?;
