@@ -2,6 +2,9 @@
 //! state, audit and cleanup are written once, on top of the driver seam.
 
 pub mod driver;
+pub mod drivers;
 pub mod error;
+pub mod open;
+pub mod state;
 
 pub use error::{Error, Result};

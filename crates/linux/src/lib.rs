@@ -1,1 +1,14 @@
-//! Being written.
+//! The Linux kernel's isolation mechanisms, as Stockade uses them. Synchronous; unsafe code
+//! stands only in files named `sys.rs`.
+
+pub mod apply;
+pub mod caps;
+pub mod cgroup;
+pub mod compile;
+pub mod fds;
+pub mod idmap;
+pub mod landlock;
+pub mod ops;
+pub mod seccomp;
+pub mod spawn;
+pub mod sys;

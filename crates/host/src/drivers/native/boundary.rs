@@ -1,0 +1,93 @@
+//! A standing native sandbox, as the driver seam sees it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::net::SocketType;
+use stockade_domain::{Ended, Receipt, Usage};
+use stockade_linux::cgroup::Group;
+use tokio::net::UnixStream;
+
+use super::wall::Wall;
+use super::{NAME, talk};
+use crate::driver::{Boundary, BoxFuture, Leftover, Link, Record};
+use crate::error::Result;
+
+/// Version of the record's body.
+const RECORD_VERSION: u32 = 1;
+
+/// A wall with its evidence and its pipe.
+pub(super) struct NativeBoundary {
+    wall: Wall,
+    receipt: Receipt,
+    first_link: Mutex<Option<UnixStream>>,
+}
+
+impl NativeBoundary {
+    pub(super) fn new(wall: Wall, receipt: Receipt, link: UnixStream) -> Self {
+        Self {
+            wall,
+            receipt,
+            first_link: Mutex::new(Some(link)),
+        }
+    }
+}
+
+impl Boundary for NativeBoundary {
+    fn record(&self) -> Record {
+        Record {
+            version: RECORD_VERSION,
+            driver: NAME.to_owned(),
+            id: self.wall.id().to_owned(),
+            body: serde_json::json!({
+                "pid": self.wall.observed().pid,
+                "cgroup": self.wall.group().map(Group::record),
+                "identity": self.wall.identity(),
+            }),
+        }
+    }
+
+    fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    fn link(&self) -> BoxFuture<'_, Result<Link>> {
+        Box::pin(async move {
+            let first = self
+                .first_link
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let Some(link) = first {
+                return Ok(Box::new(link) as Link);
+            }
+            let (ours, theirs) = talk::pair(SocketType::STREAM)?;
+            talk::send_link(self.wall.door(), &theirs)?;
+            Ok(Box::new(talk::stream(ours)?) as Link)
+        })
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage>> {
+        Box::pin(async move { Ok(self.wall.group().map(Group::usage).unwrap_or_default()) })
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Ended> {
+        Box::pin(self.wall.wait_end())
+    }
+
+    /// The guest has been asked by the session; here it gets the time to follow.
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            if !grace.is_zero() && tokio::time::timeout(grace, self.wall.wait_end()).await.is_ok() {
+                return Ok(());
+            }
+            self.wall.kill();
+            self.wall.wait_end().await;
+            Ok(())
+        })
+    }
+
+    fn destroy(&mut self) -> BoxFuture<'_, Result<Vec<Leftover>>> {
+        Box::pin(self.wall.destroy_all())
+    }
+}

@@ -1,0 +1,168 @@
+//! The native driver: a wall of the host kernel's own mechanisms, for root and for
+//! ordinary users, with no other software. See `docs.md` beside this file.
+
+mod boundary;
+mod create;
+mod evidence;
+mod identity;
+mod receipt;
+mod sources;
+mod support;
+mod survey;
+mod talk;
+mod wall;
+
+use std::sync::OnceLock;
+
+use stockade_domain::target::{Facts, HostFacts};
+use stockade_domain::{Demand, Demands, Level, Plan, SessionKind, Support, Target};
+use stockade_linux::cgroup::{self, CgroupSurvey, GroupRecord};
+use stockade_linux::compile::{CPU_TOPOLOGY, Context};
+use stockade_linux::ops::Program;
+
+use crate::driver::{Boundary, BoxFuture, Driver, Leftover, LeftoverKind, Record, Seed};
+use crate::error::{Error, Result};
+
+/// The driver's name.
+pub const NAME: &str = "native";
+
+/// A change of the set-up program that a test makes in order to see it noticed.
+pub type Mutation = fn(&mut Program);
+
+/// Builds sandboxes from namespaces, mounts, cgroups, Landlock and seccomp.
+#[derive(Default)]
+pub struct Native {
+    cgroups: OnceLock<CgroupSurvey>,
+    #[cfg(feature = "mutation")]
+    mutation: Option<Mutation>,
+}
+
+impl Native {
+    /// A driver for this host.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Test only, and not part of release builds: damages every set-up program.
+    #[cfg(feature = "mutation")]
+    #[must_use]
+    pub fn with_mutation(mutation: Mutation) -> Self {
+        Self {
+            mutation: Some(mutation),
+            ..Self::default()
+        }
+    }
+
+    fn mutate(&self, program: &mut Program) {
+        #[cfg(feature = "mutation")]
+        if let Some(mutation) = self.mutation {
+            mutation(program);
+        }
+        let _ = program;
+    }
+
+    fn cgroups(&self) -> &CgroupSurvey {
+        self.cgroups.get_or_init(cgroup::survey)
+    }
+}
+
+/// The facts of a target that this driver works on.
+fn host_facts(target: &Target) -> &HostFacts {
+    match &target.facts {
+        Facts::Host(facts) => facts,
+    }
+}
+
+/// The ordered set-up steps of a plan, as `--dry-run` prints them.
+#[must_use]
+pub fn steps(plan: &Plan, facts: &HostFacts) -> Vec<String> {
+    let tasks = 0;
+    let context = context(facts, Some("(change set)".into()), tasks);
+    stockade_linux::compile::compile(plan, &context)
+        .program
+        .ops
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn context(facts: &HostFacts, changes_dir: Option<std::path::PathBuf>, cgroup_tasks: u32) -> Context {
+    Context {
+        cgroup_tasks,
+        given_sources: facts.privileged,
+        landlock_abi: facts.landlock_abi,
+        changes_dir,
+        cpu_topology: std::path::Path::new(CPU_TOPOLOGY).is_dir(),
+    }
+}
+
+impl Driver for Native {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn survey(&self) -> BoxFuture<'_, Result<Target>> {
+        Box::pin(async { Ok(survey::survey(self.cgroups())) })
+    }
+
+    fn level(&self, _target: &Target, _demands: &Demands) -> Level {
+        Level::Container
+    }
+
+    fn session(&self, _target: &Target) -> SessionKind {
+        SessionKind::Full
+    }
+
+    fn support(&self, target: &Target, demand: &Demand) -> Support {
+        support::support(host_facts(target), demand)
+    }
+
+    fn create<'a>(&'a self, plan: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>> {
+        Box::pin(async move { create::create(self, plan, seed).await })
+    }
+
+    fn adopt(&self, record: Record) -> BoxFuture<'_, Result<Box<dyn Boundary>>> {
+        Box::pin(async move {
+            Err(Error::Create {
+                driver: NAME.to_owned(),
+                step: format!("adopt sandbox {}", record.id),
+                cause: "a native sandbox ends with its supervisor, so there is nothing to adopt".to_owned(),
+                remedy: Some("run `stockade gc` to remove what it left".to_owned()),
+            })
+        })
+    }
+
+    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>>> {
+        Box::pin(async move { cgroup::leftovers(self.cgroups()).iter().map(leftover).collect() })
+    }
+
+    fn reap(&self, leftover: Leftover) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { reap(&leftover) })
+    }
+}
+
+fn leftover(record: &GroupRecord) -> Result<Leftover> {
+    let place = serde_json::to_string(record).map_err(|error| Error::io("encode a cgroup record", error))?;
+    Ok(Leftover {
+        driver: NAME.to_owned(),
+        id: record.id.clone(),
+        kind: LeftoverKind::Cgroup,
+        place,
+    })
+}
+
+/// Kills what still runs in the sandbox's cgroups and removes them.
+fn reap(leftover: &Leftover) -> Result<()> {
+    let failed = |cause: String| Error::Create {
+        driver: NAME.to_owned(),
+        step: format!("remove the cgroups of sandbox {}", leftover.id),
+        cause,
+        remedy: Some("see which processes are in them (cgroup.procs) and try `stockade gc` again".to_owned()),
+    };
+    let record: GroupRecord =
+        serde_json::from_str(&leftover.place).map_err(|error| failed(error.to_string()))?;
+    let group = cgroup::Group::adopt(record).map_err(|error| failed(error.to_string()))?;
+    group.kill().map_err(|error| failed(error.to_string()))?;
+    group.remove().map_err(|error| failed(error.to_string()))
+}

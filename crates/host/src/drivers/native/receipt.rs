@@ -1,0 +1,553 @@
+//! The evidence: what the host reads of the guest's process before the first command, and
+//! what only the guest could see of itself. It is compared with what was demanded (controls
+//! and file view), never with the steps that were taken.
+
+use std::path::Path;
+
+use stockade_domain::spec::WorkspaceMode;
+use stockade_domain::view::{Access, Content, FileView};
+use stockade_domain::{Control, ControlKind, EvidenceKind, Finding, Receipt, Spec};
+use stockade_linux::cgroup::GroupLimits;
+use stockade_linux::ops::Attestation;
+
+use super::evidence::{Mount, Seen};
+use super::wall::Observed;
+
+/// Gathers the finding for every control.
+pub(super) fn gather(
+    controls: &[Control],
+    spec: &Spec,
+    observed: &Observed<'_>,
+    attestation: &Attestation,
+) -> Receipt {
+    let seen = Seen::read(observed.pid);
+    Receipt::gather(controls.iter(), |control| match &seen {
+        Ok(seen) => Check {
+            spec,
+            observed,
+            attestation,
+            seen,
+        }
+        .control(control),
+        Err(why) => Finding::Unchecked { why: why.clone() },
+    })
+}
+
+struct Check<'a> {
+    spec: &'a Spec,
+    observed: &'a Observed<'a>,
+    attestation: &'a Attestation,
+    seen: &'a Seen,
+}
+
+/// Verified by what the host read, or the difference.
+fn host(holds: bool, expected: &str, seen: impl Into<String>) -> Finding {
+    verdict(EvidenceKind::HostRead, holds, expected, seen)
+}
+
+/// Verified by what the guest attested before any command.
+fn attested(holds: bool, expected: &str, seen: impl Into<String>) -> Finding {
+    verdict(EvidenceKind::GuestAttested, holds, expected, seen)
+}
+
+fn verdict(kind: EvidenceKind, holds: bool, expected: &str, seen: impl Into<String>) -> Finding {
+    if holds {
+        Finding::seen(kind, seen)
+    } else {
+        Finding::Differs {
+            expected: expected.to_owned(),
+            found: seen.into(),
+        }
+    }
+}
+
+/// All must be verified; the first that is not decides.
+fn all(findings: impl IntoIterator<Item = Finding>) -> Finding {
+    let mut evidence = Vec::new();
+    for finding in findings {
+        match finding {
+            Finding::Verified(more) => evidence.extend(more),
+            other => return other,
+        }
+    }
+    Finding::Verified(evidence)
+}
+
+impl Check<'_> {
+    fn control(&self, control: &Control) -> Finding {
+        match control {
+            Control::Wall(kind) => self.wall(*kind),
+            Control::Memory(_) | Control::Pids(_) | Control::Cpu(_) => self.limit(control),
+            Control::WallTime(time) => held(format!("a timer of {time} starts with the command")),
+            Control::Output(bytes) => held(format!("output is counted up to {bytes}")),
+            Control::Disk(_) => Finding::Unchecked {
+                why: "disk space is only watched here".to_owned(),
+            },
+        }
+    }
+
+    fn wall(&self, kind: ControlKind) -> Finding {
+        match kind {
+            ControlKind::FilesUnreadable | ControlKind::NamesHidden => {
+                all([self.own_namespace("mnt"), self.own_root(), self.only_the_view()])
+            }
+            ControlKind::MetadataProtected => all([
+                self.only_the_view(),
+                self.host_trees_read_only(),
+                self.no_rights(),
+            ]),
+            ControlKind::SystemReadOnly => self.host_trees_read_only(),
+            ControlKind::HomeHidden => self.home(),
+            ControlKind::LocalSocketsHidden => all([self.only_the_view(), self.own_network()]),
+            ControlKind::WorkspaceCopyOnWrite => self.workspace_mount("overlay", false),
+            ControlKind::WorkspaceReadOnly => self.workspace_mount("", true),
+            ControlKind::ProcessesHidden => all([self.own_namespace("pid"), self.own_proc()]),
+            ControlKind::IpcPrivate => self.own_namespace("ipc"),
+            ControlKind::HostnamePrivate => self.own_namespace("uts"),
+            ControlKind::NetworkNone => all([self.own_network(), self.loopback_only()]),
+            ControlKind::Privileges => all([self.own_namespace("user"), self.no_rights()]),
+            ControlKind::SyscallFilter => all([self.filtered(), self.filter_attested()]),
+            ControlKind::NestedNamespacesOff => all([self.filtered(), self.user_namespaces_off()]),
+            ControlKind::SecondWall => attested(
+                !self.attestation.landlock.is_empty(),
+                "Landlock refuses what it allowed before",
+                list(&self.attestation.landlock),
+            ),
+            ControlKind::DevicesHidden => self.devices(),
+            ControlKind::KernelKnobsProtected => self.knobs(),
+            ControlKind::CleanEnvironment => {
+                let size = self.seen.environment_bytes;
+                host(
+                    size == 0,
+                    "an empty environment of PID 1",
+                    format!("{size} bytes in /proc/1/environ"),
+                )
+            }
+            ControlKind::DescriptorsClosed => self.descriptors(),
+            ControlKind::TerminalPrivate => self.terminal(),
+            ControlKind::GuestProtected => self.guest_protected(),
+            ControlKind::DiesWithSupervisor => self.dies(),
+            ControlKind::NetworkAllowlist | ControlKind::OwnKernel | ControlKind::OwnMachine => {
+                Finding::Unchecked {
+                    why: format!("native has no evidence for {kind}"),
+                }
+            }
+            ControlKind::Cpu
+            | ControlKind::Memory
+            | ControlKind::Pids
+            | ControlKind::Disk
+            | ControlKind::WallTime
+            | ControlKind::Output => Finding::Unchecked {
+                why: format!("{kind} has no value"),
+            },
+        }
+    }
+
+    fn own_namespace(&self, name: &str) -> Finding {
+        let (inside, outside) = (self.seen.namespace(name), self.seen.host_namespace(name));
+        let differs = inside.is_some() && outside.is_some() && inside != outside;
+        host(
+            differs,
+            &format!("an own {name} namespace"),
+            format!("{name} namespace {inside:?}, host {outside:?}"),
+        )
+    }
+
+    fn own_root(&self) -> Finding {
+        let root = self.seen.mount(Path::new("/"));
+        let holds = root.is_some_and(|root| root.kind == "tmpfs" && root.read_only);
+        host(
+            holds,
+            "a read-only root in memory",
+            format!("root: {}", show(root)),
+        )
+    }
+
+    /// No mount that the view does not explain.
+    fn only_the_view(&self) -> Finding {
+        let stranger = self
+            .seen
+            .mounts
+            .iter()
+            .find(|mount| !explained(&mount.at, self.spec));
+        host(
+            stranger.is_none(),
+            "only mounts of the file view",
+            stranger.map_or_else(
+                || format!("{} mounts, all of the view", self.seen.mounts.len()),
+                |one| show(Some(one)),
+            ),
+        )
+    }
+
+    fn host_trees_read_only(&self) -> Finding {
+        all(self
+            .spec
+            .view
+            .entries
+            .iter()
+            .filter_map(|entry| match &entry.what {
+                Content::Host { access, .. } => Some(self.host_tree(&entry.at, *access)),
+                _ => None,
+            }))
+        .or_when_empty(|| host(true, "", "no tree of the host in the view"))
+    }
+
+    fn host_tree(&self, at: &Path, access: Access) -> Finding {
+        let mount = self.seen.mount(at);
+        let read_only = access == Access::ReadOnly;
+        let holds =
+            mount.is_some_and(|mount| (mount.read_only || !read_only) && mount.no_setuid && mount.no_devices);
+        let expected = if read_only {
+            "ro,nosuid,nodev"
+        } else {
+            "nosuid,nodev"
+        };
+        host(holds, &format!("{} {expected}", at.display()), show(mount))
+    }
+
+    fn home(&self) -> Finding {
+        let home = self.seen.mount(&self.spec.home);
+        host(
+            home.is_some_and(|home| home.kind == "tmpfs"),
+            &format!("a private directory at {}", self.spec.home.display()),
+            show(home),
+        )
+    }
+
+    fn workspace_mount(&self, kind: &str, read_only: bool) -> Finding {
+        let at = self
+            .spec
+            .view
+            .entries
+            .iter()
+            .find(|entry| entry.what == Content::Workspace)
+            .map(|entry| &entry.at);
+        let mount = at.and_then(|at| self.seen.mount(at));
+        let mounted = host(
+            mount
+                .is_some_and(|mount| (kind.is_empty() || mount.kind == kind) && mount.read_only == read_only),
+            if read_only {
+                "the workspace mounted read-only"
+            } else {
+                "an overlay over the workspace"
+            },
+            show(mount),
+        );
+        if read_only {
+            return mounted;
+        }
+        let written = at.is_some_and(|at| self.attestation.writable.contains(at));
+        let tested = attested(
+            written,
+            "a write in the workspace succeeds",
+            "a file was written there and removed",
+        );
+        all([mounted, tested])
+    }
+
+    fn own_proc(&self) -> Finding {
+        let proc = self.seen.mount(Path::new("/proc"));
+        let holds = proc.is_some_and(|proc| proc.kind == "proc" && proc.device != self.seen.host_proc_device);
+        host(holds, "an own procfs", show(proc))
+    }
+
+    fn own_network(&self) -> Finding {
+        self.own_namespace("net")
+    }
+
+    fn loopback_only(&self) -> Finding {
+        let devices = &self.seen.network_devices;
+        host(
+            devices.iter().eq(["lo"]),
+            "no interface but lo",
+            format!("interfaces: {}", list(devices)),
+        )
+    }
+
+    fn no_rights(&self) -> Finding {
+        let expected = "no capabilities, no_new_privs and an unprivileged id in every thread";
+        let uid = self.observed.identity.host_uid();
+        let bad = self.seen.threads.iter().find(|thread| {
+            !thread.capabilities_empty
+                || !thread.no_new_privs
+                || uid != Some(thread.uid)
+                || thread.inside_root
+        });
+        let groups = self.seen.threads.iter().any(|thread| thread.groups > 0);
+        if groups && self.observed.identity.drop_groups {
+            return host(false, "no supplementary groups", "supplementary groups are left");
+        }
+        let found = bad.map_or_else(
+            || {
+                format!(
+                    "{} threads of host id {uid:?} without capabilities",
+                    self.seen.threads.len()
+                )
+            },
+            |thread| format!("{thread:?}"),
+        );
+        host(bad.is_none() && !self.seen.threads.is_empty(), expected, found)
+    }
+
+    fn filtered(&self) -> Finding {
+        let holds =
+            !self.seen.threads.is_empty() && self.seen.threads.iter().all(|thread| thread.seccomp == 2);
+        host(
+            holds,
+            "a seccomp filter in every thread",
+            "Seccomp: 2 in every thread",
+        )
+    }
+
+    fn filter_attested(&self) -> Finding {
+        let tests = &self.attestation.seccomp;
+        attested(
+            !tests.is_empty(),
+            "the filter refuses what was possible before",
+            list(tests),
+        )
+    }
+
+    fn user_namespaces_off(&self) -> Finding {
+        let limit = self.attestation.max_user_namespaces;
+        attested(
+            limit == Some(0),
+            "user.max_user_namespaces = 0",
+            format!("user.max_user_namespaces: {limit:?}"),
+        )
+    }
+
+    fn devices(&self) -> Finding {
+        let below: Vec<&Mount> = self
+            .seen
+            .mounts
+            .iter()
+            .filter(|mount| mount.at.starts_with("/dev"))
+            .collect();
+        let own = self
+            .seen
+            .mount(Path::new("/dev"))
+            .is_some_and(|dev| dev.kind == "tmpfs" && dev.read_only);
+        let pts = self.seen.mount(Path::new("/dev/pts"));
+        let own_pts = pts.is_some_and(|pts| pts.kind == "devpts" && pts.device != self.seen.host_pts_device);
+        let stranger = below.iter().find(|mount| !is_device_mount(mount)).copied();
+        let found = stranger.map_or_else(
+            || format!("{} mounts below an own /dev", below.len()),
+            |one| show(Some(one)),
+        );
+        host(
+            own && own_pts && stranger.is_none(),
+            "an own /dev with harmless nodes and own terminals",
+            found,
+        )
+    }
+
+    /// Read-only or covered, wherever the host's kernel has such a file at all.
+    fn knobs(&self) -> Finding {
+        const READ_ONLY: [&str; 4] = ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"];
+        const COVERED: [&str; 4] = ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/kallsyms"];
+        let exists = |path: &&&str| Path::new(path).exists();
+        let read_only = READ_ONLY.iter().filter(exists).map(|path| {
+            let mount = self.seen.mount(Path::new(path));
+            host(
+                mount.is_some_and(|mount| mount.read_only),
+                &format!("{path} read-only"),
+                show(mount),
+            )
+        });
+        let covered = COVERED.iter().filter(exists).map(|path| {
+            let mount = self.seen.mount(Path::new(path));
+            host(
+                mount.is_some_and(|mount| mount.kind != "proc"),
+                &format!("{path} covered"),
+                show(mount),
+            )
+        });
+        let no_sysfs = self
+            .seen
+            .mounts
+            .iter()
+            .all(|mount| mount.kind != "sysfs" || mount.read_only);
+        all(read_only.chain(covered).chain([host(
+            no_sysfs,
+            "no writable sysfs",
+            "sysfs: read-only parts or none",
+        )]))
+    }
+
+    fn descriptors(&self) -> Finding {
+        let stranger = self
+            .seen
+            .descriptors
+            .iter()
+            .find(|(number, target)| !is_guests_own(*number, target));
+        let found = stranger.map_or_else(
+            || {
+                format!(
+                    "{} descriptors, all of the guest's own",
+                    self.seen.descriptors.len()
+                )
+            },
+            |(number, target)| format!("{number} -> {target}"),
+        );
+        host(
+            stranger.is_none(),
+            "only sockets to the supervisor and the null device",
+            found,
+        )
+    }
+
+    fn terminal(&self) -> Finding {
+        let own = self.seen.session == self.observed.pid && self.seen.terminal == 0;
+        let found = format!("session {}, terminal {}", self.seen.session, self.seen.terminal);
+        host(own, "an own session without a terminal", found)
+    }
+
+    fn guest_protected(&self) -> Finding {
+        let owner = self.seen.process_owner;
+        let host_uid = self.observed.identity.host_uid();
+        all([
+            host(
+                Some(owner) != host_uid,
+                "a process that its own id cannot open",
+                format!("/proc files owned by {owner}"),
+            ),
+            attested(
+                self.attestation.dumpable == Some(false),
+                "not dumpable",
+                format!("dumpable: {:?}", self.attestation.dumpable),
+            ),
+        ])
+    }
+
+    fn dies(&self) -> Finding {
+        let signal = self.attestation.death_signal;
+        let asked = attested(
+            signal == Some(9),
+            "death signal 9",
+            format!("death signal {signal:?}"),
+        );
+        all([self.own_namespace("pid"), asked])
+    }
+
+    fn limit(&self, control: &Control) -> Finding {
+        let Some(group) = self.observed.group else {
+            return Finding::Differs {
+                expected: format!("a cgroup for {control}"),
+                found: "none".to_owned(),
+            };
+        };
+        match (group.contains(self.observed.pid), group.read_limits()) {
+            (Ok(inside), Ok(limits)) => all([
+                host(
+                    inside,
+                    "the guest in the sandbox's cgroup",
+                    "the guest is in the sandbox's cgroup",
+                ),
+                host(
+                    limit_holds(control, &limits),
+                    &control.to_string(),
+                    format!("read back: {limits:?}"),
+                ),
+            ]),
+            (Err(error), _) | (_, Err(error)) => Finding::Unchecked {
+                why: error.to_string(),
+            },
+        }
+    }
+}
+
+/// The kernel rounds memory down to whole pages.
+const PAGE_BYTES: u64 = 4096;
+
+fn limit_holds(control: &Control, limits: &GroupLimits) -> bool {
+    match control {
+        Control::Memory(bytes) => limits
+            .memory_bytes
+            .is_some_and(|now| now <= bytes.0 && now.saturating_add(PAGE_BYTES) > bytes.0),
+        Control::Pids(count) => limits.pids == Some(*count),
+        Control::Cpu(limit) => limits.cpu == Some(*limit),
+        Control::Wall(_) | Control::Disk(_) | Control::WallTime(_) | Control::Output(_) => false,
+    }
+}
+
+fn held(seen: String) -> Finding {
+    Finding::seen(EvidenceKind::SupervisorHeld, seen)
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() {
+        "nothing".to_owned()
+    } else {
+        items.join("; ")
+    }
+}
+
+fn show(mount: Option<&Mount>) -> String {
+    mount.map_or_else(|| "no such mount".to_owned(), ToString::to_string)
+}
+
+/// Whether the view, or the fixed parts of every native sandbox, explain a mount.
+fn explained(at: &Path, spec: &Spec) -> bool {
+    const FIXED: [&str; 2] = ["/dev", "/proc"];
+    at == Path::new("/")
+        || FIXED.iter().any(|fixed| at.starts_with(fixed))
+        || at == Path::new(stockade_linux::compile::CPU_TOPOLOGY)
+        || in_view(at, &spec.view)
+        || spec.workspace.as_ref().is_some_and(|workspace| {
+            matches!(workspace.mode, WorkspaceMode::Rw | WorkspaceMode::Ro)
+                && at.starts_with(&workspace.source)
+        })
+}
+
+/// Submounts of a host tree come with it.
+fn in_view(at: &Path, view: &FileView) -> bool {
+    view.entries.iter().any(|entry| match entry.what {
+        Content::Host { .. } => at.starts_with(&entry.at),
+        _ => at == entry.at,
+    })
+}
+
+fn is_device_mount(mount: &Mount) -> bool {
+    const NODES: [&str; 9] = [
+        "/dev",
+        "/dev/pts",
+        "/dev/shm",
+        "/dev/null",
+        "/dev/zero",
+        "/dev/full",
+        "/dev/random",
+        "/dev/urandom",
+        "/dev/tty",
+    ];
+    NODES.iter().any(|node| mount.at == Path::new(node))
+}
+
+fn is_guests_own(number: i32, target: &str) -> bool {
+    match number {
+        0..=2 => target == "/dev/null",
+        _ => [
+            "socket:[",
+            "anon_inode:[eventpoll]",
+            "anon_inode:[signalfd]",
+            "anon_inode:[timerfd]",
+        ]
+        .iter()
+        .any(|own| target.starts_with(own)),
+    }
+}
+
+/// What to find where there was nothing to compare.
+trait OrWhenEmpty {
+    fn or_when_empty(self, other: impl FnOnce() -> Finding) -> Finding;
+}
+
+impl OrWhenEmpty for Finding {
+    fn or_when_empty(self, other: impl FnOnce() -> Finding) -> Finding {
+        match self {
+            Finding::Verified(evidence) if evidence.is_empty() => other(),
+            finding => finding,
+        }
+    }
+}

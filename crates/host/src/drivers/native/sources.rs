@@ -1,0 +1,68 @@
+//! Trees of the host that a privileged supervisor opens for the sandbox: its ids mean
+//! nothing on the host, so it could not reach them itself.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+
+use stockade_linux::apply::open_tree;
+use stockade_linux::compile::{Owned, SourceRequest};
+use stockade_linux::idmap::{self, Identity};
+
+use crate::error::{Error, Result};
+
+/// Opens every tree, in order, id-mapped where the workload must own it.
+pub(super) fn open(requests: &[SourceRequest], identity: &Identity) -> Result<Vec<OwnedFd>> {
+    let mut namespaces = Namespaces {
+        identity,
+        made: HashMap::new(),
+    };
+    requests
+        .iter()
+        .map(|request| open_one(request, &mut namespaces))
+        .collect()
+}
+
+fn open_one(request: &SourceRequest, namespaces: &mut Namespaces<'_>) -> Result<OwnedFd> {
+    let failed =
+        |what: &str, source: std::io::Error| Error::io(format!("{what} {}", request.path.display()), source);
+    let tree = open_tree(&request.path, request.null_device).map_err(|(call, source)| {
+        failed(
+            "open",
+            std::io::Error::new(source.kind(), format!("{call}: {source}")),
+        )
+    })?;
+    match request.owned {
+        Owned::AsIs | Owned::Already => Ok(tree),
+        Owned::ByWorkload => {
+            let seen =
+                std::fs::metadata(&request.path).map_err(|error| failed("read the owner of", error))?;
+            if let Some(namespace) = namespaces.for_owner(seen.uid(), seen.gid())? {
+                idmap::apply(&tree, false, namespace)
+                    .map_err(|error| failed("id-map the mount of", error))?;
+            }
+            Ok(tree)
+        }
+    }
+}
+
+/// One user namespace for each owner: making one costs a process.
+struct Namespaces<'a> {
+    identity: &'a Identity,
+    made: HashMap<(u32, u32), OwnedFd>,
+}
+
+impl Namespaces<'_> {
+    fn for_owner(&mut self, uid: u32, gid: u32) -> Result<Option<&OwnedFd>> {
+        let Some(map) = self.identity.mount_map(uid, gid) else {
+            return Ok(None);
+        };
+        if !self.made.contains_key(&(uid, gid)) {
+            let namespace = map
+                .namespace()
+                .map_err(|error| Error::io("make a user namespace for id-mapped mounts", error))?;
+            self.made.insert((uid, gid), namespace);
+        }
+        Ok(self.made.get(&(uid, gid)))
+    }
+}

@@ -1,0 +1,157 @@
+//! The facts that decide what the native driver can enforce on this host. Cheap: a run
+//! pays for it each time, because a fact that was true at the last boot proves nothing.
+
+use std::fs;
+
+use stockade_domain::target::{Fact, Facts, HostFacts, Target};
+use stockade_linux::cgroup::CgroupSurvey;
+use stockade_linux::landlock;
+
+/// Surveys this host.
+pub(super) fn survey(cgroups: &CgroupSurvey) -> Target {
+    let kernel = kernel_version();
+    let euid = rustix::process::geteuid().as_raw();
+    let privileged = has_sys_admin();
+    let facts = HostFacts {
+        kernel,
+        euid,
+        privileged,
+        user_namespaces: user_namespaces(privileged),
+        landlock_abi: landlock::abi(),
+        seccomp: seccomp(),
+        overlay: since(kernel, (5, 11), "overlay in a user namespace"),
+        idmapped_mounts: since(kernel, (5, 19), "overlay on id-mapped mounts"),
+        memory_cgroup: cgroups.memory(),
+        pids_cgroup: cgroups.pids(),
+        cpu_cgroup: cgroups.cpu(),
+        static_program: static_program(),
+        memory_bytes: memory_bytes(),
+        cpus: processors(),
+    };
+    Target {
+        name: "this host".to_owned(),
+        facts: Facts::Host(Box::new(facts)),
+    }
+}
+
+fn since(kernel: (u32, u32), needed: (u32, u32), what: &str) -> Fact {
+    if kernel >= needed {
+        return Fact::Yes;
+    }
+    Fact::no(
+        format!(
+            "{what} needs Linux {}.{}, this is {}.{}",
+            needed.0, needed.1, kernel.0, kernel.1
+        ),
+        "update the kernel",
+    )
+}
+
+fn kernel_version() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut parts = release
+        .split(|character: char| !character.is_ascii_digit())
+        .map(str::parse);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        // Unknown counts as oldest: every fact that depends on it is then refused.
+        _ => (0, 0),
+    }
+}
+
+/// CAP_SYS_ADMIN in the initial user namespace, where id maps cover everything.
+fn has_sys_admin() -> bool {
+    let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
+    let admin = effective.is_ok_and(|set| set.contains(rustix::thread::CapabilitySet::SYS_ADMIN));
+    admin && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_everything(&map))
+}
+
+fn maps_everything(uid_map: &str) -> bool {
+    uid_map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+fn user_namespaces(privileged: bool) -> Fact {
+    if number("/proc/sys/user/max_user_namespaces") == Some(0) {
+        return Fact::no(
+            "user namespaces are turned off (user.max_user_namespaces = 0)",
+            "as root: sysctl user.max_user_namespaces=10000",
+        );
+    }
+    if privileged {
+        return Fact::Yes;
+    }
+    if number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0) {
+        return Fact::no(
+            "user namespaces are for root only (kernel.unprivileged_userns_clone = 0)",
+            "as root: sysctl kernel.unprivileged_userns_clone=1",
+        );
+    }
+    if number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1) && !has_apparmor_profile()
+    {
+        return Fact::no(
+            "AppArmor restricts user namespaces to programs with a profile",
+            "install an AppArmor profile with `userns,` for this program, or as root: \
+             sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        );
+    }
+    Fact::Yes
+}
+
+fn has_apparmor_profile() -> bool {
+    fs::read_to_string("/proc/self/attr/apparmor/current")
+        .is_ok_and(|profile| !profile.trim().is_empty() && !profile.starts_with("unconfined"))
+}
+
+fn number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn seccomp() -> Fact {
+    if std::path::Path::new("/proc/sys/kernel/seccomp").exists() {
+        return Fact::Yes;
+    }
+    Fact::No {
+        why: "the kernel has no seccomp filters".to_owned(),
+        fix: None,
+    }
+}
+
+fn static_program() -> Fact {
+    if cfg!(target_feature = "crt-static") {
+        return Fact::Yes;
+    }
+    Fact::no(
+        "this program was built with a dynamic loader, which does not exist in an empty root",
+        "build with the repository's .cargo/config.toml (cargo build in the repository, without RUSTFLAGS), \
+         or set RUSTFLAGS='-C target-feature=+crt-static' with an explicit --target",
+    )
+}
+
+fn memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    u64::try_from(info.totalram)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(u64::from(info.mem_unit))
+}
+
+fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_initial_namespace_maps_everything() {
+        assert!(maps_everything("         0          0 4294967295\n"));
+        assert!(!maps_everything("         0       1000          1\n"));
+    }
+
+    #[test]
+    fn an_old_kernel_is_named_with_what_it_lacks() {
+        let fact = since((5, 10), (5, 11), "overlay in a user namespace");
+        assert!(matches!(fact, Fact::No { why, .. } if why.contains("5.11") && why.contains("5.10")));
+    }
+}

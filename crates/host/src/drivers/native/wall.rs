@@ -1,0 +1,204 @@
+//! The process, cgroups and directories of one sandbox, and how they end.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use stockade_domain::Ended;
+use stockade_linux::cgroup::Group;
+use stockade_linux::idmap::Identity;
+use stockade_linux::spawn::Spawned;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::NAME;
+use super::identity::Claimed;
+use crate::driver::{Leftover, LeftoverKind};
+use crate::error::{Error, Result};
+
+/// What a wall is made of.
+pub(super) struct Parts {
+    pub id: String,
+    pub spawned: Spawned,
+    pub group: Option<Group>,
+    pub door: OwnedFd,
+    pub claimed: Claimed,
+}
+
+/// What stands from the first process on. Dropping it kills what is inside and removes the
+/// cgroups, so that a creation that fails or is cancelled leaves nothing.
+pub(super) struct Wall {
+    parts: Parts,
+    exit: AsyncFd<OwnedFd>,
+    ended: OnceLock<Ended>,
+    stopping: AtomicBool,
+    destroyed: bool,
+}
+
+/// What the receipt looks at.
+pub(super) struct Observed<'a> {
+    pub pid: i32,
+    pub group: Option<&'a Group>,
+    pub identity: &'a Identity,
+}
+
+impl Wall {
+    pub(super) fn new(parts: Parts) -> Result<Self> {
+        let watched = parts
+            .spawned
+            .pidfd
+            .try_clone()
+            .and_then(|pidfd| AsyncFd::with_interest(pidfd, Interest::READABLE));
+        let exit = match watched {
+            Ok(exit) => exit,
+            Err(error) => {
+                parts.spawned.kill_and_reap();
+                return Err(Error::io("watch the guest's process", error));
+            }
+        };
+        Ok(Self {
+            parts,
+            exit,
+            ended: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            destroyed: false,
+        })
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.parts.id
+    }
+
+    pub(super) fn group(&self) -> Option<&Group> {
+        self.parts.group.as_ref()
+    }
+
+    pub(super) fn set_group(&mut self, group: Option<Group>) {
+        self.parts.group = group;
+    }
+
+    pub(super) fn door(&self) -> &OwnedFd {
+        &self.parts.door
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.parts.claimed.identity
+    }
+
+    pub(super) fn observed(&self) -> Observed<'_> {
+        Observed {
+            pid: self.parts.spawned.pid,
+            group: self.group(),
+            identity: self.identity(),
+        }
+    }
+
+    /// Why the guest ended before it answered.
+    pub(super) fn early_failure(&mut self, why: String) -> Error {
+        let cause = self
+            .parts
+            .spawned
+            .early_failure()
+            .map_or(why, |error| error.to_string());
+        Error::Create {
+            driver: NAME.to_owned(),
+            step: "start the guest".to_owned(),
+            cause,
+            remedy: None,
+        }
+    }
+
+    /// Reaps the guest if it has ended.
+    fn poll_end(&self) -> Option<Ended> {
+        if let Some(ended) = self.ended.get() {
+            return Some(ended.clone());
+        }
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let ended = match waitid(WaitId::PidFd(self.parts.spawned.pidfd.as_fd()), options) {
+            Ok(None) => return None,
+            Ok(Some(status)) => self.classify(status.exit_status(), status.terminating_signal()),
+            Err(error) => Ended::Lost(format!("the guest's process cannot be waited for: {error}")),
+        };
+        Some(self.ended.get_or_init(|| ended).clone())
+    }
+
+    fn classify(&self, code: Option<i32>, signal: Option<i32>) -> Ended {
+        match (code, signal) {
+            _ if self.stopping.load(Ordering::Relaxed) => Ended::Stopped,
+            (Some(code), _) => Ended::GuestExited(code),
+            (None, Some(signal)) if signal == Signal::KILL.as_raw() && self.oom_kills() > 0 => {
+                Ended::OutOfMemory
+            }
+            (None, Some(signal)) => Ended::GuestKilled(signal),
+            (None, None) => Ended::Lost("the guest ended in an unknown way".to_owned()),
+        }
+    }
+
+    /// Zero where it cannot be read: a kill is then reported as a plain one.
+    fn oom_kills(&self) -> u64 {
+        self.parts
+            .group
+            .as_ref()
+            .and_then(|group| group.oom_kills().ok())
+            .unwrap_or(0)
+    }
+
+    pub(super) fn kill(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        // An error means that it has ended already.
+        let _ = pidfd_send_signal(&self.parts.spawned.pidfd, Signal::KILL);
+    }
+
+    pub(super) async fn wait_end(&self) -> Ended {
+        loop {
+            if let Some(ended) = self.poll_end() {
+                return ended;
+            }
+            if let Err(error) = self.exit.readable().await {
+                return Ended::Lost(format!("the guest's process cannot be watched: {error}"));
+            }
+        }
+    }
+
+    pub(super) async fn destroy_all(&mut self) -> Result<Vec<Leftover>> {
+        self.kill();
+        self.wait_end().await;
+        let mut leftovers = Vec::new();
+        if let Some(group) = &self.parts.group
+            && group.kill().and_then(|()| group.remove()).is_err()
+        {
+            leftovers.push(self.leftover(
+                LeftoverKind::Cgroup,
+                serde_json::to_string(&group.record()).unwrap_or_default(),
+            ));
+        }
+        self.destroyed = leftovers.is_empty();
+        Ok(leftovers)
+    }
+
+    fn leftover(&self, kind: LeftoverKind, place: String) -> Leftover {
+        Leftover {
+            driver: NAME.to_owned(),
+            id: self.parts.id.clone(),
+            kind,
+            place,
+        }
+    }
+}
+
+impl Drop for Wall {
+    fn drop(&mut self) {
+        if self.destroyed {
+            return;
+        }
+        self.kill();
+        if self.ended.get().is_none() {
+            self.parts.spawned.kill_and_reap();
+        }
+        if let Some(group) = &self.parts.group {
+            // What cannot be removed here is found by `gc`: the intent names the cgroup.
+            let _ = group.kill().and_then(|()| group.remove());
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! From a plan to the steps that build it. Pure: the same plan and context give the same
+//! steps, which `--dry-run` prints and snapshots pin.
+
+use std::path::{Path, PathBuf};
+
+use stockade_domain::plan::Plan;
+use stockade_domain::spec::WorkspaceMode;
+use stockade_domain::view::{Access, Content, ViewEntry};
+use stockade_domain::{ControlKind, Spec};
+
+use crate::ops::{GuestSettings, Op, Program, Source, SourceId, VERSION};
+
+/// What the steps depend on besides the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// The supervisor opens the host's trees and passes them (it is privileged); otherwise
+    /// the guest opens them itself.
+    pub given_sources: bool,
+    /// The kernel's Landlock ABI.
+    pub landlock_abi: u32,
+    /// Cgroup `tasks` files that the supervisor passes before all trees.
+    pub cgroup_tasks: u32,
+    /// Directory with `upper` and `work` for a copy-on-write workspace.
+    pub changes_dir: Option<PathBuf>,
+    /// The host has this directory, which programs read to learn the number of processors.
+    pub cpu_topology: bool,
+}
+
+/// The steps, and what the supervisor has to open for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// For the guest.
+    pub program: Program,
+    /// One for each source, in order.
+    pub requests: Vec<SourceRequest>,
+}
+
+/// A tree of the host that the steps attach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRequest {
+    /// Absolute path on the host.
+    pub path: PathBuf,
+    /// The workload must own what the owner of this path owns (matters to root only).
+    pub owned: Owned,
+    /// It must be the null device.
+    pub null_device: bool,
+}
+
+/// How ids of a tree of the host have to look inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    /// As they are: nothing is written there.
+    AsIs,
+    /// The owner of the tree becomes the workload, others are shifted along.
+    ByWorkload,
+    /// Made by the supervisor for the sandbox's own ids already.
+    Already,
+}
+
+/// Device nodes that are harmless to everybody.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Links that programs expect in /dev.
+const DEVICE_LINKS: [(&str, &str); 5] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/dev/ptmx", "pts/ptmx"),
+];
+
+/// Files of procfs that tell about the host or its hardware, or reach physical memory.
+const MASKED: [&str; 11] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kallsyms",
+    "/proc/kcore",
+    "/proc/key-users",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/modules",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+];
+
+/// Parts of procfs that change the kernel.
+const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+/// Read by programs that size their thread pools.
+pub const CPU_TOPOLOGY: &str = "/sys/devices/system/cpu";
+
+/// A file below the root that Landlock must hide: the control of its self-test.
+pub const LANDLOCK_CANARY: &str = "/.stockade";
+
+/// Commands that may run in one sandbox at the same time.
+const MAX_EXECS: u32 = 64;
+
+/// Compiles a plan.
+#[must_use]
+pub fn compile(plan: &Plan, context: &Context) -> Compiled {
+    let mut compiler = Compiler {
+        context,
+        requests: Vec::new(),
+        ops: Vec::new(),
+        covers: Vec::new(),
+    };
+    let spec = plan.spec();
+    compiler.start(spec);
+    for entry in &spec.view.entries {
+        compiler.entry(entry, spec);
+    }
+    compiler.finish_root(spec);
+    compiler.confine(plan);
+    compiler.finish(plan)
+}
+
+struct Compiler<'a> {
+    context: &'a Context,
+    requests: Vec<SourceRequest>,
+    ops: Vec<Op>,
+    covers: Vec<Op>,
+}
+
+impl Compiler<'_> {
+    /// Trees are numbered after the `tasks` files.
+    fn source(&mut self, path: &Path, owned: Owned, null_device: bool) -> SourceId {
+        self.requests.push(SourceRequest {
+            path: path.to_path_buf(),
+            owned,
+            null_device,
+        });
+        let index = SourceId::try_from(self.requests.len() - 1).unwrap_or(SourceId::MAX);
+        self.context.cgroup_tasks.saturating_add(index)
+    }
+
+    fn start(&mut self, spec: &Spec) {
+        if self.context.cgroup_tasks > 0 {
+            self.ops.push(Op::JoinCgroups {
+                tasks: (0..self.context.cgroup_tasks).collect(),
+            });
+        }
+        self.ops.push(Op::CgroupNamespace);
+        self.ops.push(Op::NewRoot);
+        if spec.view.entries.iter().any(|entry| entry.what == Content::Proc) {
+            self.ops.push(Op::PrepareProc);
+        }
+        if let (Some(workspace), Some(changes)) = (&spec.workspace, &self.context.changes_dir)
+            && workspace.mode == WorkspaceMode::Cow
+        {
+            let lower = self.source(&workspace.source, Owned::ByWorkload, false);
+            let changes = self.source(&changes.clone(), Owned::Already, false);
+            self.ops.push(Op::PrepareOverlay { lower, changes });
+        }
+        self.ops.push(Op::EnterRoot);
+        self.ops.push(Op::File {
+            at: LANDLOCK_CANARY.into(),
+            content: b"stockade\n".to_vec(),
+        });
+        if let Some(image) = &spec.image {
+            self.image(image);
+        }
+    }
+
+    /// The image's top directories stand where the host's would.
+    fn image(&mut self, image: &Path) {
+        let source = self.source(image, Owned::AsIs, false);
+        self.ops.push(Op::Bind {
+            source,
+            at: "/".into(),
+            directory: true,
+            read_only: true,
+        });
+    }
+
+    fn entry(&mut self, entry: &ViewEntry, spec: &Spec) {
+        let at = entry.at.clone();
+        match &entry.what {
+            Content::Host {
+                source,
+                directory,
+                access,
+            } => {
+                let read_only = *access == Access::ReadOnly;
+                let owned = if read_only { Owned::AsIs } else { Owned::ByWorkload };
+                let source = self.source(source, owned, false);
+                self.ops.push(Op::Bind {
+                    source,
+                    at,
+                    directory: *directory,
+                    read_only,
+                });
+            }
+            Content::Private { mode, size_bytes } => {
+                self.ops.push(Op::Private {
+                    at,
+                    mode: *mode,
+                    size_bytes: *size_bytes,
+                });
+            }
+            Content::File { content } => self.ops.push(Op::File {
+                at,
+                content: content.clone(),
+            }),
+            Content::Symlink { target } => self.ops.push(Op::Symlink {
+                at,
+                target: target.clone(),
+            }),
+            Content::Proc => {
+                self.ops.push(Op::AttachProc { at });
+                self.covers
+                    .extend(MASKED.iter().map(|path| Op::Mask { at: path.into() }));
+                self.covers
+                    .extend(READ_ONLY.iter().map(|path| Op::ReadOnly { at: path.into() }));
+            }
+            Content::Devices => self.devices(),
+            Content::Workspace => self.workspace(at, spec),
+        }
+    }
+
+    fn devices(&mut self) {
+        self.ops.push(Op::Private {
+            at: "/dev".into(),
+            mode: 0o755,
+            size_bytes: Some(64 << 10),
+        });
+        for name in DEVICES {
+            let path = Path::new("/dev").join(name);
+            let source = self.source(&path, Owned::AsIs, name == "null");
+            self.ops.push(Op::Device { source, at: path });
+        }
+        self.ops.push(Op::Terminals {
+            at: "/dev/pts".into(),
+        });
+        self.ops.push(Op::Private {
+            at: "/dev/shm".into(),
+            mode: 0o1777,
+            size_bytes: None,
+        });
+        for (at, target) in DEVICE_LINKS {
+            self.ops.push(Op::Symlink {
+                at: at.into(),
+                target: target.into(),
+            });
+        }
+        self.covers.push(Op::ReadOnly { at: "/dev".into() });
+    }
+
+    fn workspace(&mut self, at: PathBuf, spec: &Spec) {
+        let Some(workspace) = &spec.workspace else { return };
+        match workspace.mode {
+            WorkspaceMode::Cow => {
+                self.ops.push(Op::AttachOverlay { at: at.clone() });
+                self.covers.push(Op::WriteTest { at });
+            }
+            WorkspaceMode::Ro => {
+                let source = self.source(&workspace.source, Owned::ByWorkload, false);
+                self.ops.push(Op::Bind {
+                    source,
+                    at,
+                    directory: true,
+                    read_only: true,
+                });
+            }
+            WorkspaceMode::Rw => {
+                let source = self.source(&workspace.source, Owned::ByWorkload, false);
+                self.ops.push(Op::Bind {
+                    source,
+                    at: at.clone(),
+                    directory: true,
+                    read_only: false,
+                });
+                self.covers.push(Op::WriteTest { at });
+            }
+            WorkspaceMode::None => {}
+        }
+    }
+
+    fn finish_root(&mut self, spec: &Spec) {
+        if self.context.cpu_topology && spec.image.is_none() {
+            let source = self.source(Path::new(CPU_TOPOLOGY), Owned::AsIs, false);
+            self.ops.push(Op::Bind {
+                source,
+                at: CPU_TOPOLOGY.into(),
+                directory: true,
+                read_only: true,
+            });
+        }
+        if !spec.nested_namespaces {
+            // Before /proc/sys becomes read-only.
+            self.ops.push(Op::ForbidUserNamespaces);
+        }
+        self.ops.append(&mut self.covers);
+        self.ops.push(Op::ReadOnly { at: "/".into() });
+        self.ops.push(Op::Hostname(spec.hostname.clone()));
+        if spec.network == stockade_domain::spec::Network::None {
+            self.ops.push(Op::LoopbackUp);
+        }
+    }
+
+    fn confine(&mut self, plan: &Plan) {
+        let spec = plan.spec();
+        self.ops.extend([
+            Op::CloseSources,
+            Op::Baseline,
+            Op::NoNewPrivileges,
+            Op::DropCapabilities,
+        ]);
+        self.ops.extend([Op::NotDumpable, Op::DeathSignal]);
+        if plan.enforces(ControlKind::SecondWall) {
+            self.ops.push(Op::Landlock {
+                read: readable(spec),
+                write: writable(spec),
+            });
+        }
+        if plan.enforces(ControlKind::SyscallFilter) {
+            self.ops.push(Op::Seccomp {
+                nested_namespaces: spec.nested_namespaces,
+            });
+        }
+        self.ops.push(Op::SelfTest);
+    }
+
+    fn finish(self, plan: &Plan) -> Compiled {
+        let tasks = (0..self.context.cgroup_tasks).map(|_| Source::Given);
+        let sources = tasks
+            .chain(self.requests.iter().map(|request| {
+                if self.context.given_sources {
+                    Source::Given
+                } else {
+                    Source::Path {
+                        path: request.path.clone(),
+                        null_device: request.null_device,
+                    }
+                }
+            }))
+            .collect();
+        let guest = GuestSettings {
+            nested_landlock: self.context.landlock_abi >= 2 && !plan.spec().nested_namespaces,
+            signal_scope: self.context.landlock_abi >= 6,
+            max_execs: MAX_EXECS,
+        };
+        Compiled {
+            program: Program {
+                version: VERSION,
+                sources,
+                ops: self.ops,
+                guest,
+            },
+            requests: self.requests,
+        }
+    }
+}
+
+/// Everything in the view but the root directory itself, whose own files stay closed.
+fn readable(spec: &Spec) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    let tops = spec
+        .view
+        .entries
+        .iter()
+        .map(|entry| &entry.at)
+        .filter(|at| at.parent().is_some());
+    for at in tops {
+        if !paths.iter().any(|covered| at.starts_with(covered)) {
+            paths.push(at.clone());
+        }
+    }
+    paths.push("/sys".into());
+    paths
+}
+
+/// Trees that a mount allows to write.
+fn writable(spec: &Spec) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = vec!["/dev".into(), "/proc".into()];
+    for entry in &spec.view.entries {
+        let writes = match &entry.what {
+            Content::Private { .. } => true,
+            Content::Host { access, .. } => *access == Access::ReadWrite,
+            Content::Workspace => spec
+                .workspace
+                .as_ref()
+                .is_some_and(|workspace| matches!(workspace.mode, WorkspaceMode::Cow | WorkspaceMode::Rw)),
+            Content::File { .. } | Content::Symlink { .. } | Content::Proc | Content::Devices => false,
+        };
+        if writes {
+            paths.push(entry.at.clone());
+        }
+    }
+    paths
+}

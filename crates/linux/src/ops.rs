@@ -1,0 +1,291 @@
+//! The ordered steps that turn a fresh process into a sandbox's PID 1, as data: they
+//! are compiled by the host, printed by `--dry-run`, sent as bytes and interpreted by the
+//! guest.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of this form; guest and host must agree.
+pub const VERSION: u32 = 1;
+
+/// Largest encoded program, in bytes.
+pub const MAX_PROGRAM_BYTES: usize = 1 << 20;
+
+/// Everything the guest has to do before it serves commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// [`VERSION`] of the writer.
+    pub version: u32,
+    /// Trees of the host that later steps attach, opened before anything is covered.
+    pub sources: Vec<Source>,
+    /// The steps, in order.
+    pub ops: Vec<Op>,
+    /// What the guest does with each command later.
+    pub guest: GuestSettings,
+}
+
+/// Settings of the guest that outlive the set-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestSettings {
+    /// Commands run in a second, nested Landlock domain.
+    pub nested_landlock: bool,
+    /// Signals from that domain to the guest are refused (Landlock ABI 6).
+    pub signal_scope: bool,
+    /// Commands that may run at the same time.
+    pub max_execs: u32,
+}
+
+/// Where a tree comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The guest opens it by path: it has the same rights as the supervisor (rootless).
+    Path {
+        /// Absolute path on the host.
+        path: PathBuf,
+        /// It must be the null device (character device 1:3).
+        null_device: bool,
+    },
+    /// The supervisor opened it and passes it, already detached from the host's tree.
+    Given,
+}
+
+/// Index into [`Program::sources`].
+pub type SourceId = u32;
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// Join cgroups of version 1, by writing `0` to their `tasks` files: a single-threaded
+    /// process does so in microseconds, where `cgroup.procs` waits for a grace period.
+    JoinCgroups {
+        /// The files.
+        tasks: Vec<SourceId>,
+    },
+    /// Make the own cgroups the root of what can be seen of them.
+    CgroupNamespace,
+    /// Mount an empty file system in memory that becomes the root directory.
+    NewRoot,
+    /// Make an instance of procfs for the own PID namespace, while a full one is visible.
+    PrepareProc,
+    /// Make the overlay for the workspace: the host's tree below, the change set above.
+    PrepareOverlay {
+        /// The host's directory.
+        lower: SourceId,
+        /// The directory that holds `upper` and `work`.
+        changes: SourceId,
+    },
+    /// Change the root directory and detach the host's whole tree.
+    EnterRoot,
+    /// Make a directory in the new root.
+    Directory {
+        /// Where.
+        at: PathBuf,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// Make a symbolic link in the new root.
+    Symlink {
+        /// Where.
+        at: PathBuf,
+        /// What it says.
+        target: PathBuf,
+    },
+    /// Attach a tree of the host, without setuid and devices.
+    Bind {
+        /// Which.
+        source: SourceId,
+        /// Where.
+        at: PathBuf,
+        /// Directory or file.
+        directory: bool,
+        /// Writing through it is refused.
+        read_only: bool,
+    },
+    /// Mount an empty private directory in memory.
+    Private {
+        /// Where.
+        at: PathBuf,
+        /// Permission bits.
+        mode: u32,
+        /// Size limit in bytes.
+        size_bytes: Option<u64>,
+    },
+    /// A read-only file with given content, over what stands there.
+    File {
+        /// Where.
+        at: PathBuf,
+        /// The content.
+        content: Vec<u8>,
+    },
+    /// Attach the prepared overlay.
+    AttachOverlay {
+        /// Where.
+        at: PathBuf,
+    },
+    /// Attach the prepared procfs.
+    AttachProc {
+        /// Where.
+        at: PathBuf,
+    },
+    /// Attach one device node of the host.
+    Device {
+        /// Which.
+        source: SourceId,
+        /// Where.
+        at: PathBuf,
+    },
+    /// Mount an own instance of devpts.
+    Terminals {
+        /// Where.
+        at: PathBuf,
+    },
+    /// Cover a file with the null device and a directory with an empty one, if it exists.
+    Mask {
+        /// What.
+        at: PathBuf,
+    },
+    /// Refuse writing below a path that is already part of the new root, if it exists.
+    ReadOnly {
+        /// What.
+        at: PathBuf,
+    },
+    /// Set the host name.
+    Hostname(String),
+    /// Bring the private loopback up.
+    LoopbackUp,
+    /// Refuse new user namespaces below ours.
+    ForbidUserNamespaces,
+    /// Write and remove a file where writing must be possible.
+    WriteTest {
+        /// Directory.
+        at: PathBuf,
+    },
+    /// Forget all inherited descriptors but the link and the door.
+    CloseSources,
+    /// Remember how calls behave that the walls below must change.
+    Baseline,
+    /// No privileges can be gained by executing.
+    NoNewPrivileges,
+    /// Drop all capabilities for good.
+    DropCapabilities,
+    /// Nobody with our user id can read or trace the guest.
+    NotDumpable,
+    /// The kernel kills the guest when the supervisor's thread ends.
+    DeathSignal,
+    /// Repeat the file rules by Landlock.
+    Landlock {
+        /// Readable and executable trees.
+        read: Vec<PathBuf>,
+        /// Writable trees.
+        write: Vec<PathBuf>,
+    },
+    /// Install the system call filter.
+    Seccomp {
+        /// Leave namespaces to the workload.
+        nested_namespaces: bool,
+    },
+    /// Compare with [`Op::Baseline`]: attests what cannot be read from outside.
+    SelfTest,
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::JoinCgroups { tasks } => write!(out, "join {} cgroups", tasks.len()),
+            Self::CgroupNamespace => write!(out, "make a cgroup namespace"),
+            Self::NewRoot => write!(out, "mount an empty root in memory"),
+            Self::PrepareProc => write!(out, "make an own procfs"),
+            Self::PrepareOverlay { .. } => write!(out, "make the workspace's overlay"),
+            Self::EnterRoot => write!(out, "change root, detach the host's tree"),
+            Self::Directory { at, mode } => write!(out, "mkdir {} mode {mode:o}", at.display()),
+            Self::Symlink { at, target } => write!(out, "symlink {} -> {}", at.display(), target.display()),
+            Self::Bind { at, read_only, .. } => {
+                write!(
+                    out,
+                    "bind {} {}",
+                    at.display(),
+                    if *read_only { "read-only" } else { "read-write" }
+                )
+            }
+            Self::Private { at, mode, size_bytes } => {
+                write!(out, "private {} mode {mode:o}", at.display())?;
+                size_bytes.map_or(Ok(()), |size| write!(out, " size {size}"))
+            }
+            Self::File { at, content } => write!(out, "file {} ({} bytes)", at.display(), content.len()),
+            Self::AttachOverlay { at } => write!(out, "overlay {}", at.display()),
+            Self::AttachProc { at } => write!(out, "proc {}", at.display()),
+            Self::Device { at, .. } => write!(out, "device {}", at.display()),
+            Self::Terminals { at } => write!(out, "devpts {}", at.display()),
+            Self::Mask { at } => write!(out, "mask {}", at.display()),
+            Self::ReadOnly { at } => write!(out, "read-only {}", at.display()),
+            Self::Hostname(name) => write!(out, "host name {name}"),
+            Self::LoopbackUp => write!(out, "loopback up"),
+            Self::ForbidUserNamespaces => write!(out, "forbid user namespaces"),
+            Self::WriteTest { at } => write!(out, "write test in {}", at.display()),
+            Self::CloseSources => write!(out, "close descriptors"),
+            Self::Baseline => write!(out, "take the self-test's base line"),
+            Self::NoNewPrivileges => write!(out, "no new privileges"),
+            Self::DropCapabilities => write!(out, "drop all capabilities"),
+            Self::NotDumpable => write!(out, "make the guest untraceable"),
+            Self::DeathSignal => write!(out, "die with the supervisor"),
+            Self::Landlock {
+                read,
+                write: writable,
+            } => {
+                write!(
+                    out,
+                    "landlock: {} readable, {} writable trees",
+                    read.len(),
+                    writable.len()
+                )
+            }
+            Self::Seccomp { nested_namespaces } => {
+                write!(
+                    out,
+                    "system call filter{}",
+                    if *nested_namespaces {
+                        ", namespaces left open"
+                    } else {
+                        ""
+                    }
+                )
+            }
+            Self::SelfTest => write!(out, "self-test"),
+        }
+    }
+}
+
+/// What the guest answers after the set-up, before any untrusted instruction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SetupReply {
+    /// Everything was applied and tested.
+    Ready(Attestation),
+    /// A step failed; the guest exits.
+    Failed {
+        /// The step, as printed by `--dry-run`.
+        step: String,
+        /// The system call that failed.
+        call: String,
+        /// Its errno; 0 where there is none.
+        errno: i32,
+    },
+}
+
+/// What the guest saw of its own confinement.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    /// Landlock: what the self-test saw, empty where it is not applied.
+    pub landlock: Vec<String>,
+    /// Seccomp: what the self-test saw.
+    pub seccomp: Vec<String>,
+    /// The signal the kernel sends when the supervisor's thread ends, as read back.
+    pub death_signal: Option<i32>,
+    /// Whether the guest is dumpable, as read back.
+    pub dumpable: Option<bool>,
+    /// The limit on user namespaces below ours, as read back.
+    pub max_user_namespaces: Option<u64>,
+    /// Directories in which a file was written and removed.
+    pub writable: Vec<PathBuf>,
+}

@@ -1,0 +1,249 @@
+//! Starts the process that becomes a sandbox's PID 1, in namespaces of its own.
+
+use std::ffi::{CString, NulError};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::idmap::{IdMap, Identity};
+use crate::sys::{self, ChildPlan, ChildStep, ProgramSource};
+
+/// Namespaces made by `clone3`; the cgroup namespace follows in the guest, once it is in
+/// its cgroups.
+const NAMESPACES: i32 = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWTIME;
+
+/// What is needed to start a guest.
+pub struct SpawnRequest<'a> {
+    /// The program and how to reach it.
+    pub program: GuestImage<'a>,
+    /// `argv`, at least one.
+    pub arguments: &'a [String],
+    /// Ids inside and how they map.
+    pub identity: &'a Identity,
+    /// Own network namespace.
+    pub own_network: bool,
+    /// Cgroup v2 directory to start in. (On v1 the guest joins by itself, as a step.)
+    pub into_cgroup: Option<BorrowedFd<'a>>,
+    /// Become descriptors 3, 4 … of the guest.
+    pub inherit: Vec<OwnedFd>,
+}
+
+/// Where the guest's program comes from.
+pub enum GuestImage<'a> {
+    /// A detached mount that the supervisor made (it has the right to).
+    Mount(OwnedFd),
+    /// A path that the child opens and makes a detached mount of.
+    Path(&'a Path),
+}
+
+/// The started guest.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Process id as the supervisor sees it.
+    pub pid: i32,
+    /// Refers to exactly this process, for ever.
+    pub pidfd: OwnedFd,
+    errors: File,
+}
+
+/// Why a guest could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// A path or argument contains a null byte.
+    #[error("the guest's program or arguments contain a null byte: {0}")]
+    Nul(#[from] NulError),
+    /// The program cannot be examined.
+    #[error("cannot read the guest's program {path}: {source}")]
+    Program {
+        /// The program.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The process could not be made.
+    #[error("cannot make the namespaces (clone3): {0}; {hint}", hint = clone_hint(.0))]
+    Clone(std::io::Error),
+    /// The id maps could not be written.
+    #[error("cannot map user ids for the sandbox ({file}): {source}")]
+    Maps {
+        /// Which file.
+        file: &'static str,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The channel to the child could not be made or used.
+    #[error("cannot talk to the new process: {0}")]
+    Channel(std::io::Error),
+    /// The child failed before it became the guest.
+    #[error("the new process failed to {step}: {source}")]
+    Child {
+        /// What it was doing.
+        step: &'static str,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+fn clone_hint(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => {
+            "user namespaces are forbidden here: check kernel.apparmor_restrict_unprivileged_userns and \
+             kernel.unprivileged_userns_clone, or run as root"
+        }
+        Some(libc::ENOSPC | libc::EUSERS) => "a limit in /proc/sys/user/ is reached",
+        Some(libc::ENOSYS) => "clone3 is blocked here (an outer sandbox's system call filter)",
+        Some(libc::EAGAIN) => "the limit on processes is reached",
+        Some(libc::EBUSY) => "the cgroup cannot hold processes",
+        _ => "see clone(2)",
+    }
+}
+
+/// Starts the guest. It blocks until its set-up program arrives on descriptor 4.
+///
+/// The calling thread must live as long as the sandbox: the guest asks the kernel to be
+/// killed when its parent thread ends.
+///
+/// # Errors
+/// [`SpawnError`]; no process is left then.
+pub fn spawn(request: SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
+    let arguments: Vec<CString> = request
+        .arguments
+        .iter()
+        .map(|argument| CString::new(argument.as_str()))
+        .collect::<Result<_, _>>()?;
+    let mut argv: Vec<*const libc::c_char> = arguments.iter().map(|argument| argument.as_ptr()).collect();
+    argv.push(std::ptr::null());
+    let path;
+    let program = match &request.program {
+        GuestImage::Mount(fd) => ProgramSource::Mount(fd.as_raw_fd()),
+        GuestImage::Path(at) => {
+            let seen = std::fs::metadata(at).map_err(|source| SpawnError::Program {
+                path: at.to_path_buf(),
+                source,
+            })?;
+            path = CString::new(at.as_os_str().as_bytes())?;
+            ProgramSource::Path {
+                path: &path,
+                device: seen.dev(),
+                inode: seen.ino(),
+            }
+        }
+    };
+    let (ours, theirs) = channel()?;
+    let inherit: Vec<RawFd> = request.inherit.iter().map(AsRawFd::as_raw_fd).collect();
+    let network = if request.own_network {
+        libc::CLONE_NEWNET
+    } else {
+        0
+    };
+    let (pid, pidfd) = sys::clone_guest(&ChildPlan {
+        flags: (NAMESPACES | network) as u64,
+        into_cgroup: request.into_cgroup.map(|directory| directory.as_raw_fd()),
+        sync: theirs.as_raw_fd(),
+        uid: request.identity.uid,
+        gid: request.identity.gid,
+        drop_groups: request.identity.drop_groups,
+        program,
+        argv: &argv,
+        inherit: &inherit,
+    })
+    .map_err(SpawnError::Clone)?;
+    drop(theirs);
+    let mut spawned = Spawned {
+        pid,
+        pidfd,
+        errors: File::from(ours),
+    };
+    match spawned.release(request.identity) {
+        Ok(()) => Ok(spawned),
+        Err(error) => {
+            let error = spawned.early_failure().unwrap_or(error);
+            spawned.kill_and_reap();
+            Err(error)
+        }
+    }
+}
+
+fn channel() -> Result<(OwnedFd, OwnedFd), SpawnError> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|errno| SpawnError::Channel(errno.into()))
+}
+
+impl Spawned {
+    fn release(&mut self, identity: &Identity) -> Result<(), SpawnError> {
+        identity
+            .map
+            .write(self.pid)
+            .map_err(|(file, source)| SpawnError::Maps { file, source })?;
+        self.errors.write_all(&[1]).map_err(SpawnError::Channel)
+    }
+
+    /// Why the child ended before it became the guest, if it did. Blocks until the child
+    /// has executed the guest or ended.
+    pub fn early_failure(&mut self) -> Option<SpawnError> {
+        let mut report = [0u8; 5];
+        self.errors.read_exact(&mut report).ok()?;
+        let errno = i32::from_le_bytes([report[1], report[2], report[3], report[4]]);
+        Some(SpawnError::Child {
+            step: step_name(report[0]),
+            source: std::io::Error::from_raw_os_error(errno),
+        })
+    }
+
+    /// Kills the guest, and with it its PID namespace, and reaps it.
+    pub fn kill_and_reap(&self) {
+        use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+        use std::os::fd::AsFd;
+        // An error means that it has ended already.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+}
+
+fn step_name(step: u8) -> &'static str {
+    const NAMES: [(ChildStep, &str); 6] = [
+        (ChildStep::WaitForMaps, "get its id maps"),
+        (ChildStep::Ids, "take its user and group id"),
+        (ChildStep::Capabilities, "keep its set-up capabilities"),
+        (ChildStep::Program, "open the guest's program read-only"),
+        (ChildStep::Descriptors, "place its descriptors"),
+        (ChildStep::Execute, "execute the guest"),
+    ];
+    NAMES
+        .iter()
+        .find(|(known, _)| *known as u8 == step)
+        .map_or("start", |(_, name)| name)
+}
+
+impl IdMap {
+    /// Writes the maps of a process that waits in a new user namespace.
+    pub(crate) fn write(&self, pid: i32) -> Result<(), (&'static str, std::io::Error)> {
+        let put = |file: &'static str, text: &str| {
+            File::options()
+                .write(true)
+                .open(format!("/proc/{pid}/{file}"))
+                .and_then(|mut open| open.write_all(text.as_bytes()))
+                .map_err(|error| (file, error))
+        };
+        if !self.privileged {
+            // Required before an unprivileged gid_map (Linux 3.19, CVE-2014-8989).
+            put("setgroups", "deny")?;
+        }
+        put("uid_map", &Self::text(&self.uids))?;
+        put("gid_map", &Self::text(&self.gids))
+    }
+}
