@@ -47,11 +47,46 @@ pub struct Summary {
     /// The names of failed tests.
     pub failures: Vec<String>,
     ignored: Vec<(String, String)>,
+    /// A test program has begun and not told its end.
+    open: bool,
+    /// How many never did: they crashed or were killed.
+    broken_off: u64,
+}
+
+/// A line that says where the output of one test program begins or ends.
+pub enum Mark {
+    /// `running 3 tests`.
+    Begins,
+    /// `test result: …`.
+    Ends {
+        /// No test failed.
+        good: bool,
+    },
+}
+
+/// Reads such a line.
+pub fn mark(line: &str) -> Option<Mark> {
+    if let Some(rest) = line.strip_prefix("running ") {
+        let (number, noun) = rest.trim_end().split_once(' ')?;
+        return (number.parse::<u64>().is_ok() && noun.starts_with("test")).then_some(Mark::Begins);
+    }
+    let word = line.trim().strip_prefix("test result: ")?;
+    Some(Mark::Ends {
+        good: word.starts_with("ok."),
+    })
 }
 
 impl Summary {
     /// Takes in one line of output.
     pub fn see(&mut self, line: &str) {
+        match mark(line) {
+            Some(Mark::Begins) => {
+                self.broken_off += u64::from(self.open);
+                self.open = true;
+            }
+            Some(Mark::Ends { .. }) => self.open = false,
+            None => {}
+        }
         if let Some(counts) = closing_line(line) {
             self.counts += counts;
             self.programs += 1;
@@ -72,6 +107,7 @@ impl Summary {
     pub fn close(&self, log: &str) -> (Counts, Vec<String>) {
         let told: BTreeSet<(&str, &str)> = log.lines().filter_map(skip_line).collect();
         let mut counts = self.counts;
+        counts.failed += self.broken_off + u64::from(self.open);
         let mut reasons: Vec<String> = told.iter().map(|(name, why)| format!("{name}: {why}")).collect();
         let names: BTreeSet<&str> = told.iter().map(|(name, _)| *name).collect();
         let ignored_too = names
@@ -227,6 +263,22 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
             }
         );
         assert_eq!(reasons, ["waits: no second machine"]);
+    }
+
+    #[test]
+    fn a_program_that_breaks_off_fails() {
+        let (counts, _) = read(&format!(
+            "running 5 tests\ntest a ... ok\n{MIMIC}running 1 test\n"
+        ))
+        .close("");
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 2,
+                failed: 2,
+                skipped: 0
+            }
+        );
     }
 
     #[test]

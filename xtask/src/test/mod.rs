@@ -1,5 +1,6 @@
 //! `test`: every check and every test of the project, in one command.
 
+mod excerpt;
 mod readme;
 mod steps;
 mod suites;

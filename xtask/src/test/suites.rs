@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::excerpt::Excerpt;
 use super::{Report, Stage};
 use crate::build::{self, Program};
 use crate::process::{self, Stream};
@@ -16,8 +17,6 @@ use crate::user::{self, User};
 
 /// All programs together; each must have its own, shorter limits.
 const LIMIT: Duration = Duration::from_secs(45 * 60);
-/// Lines of a failed run that are shown from its end; the log has all.
-const SHOWN: usize = 80;
 
 /// Packages whose tests drive sandboxes or the kernel, and so behave differently without
 /// root; with which of their programs.
@@ -68,19 +67,31 @@ pub fn as_this_user(stage: &mut Stage) -> Result<Report> {
     command
         .env("STOCKADE_BIN", &program)
         .env("STOCKADE_SKIP_LOG", &skips);
-    let (mut summary, mut tail) = (Summary::default(), Tail::default());
+    let (mut summary, mut excerpt) = (Summary::default(), Excerpt::default());
     let mut see = |stream: Stream, line: &str| {
         summary.see(line);
-        tail.see(line);
+        excerpt.see(line);
         if stream == Stream::Err && line.trim_start().starts_with("Running ") {
-            // Without the path of the program, which nobody reads.
-            println!("    {}", line.trim().split(" (").next().unwrap_or(line));
+            println!("    {}", short(line));
         }
     };
     let finished = process::run(&mut command, &logs.join("tests.log"), LIMIT, &mut see)?;
     let mut report = gather(&summary, &skips)?;
-    finish(&mut report, &finished, &tail, "tests");
+    finish(&mut report, &finished, excerpt, "tests");
     Ok(report)
+}
+
+/// Cargo's line about a program, with the program's name in place of its whole path.
+fn short(line: &str) -> String {
+    let line = line.trim();
+    let Some((what, path)) = line.split_once(" (") else {
+        return line.to_owned();
+    };
+    let file = path.rsplit('/').next().unwrap_or(path);
+    format!(
+        "{what} of {}",
+        file.rsplit_once('-').map_or(file, |(name, _)| name)
+    )
 }
 
 /// The programs of [`AS_USER`], copied into the test user's home and run there.
@@ -140,15 +151,15 @@ fn run_as_user(stage: &Stage, place: &Place, test: &Path, stockade: &Path, label
         .env("XDG_RUNTIME_DIR", place.directory.join("run"))
         .env("TMPDIR", place.directory.join("tmp"))
         .env("RUST_BACKTRACE", "1");
-    let (mut summary, mut tail) = (Summary::default(), Tail::default());
+    let (mut summary, mut excerpt) = (Summary::default(), Excerpt::default());
     let mut see = |_: Stream, line: &str| {
         summary.see(line);
-        tail.see(line);
+        excerpt.see(line);
     };
     let log = stage.tree.logs()?.join(format!("{label}.log"));
     let finished = process::run(&mut command, &log, LIMIT, &mut see)?;
     let mut report = gather(&summary, &skips)?;
-    finish(&mut report, &finished, &tail, label);
+    finish(&mut report, &finished, excerpt, label);
     Ok(report)
 }
 
@@ -202,28 +213,13 @@ fn gather(summary: &Summary, skips: &Path) -> Result<Report> {
 }
 
 /// A run may fail without a failed test: a crash, the time limit, or no test at all.
-fn finish(report: &mut Report, finished: &process::Finished, tail: &Tail, name: &str) {
+fn finish(report: &mut Report, finished: &process::Finished, excerpt: Excerpt, name: &str) {
     if let Some(problem) = finished.problem() {
-        tail.lines.iter().for_each(|line| println!("    {line}"));
+        excerpt.close().iter().for_each(|line| println!("    {line}"));
         report.failures.push(format!("{name}: {problem}"));
         report.counts.failed = report.counts.failed.max(1);
     } else if report.counts == crate::summary::Counts::default() {
         println!("    {name} holds no test");
-    }
-}
-
-/// The last lines of a run.
-#[derive(Default)]
-struct Tail {
-    lines: std::collections::VecDeque<String>,
-}
-
-impl Tail {
-    fn see(&mut self, line: &str) {
-        if self.lines.len() == SHOWN {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(line.to_owned());
     }
 }
 
@@ -232,11 +228,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_is_bounded() {
-        let mut tail = Tail::default();
-        (0..SHOWN + 5).for_each(|number| tail.see(&number.to_string()));
-        assert_eq!(tail.lines.len(), SHOWN);
-        assert_eq!(tail.lines.back().unwrap(), &(SHOWN + 4).to_string());
+    fn programs_are_named_not_placed() {
+        let line = "     Running unittests src/lib.rs (/somewhere/debug/deps/stockade_wire-8257)";
+        assert_eq!(short(line), "Running unittests src/lib.rs of stockade_wire");
     }
 
     #[test]
@@ -246,7 +240,7 @@ mod tests {
             status: None,
             log: "log".into(),
         };
-        finish(&mut report, &finished, &Tail::default(), "tests");
+        finish(&mut report, &finished, Excerpt::default(), "tests");
         assert_eq!(report.counts.failed, 1);
     }
 }
