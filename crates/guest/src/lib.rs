@@ -1,1 +1,49 @@
-//! Being written.
+//! Stockade's guest: the first process of a sandbox. It starts commands, moves their
+//! streams, their signals and files over one link, and reaps what they leave behind.
+//!
+//! It is entered first thing by `stockade guest`, before arguments are parsed. It has a
+//! single thread and no runtime: set-up needs that, and a fork may then run any code. It
+//! never waits for anything but the next event: whoever is slow (the host, a command that
+//! does not read its input) slows itself down, through bounded buffers. It does not panic:
+//! its end is the end of the sandbox.
+//!
+//! ```text
+//! serve     the event loop: door, link, signals, commands, files, the end
+//! door      what the supervisor passes in beside the link
+//! channel   frames on a stream, without waiting
+//! exec/     one command: start, streams, reports, end
+//! files/    file requests, in a process of their own
+//! confine   the inner wall around whatever touches untrusted things
+//! sys       calls without a safe form; the only unsafe code
+//! ```
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::string_slice
+    )
+)]
+
+mod channel;
+mod confine;
+mod door;
+mod exec;
+mod files;
+mod serve;
+mod setup;
+mod sys;
+mod text;
+
+pub use serve::serve;
+pub use setup::{GuestConfig, Ready};
+
+/// Sets the sandbox up and serves it until it ends.
+pub fn main() -> ! {
+    let ready = setup::enter();
+    sys::exit_now(serve(ready))
+}
