@@ -1,4 +1,8 @@
 //! Sizes, times and processor shares, with the grammar in which people write them.
+//!
+//! The grammar (texts to values) is in [`grammar`]; what is printed can be read back.
+
+mod grammar;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +25,55 @@ pub struct CpuLimit {
     pub weight: u16,
 }
 
+impl CpuLimit {
+    /// The weight when nobody wrote one: a sandbox yields to what the user does meanwhile.
+    pub const DEFAULT_WEIGHT: u16 = 25;
+}
+
+/// A bound that can be written, or lifted by writing `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit<T> {
+    /// At most this.
+    AtMost(T),
+    /// No bound.
+    Off,
+}
+
+impl<T> Limit<T> {
+    /// The value, if there is a bound.
+    #[must_use]
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::AtMost(value) => Some(value),
+            Self::Off => None,
+        }
+    }
+}
+
+/// Thousandths of a processor, as `--cpus 1.5` writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CpuMillis(pub u32);
+
+/// A text that is not in the grammar.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {what}: {why}; {help}")]
+pub struct UnitError {
+    /// What was written, cut to a printable length.
+    pub text: String,
+    /// What it should have been ("a size").
+    pub what: &'static str,
+    /// What is wrong with it.
+    pub why: String,
+    /// The grammar, with an example.
+    pub help: &'static str,
+}
+
 impl std::fmt::Display for ByteCount {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const UNITS: [(u64, &str); 4] = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        const UNITS: [(u64, &str); 4] =
+            [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
         match UNITS.iter().find(|(size, _)| self.0 >= *size) {
             Some((size, unit)) if self.0 % size == 0 => write!(out, "{} {unit}", self.0 / size),
             Some((size, unit)) => write!(out, "{}.{} {unit}", self.0 / size, (self.0 % size) * 10 / size),
@@ -41,7 +91,9 @@ impl std::fmt::Display for DurationMs {
 impl std::fmt::Display for CpuLimit {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.quota_millis {
-            Some(quota) => write!(out, "{}.{:02} processors, weight {}", quota / 1000, quota % 1000 / 10, self.weight),
+            Some(quota) => {
+                write!(out, "{}.{:02} processors, weight {}", quota / 1000, quota % 1000 / 10, self.weight)
+            }
             None => write!(out, "all processors, weight {}", self.weight),
         }
     }

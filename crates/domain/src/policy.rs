@@ -1,1 +1,0 @@
-//! The policy: what a user writes. (Being written.)

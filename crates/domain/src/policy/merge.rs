@@ -1,0 +1,158 @@
+//! Puts layers over each other and finds what cannot hold together.
+
+use super::error::Conflict;
+use super::layer::{Clause, Layer};
+use super::{Policy, PolicyError};
+use crate::control::ControlKind;
+use crate::demand::Need;
+use crate::spec::{Network, WorkspaceMode};
+
+impl Policy {
+    /// The defaults, the file over them, the flags over both.
+    ///
+    /// # Errors
+    /// All contradictions, each with the clause that cannot hold.
+    pub fn merge(defaults: Self, file: Option<Layer>, overrides: Layer) -> Result<Self, PolicyError> {
+        let mut policy = defaults;
+        policy.put(file.unwrap_or_default());
+        policy.put(overrides);
+        let conflicts = policy.conflicts();
+        if conflicts.is_empty() { Ok(policy) } else { Err(PolicyError::Conflicts(conflicts)) }
+    }
+
+    fn put(&mut self, layer: Layer) {
+        let Layer {
+            driver,
+            image,
+            workspace_mode,
+            workspace_path,
+            files,
+            network,
+            network_allow,
+            variables,
+            memory,
+            pids,
+            cpus,
+            cpu_weight,
+            disk,
+            timeout,
+            output,
+            needs,
+            nested_namespaces,
+            hostname,
+        } = layer;
+        replace(&mut self.driver, driver);
+        self.image = image.or(self.image.take());
+        replace(&mut self.workspace_mode, workspace_mode);
+        self.workspace_path = workspace_path.or(self.workspace_path.take());
+        self.files.extend(files);
+        if network.is_some() || network_allow.is_some() {
+            self.network = network.unwrap_or(Clause::default(Network::None));
+            self.network_allow = network_allow;
+        }
+        self.variables.extend(variables);
+        replace(&mut self.limits.memory, memory);
+        replace(&mut self.limits.pids, pids);
+        replace(&mut self.limits.cpus, cpus);
+        replace(&mut self.limits.cpu_weight, cpu_weight);
+        replace(&mut self.limits.disk, disk);
+        replace(&mut self.limits.timeout, timeout);
+        replace(&mut self.limits.output, output);
+        self.needs.extend(needs);
+        replace(&mut self.nested_namespaces, nested_namespaces);
+        replace(&mut self.hostname, hostname);
+    }
+
+    /// What somebody wrote about the need for a control.
+    #[must_use]
+    pub fn written_need(&self, kind: ControlKind) -> Option<&Clause<(ControlKind, Need)>> {
+        self.needs.iter().rev().find(|clause| clause.value.0 == kind)
+    }
+
+    fn conflicts(&self) -> Vec<Conflict> {
+        let mut conflicts = Vec::new();
+        if let Some(allow) = self.network_allow.as_ref().filter(|_| self.network.value == Network::Host) {
+            conflicts.push(Conflict {
+                origin: allow.origin.clone(),
+                what: format!(
+                    "an allow list and the host's own network exclude each other ({})",
+                    self.network.origin
+                ),
+                fix: "remove one of them".to_owned(),
+            });
+        }
+        for kind in ControlKind::ALL {
+            let Some(need) = self.written_need(kind).filter(|need| need.value.1 == Need::Require) else {
+                continue;
+            };
+            if let Some((what, fix)) = self.rules_out(kind) {
+                conflicts.push(Conflict {
+                    origin: need.origin.clone(),
+                    what: format!("{kind} is required, but {what}"),
+                    fix,
+                });
+            }
+        }
+        conflicts
+    }
+
+    /// The clause because of which a control would be required in vain.
+    fn rules_out(&self, kind: ControlKind) -> Option<(String, String)> {
+        let host_network = self.network.value == Network::Host;
+        let allows = self.network_allow.as_ref().is_some_and(|list| !list.value.is_empty());
+        let mode = &self.workspace_mode;
+        let limits = &self.limits;
+        let not_bounded = |origin: &crate::demand::Origin, key: &str| {
+            Some((format!("there is no limit ({origin})"), format!("write a value for {key} in [limits]")))
+        };
+        match kind {
+            ControlKind::NetworkNone | ControlKind::LocalSocketsHidden if host_network => Some((
+                format!("the network is the host's ({})", self.network.origin),
+                "write mode = \"none\" in [network]".to_owned(),
+            )),
+            ControlKind::NetworkNone if allows => Some((
+                "destinations are allowed".to_owned(),
+                "remove allow from [network], or require network-allowlist".to_owned(),
+            )),
+            ControlKind::NetworkAllowlist if !allows => Some((
+                "nothing is allowed".to_owned(),
+                "write allow in [network], or require network-none".to_owned(),
+            )),
+            ControlKind::WorkspaceCopyOnWrite if mode.value != WorkspaceMode::Cow => Some((
+                format!("the workspace has another mode ({})", mode.origin),
+                "write mode = \"cow\" in [workspace]".to_owned(),
+            )),
+            ControlKind::WorkspaceReadOnly if mode.value != WorkspaceMode::Ro => Some((
+                format!("the workspace has another mode ({})", mode.origin),
+                "write mode = \"ro\" in [workspace]".to_owned(),
+            )),
+            ControlKind::NestedNamespacesOff if self.nested_namespaces.value => Some((
+                format!("namespaces are allowed ({})", self.nested_namespaces.origin),
+                "remove nested-namespaces from [sandbox]".to_owned(),
+            )),
+            ControlKind::Memory if limits.memory.value.value().is_none() => {
+                not_bounded(&limits.memory.origin, "memory")
+            }
+            ControlKind::Pids if limits.pids.value.value().is_none() => {
+                not_bounded(&limits.pids.origin, "pids")
+            }
+            ControlKind::Cpu if limits.to_spec().cpu.is_none() => not_bounded(&limits.cpus.origin, "cpus"),
+            ControlKind::Disk if limits.disk.value.value().is_none() => {
+                not_bounded(&limits.disk.origin, "disk")
+            }
+            ControlKind::WallTime if limits.timeout.value.value().is_none() => {
+                not_bounded(&limits.timeout.origin, "timeout")
+            }
+            ControlKind::Output if limits.output.value.value().is_none() => {
+                not_bounded(&limits.output.origin, "output")
+            }
+            _ => None,
+        }
+    }
+}
+
+fn replace<T>(clause: &mut Clause<T>, with: Option<Clause<T>>) {
+    if let Some(with) = with {
+        *clause = with;
+    }
+}

@@ -1,0 +1,75 @@
+//! The policy: what a user writes, merged from defaults, file and flags.
+//!
+//! [`parse`] reads a file into a [`Layer`], the command line makes another, and
+//! [`Policy::merge`] puts them over the defaults. [`Policy::demands`] says which controls
+//! follow. Nothing here touches the host: paths are texts until `host::view` resolves them.
+
+mod defaults;
+mod demands;
+mod error;
+mod file;
+mod layer;
+mod merge;
+pub mod paths;
+pub mod protect;
+
+pub use defaults::{DEFAULT_DRIVER, DEFAULT_HOSTNAME, DEFAULT_PIDS, HostDefaults, default_need};
+pub use error::{Conflict, Diagnostic, PolicyError};
+pub use file::{MAX_BYTES, MAX_ITEMS, VERSION, parse, parse_bytes};
+pub use layer::{Clause, FileAccess, FileRule, Layer, Overrides, PolicyFile};
+
+use serde::Serialize;
+
+use crate::control::ControlKind;
+use crate::demand::Need;
+use crate::environment::Variable;
+use crate::spec::{Network, WorkspaceMode};
+use crate::units::{ByteCount, CpuMillis, DurationMs, Limit};
+
+/// Every clause with its value and who wrote it. It contradicts itself nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// The driver by name.
+    pub driver: Clause<String>,
+    /// A directory to stand in place of the host's system directories.
+    pub image: Option<Clause<String>>,
+    /// What writing to the workspace means.
+    pub workspace_mode: Clause<WorkspaceMode>,
+    /// The workspace; without it the git root, else the current directory.
+    pub workspace_path: Option<Clause<String>>,
+    /// Paths to show or cover, in order.
+    pub files: Vec<Clause<FileRule>>,
+    /// Network reach.
+    pub network: Clause<Network>,
+    /// Destinations that may be reached, if a list was written; an empty one allows nothing.
+    pub network_allow: Option<Clause<Vec<String>>>,
+    /// Variables beyond the default allow-list, in order.
+    pub variables: Vec<Clause<Variable>>,
+    /// Upper bounds.
+    pub limits: Limits,
+    /// How much single controls are needed, where somebody wrote it; later over earlier.
+    pub needs: Vec<Clause<(ControlKind, Need)>>,
+    /// The workload may make namespaces.
+    pub nested_namespaces: Clause<bool>,
+    /// The host name inside.
+    pub hostname: Clause<String>,
+}
+
+/// Upper bounds with who wrote them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Memory and swap together.
+    pub memory: Clause<Limit<ByteCount>>,
+    /// Processes and threads.
+    pub pids: Clause<Limit<u32>>,
+    /// Processors' worth of time.
+    pub cpus: Clause<Limit<CpuMillis>>,
+    /// Share of processor time under contention, 1 to 10,000.
+    pub cpu_weight: Clause<u16>,
+    /// Bytes in the change set.
+    pub disk: Clause<Limit<ByteCount>>,
+    /// Wall-clock time of the command.
+    pub timeout: Clause<Limit<DurationMs>>,
+    /// Bytes of output.
+    pub output: Clause<Limit<ByteCount>>,
+}

@@ -1,0 +1,7 @@
+use stockade_domain::Plan;
+
+fn weaken(plan: &mut Plan) {
+    plan.planned.clear();
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! What the model promises, from data alone.
+
+#![allow(clippy::expect_used, reason = "a test ends at the first surprise, helpers included")]
+
+mod compile_fail;
+mod demands;
+mod environment;
+mod paths;
+mod plan;
+mod policy_file;
+mod policy_merge;
+mod policy_properties;
+mod protect;
+mod receipt;
+mod samples;
