@@ -103,6 +103,16 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A name that a sandbox cannot have.
+    #[error(
+        "{name:?} cannot be the name of a sandbox\n    fix: use up to {longest} letters, digits, dots, dashes and underscores, a letter or digit first, that do not look like an id"
+    )]
+    BadName {
+        /// The name.
+        name: String,
+        /// Longest allowed name.
+        longest: usize,
+    },
     /// It took too long.
     #[error("{what}: not done after {after:?}")]
     Timeout {

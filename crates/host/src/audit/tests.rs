@@ -1,0 +1,96 @@
+//! What the chain shows.
+
+use std::path::PathBuf;
+
+use super::event::{Asker, shorten};
+use super::*;
+use crate::state::StateDirs;
+
+const ID: &str = "000000000001";
+
+fn written() -> (tempfile::TempDir, PathBuf) {
+    let place = tempfile::tempdir().unwrap();
+    let dirs = StateDirs::open(&place.path().join("stockade")).unwrap();
+    let mut log = AuditLog::create(&dirs, ID).unwrap();
+    for limit in ["one", "two\n\"quoted\"", "three"] {
+        log.note(&Event::LimitHit { limit: limit.into() }).unwrap();
+    }
+    log.flush().unwrap();
+    let path = log.path().to_owned();
+    (place, path)
+}
+
+fn edited(edit: impl Fn(&mut Vec<String>)) -> Result<Verified, String> {
+    let (_place, path) = written();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    edit(&mut lines);
+    std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+    verify(&path).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_untouched_log_passes() {
+    let verified = edited(|_| {}).unwrap();
+    assert_eq!(verified.lines, 3);
+}
+
+#[test]
+fn an_edited_line_is_named() {
+    let error = edited(|lines| lines[1] = lines[1].replace("two", "2")).unwrap_err();
+    assert!(error.contains("line 2: it was edited"), "{error}");
+}
+
+#[test]
+fn a_removed_line_is_noticed() {
+    assert!(
+        edited(|lines| drop(lines.remove(1)))
+            .unwrap_err()
+            .contains("line 2")
+    );
+    assert!(
+        edited(|lines| drop(lines.remove(0)))
+            .unwrap_err()
+            .contains("line 1")
+    );
+}
+
+#[test]
+fn moved_lines_are_noticed() {
+    assert!(edited(|lines| lines.swap(1, 2)).unwrap_err().contains("line 2"));
+}
+
+#[test]
+fn a_log_of_another_sandbox_does_not_pass_under_this_name() {
+    let (place, path) = written();
+    let other = place.path().join("000000000002.jsonl");
+    std::fs::copy(path, &other).unwrap();
+    assert!(verify(&other).is_err());
+}
+
+#[test]
+fn a_line_cut_off_by_a_crash_is_named() {
+    let (_place, path) = written();
+    let text = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &text[..text.len() - 5]).unwrap();
+    assert!(verify(&path).unwrap_err().to_string().contains("line 3"));
+}
+
+#[test]
+fn an_existing_log_is_never_written_again() {
+    let (place, _path) = written();
+    let dirs = StateDirs::open(&place.path().join("stockade")).unwrap();
+    assert!(AuditLog::create(&dirs, ID).is_err());
+}
+
+#[test]
+fn long_commands_are_shortened() {
+    let command = shorten((0..100).map(|_| "é".repeat(5000)));
+    assert_eq!(command.len(), 65);
+    assert_eq!(command[0].chars().count(), 1025);
+}
+
+#[test]
+fn who_asked_is_written() {
+    assert_eq!(serde_json::to_value(Asker::Control).unwrap(), "control");
+}

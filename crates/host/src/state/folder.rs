@@ -1,0 +1,326 @@
+//! The directory of one sandbox, from its first moment to its last.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FlockOperation};
+use rustix::io::Errno;
+use stockade_domain::Exit;
+
+use super::changes::{self, KeptChanges};
+use super::files::{Dir, Durability, to_json};
+use super::process::ProcessRef;
+use super::status::{Phase, STATUS_VERSION, Status};
+use super::{SANDBOXES, StateDirs, check_name, id, unix_ms};
+use crate::driver::{Leftover, Record};
+use crate::error::{Error, Result};
+
+pub(crate) const STATUS_FILE: &str = "status.json";
+/// An id that is taken is next to impossible; more than this means something else.
+const ATTEMPTS: u32 = 16;
+
+/// What is known before anything exists.
+#[derive(Clone, Debug, Default)]
+pub struct NewSandbox {
+    /// The driver that will build it.
+    pub driver: String,
+    /// The name it shall have.
+    pub name: Option<String>,
+    /// The first command.
+    pub command: Vec<String>,
+    /// The user's directory.
+    pub workspace: Option<PathBuf>,
+    /// Changes in it are kept apart.
+    pub copy_on_write: bool,
+    /// Keep this record when the sandbox has ended.
+    pub keep: bool,
+    /// Throw the changes away when it has ended.
+    pub discard_changes: bool,
+}
+
+/// How a sandbox ended, for its record.
+#[derive(Clone, Debug, Default)]
+pub struct Finish {
+    /// How its first command ended; none if it never started.
+    pub exit: Option<Exit>,
+    /// What could not be removed: the record stays, so that `gc` can.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// The directory of a sandbox that this process supervises. Dropping it removes it, as
+/// [`SandboxFolder::abandon`] does.
+#[derive(Debug)]
+pub struct SandboxFolder {
+    dirs: Arc<StateDirs>,
+    claim: Claim,
+    status: Status,
+    changes_dir: Option<PathBuf>,
+    finished: bool,
+}
+
+/// A directory with its lock.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) dir: Dir,
+    pub(crate) id: String,
+}
+
+impl Claim {
+    /// Locks the directory of a sandbox; none if its shim has it.
+    pub(crate) fn take(dirs: &StateDirs, id: &str) -> Result<Option<Self>> {
+        let path = path_of(id);
+        let dir = match dirs.root().open_below(&path) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(dirs.root().error("open", &path, error)),
+        };
+        match rustix::fs::flock(dir.fd(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(dirs.root().error("lock", &path, error)),
+        }
+        // Who had the lock before may have moved the directory into the trash.
+        let is_in_place =
+            same_file(dirs, &path, &dir).map_err(|error| dirs.root().error("read", &path, error))?;
+        Ok(is_in_place.then(|| Self {
+            dir,
+            id: id.to_owned(),
+        }))
+    }
+
+    /// Makes the directory disappear.
+    pub(crate) fn discard(&self, dirs: &StateDirs) -> Result<()> {
+        match dirs.trash()?.take(dirs.root().fd(), &path_of(&self.id)) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(dirs.root().error("remove", &path_of(&self.id), error)),
+        }
+    }
+}
+
+/// True if a shim holds the sandbox's directory.
+pub(crate) fn is_claimed(dirs: &StateDirs, id: &str) -> Result<bool> {
+    let path = path_of(id);
+    let dir = match dirs.root().open_below(&path) {
+        Ok(dir) => dir,
+        Err(Errno::NOENT) => return Ok(false),
+        Err(error) => return Err(dirs.root().error("open", &path, error)),
+    };
+    match rustix::fs::flock(dir.fd(), FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(dirs.root().error("lock", &path, error)),
+    }
+}
+
+fn same_file(dirs: &StateDirs, path: &str, dir: &Dir) -> Result<bool, Errno> {
+    let ours = rustix::fs::fstat(dir.fd())?;
+    match rustix::fs::statat(dirs.root().fd(), path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) => Ok((there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn path_of(id: &str) -> String {
+    format!("{SANDBOXES}/{id}")
+}
+
+impl StateDirs {
+    /// Begins a sandbox: its directory, locked, with what is about to be made. Everything
+    /// that a driver makes bears its id, so that `gc` finds it.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::BadName`] and [`Error::State`].
+    pub fn create(self: &Arc<Self>, new: NewSandbox) -> Result<SandboxFolder> {
+        if let Some(name) = &new.name {
+            check_name(name)?;
+        }
+        let claim = self.claim_new()?;
+        let mut folder = SandboxFolder::new(Arc::clone(self), claim, new);
+        folder.write_status(Durability::Process, true)?;
+        if let Some(name) = folder.status.name.take() {
+            self.take_name(&name, &folder.claim.id)?;
+            folder.status.name = Some(name);
+        }
+        folder.make_changes_dir()?;
+        Ok(folder)
+    }
+
+    fn claim_new(&self) -> Result<Claim> {
+        for _ in 0..ATTEMPTS {
+            let id = id::new_id();
+            match self.root().make_directory(&path_of(&id)) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => continue,
+                Err(Errno::NOENT) => {
+                    self.make_parts()?;
+                    continue;
+                }
+                Err(error) => return Err(self.root().error("create", &path_of(&id), error)),
+            }
+            // `gc` may have seen the new directory before it was locked, and have taken it.
+            if let Some(claim) = Claim::take(self, &id)? {
+                return Ok(claim);
+            }
+        }
+        Err(Error::Busy {
+            what: "create a sandbox's state directory".to_owned(),
+            why: "no free id".to_owned(),
+        })
+    }
+}
+
+impl SandboxFolder {
+    fn new(dirs: Arc<StateDirs>, claim: Claim, new: NewSandbox) -> Self {
+        let change_set = match (&new.workspace, new.copy_on_write) {
+            (Some(workspace), true) => Some(changes::key(workspace, &claim.id)),
+            _ => None,
+        };
+        let status = Status {
+            version: STATUS_VERSION,
+            id: claim.id.clone(),
+            name: new.name,
+            driver: new.driver,
+            phase: Phase::Creating,
+            shim: ProcessRef::current(),
+            command: new.command,
+            workspace: new.workspace,
+            change_set,
+            discard_changes: new.discard_changes,
+            keep: new.keep,
+            created_ms: unix_ms(),
+            ended_ms: None,
+            exit: None,
+            record: None,
+            leftovers: Vec::new(),
+        };
+        Self {
+            dirs,
+            claim,
+            status,
+            changes_dir: None,
+            finished: false,
+        }
+    }
+
+    fn make_changes_dir(&mut self) -> Result<()> {
+        let Some(key) = &self.status.change_set else {
+            return Ok(());
+        };
+        self.changes_dir = Some(changes::make(&self.dirs, key)?);
+        Ok(())
+    }
+
+    /// The sandbox's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.claim.id
+    }
+
+    /// Where it is; for `Seed::state_dir`.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.claim.dir.path()
+    }
+
+    /// Where changes are kept, empty yet; for `Seed::changes_dir`.
+    #[must_use]
+    pub fn changes_dir(&self) -> Option<&Path> {
+        self.changes_dir.as_deref()
+    }
+
+    /// What is known of the sandbox.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// The state directory it lies in.
+    #[must_use]
+    pub fn dirs(&self) -> &Arc<StateDirs> {
+        &self.dirs
+    }
+
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.claim.dir
+    }
+
+    /// The wall stands.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn running(&mut self, record: Record) -> Result<()> {
+        self.status.phase = Phase::Running;
+        self.status.record = Some(record);
+        self.write_status(Durability::Process, false)
+    }
+
+    fn write_status(&self, durability: Durability, first: bool) -> Result<()> {
+        let dir = &self.claim.dir;
+        let bytes = to_json(&self.status, &dir.path().join(STATUS_FILE))?;
+        if first {
+            dir.write_new(STATUS_FILE, &bytes, durability)
+        } else {
+            dir.replace(STATUS_FILE, &bytes, durability)
+        }
+    }
+
+    /// The sandbox has ended and its wall is gone: keeps its changes, if there are any, and
+    /// its record, if that was asked for or something could not be removed.
+    ///
+    /// # Errors
+    /// [`Error::State`]; what was to be kept is then still in its place.
+    pub fn finish(mut self, finish: Finish) -> Result<Option<KeptChanges>> {
+        self.finished = true;
+        self.status.phase = Phase::Ended;
+        self.status.exit = finish.exit;
+        self.status.ended_ms = Some(unix_ms());
+        let kept = changes::settle(&self.dirs, &self.status)?;
+        if kept.is_none() {
+            self.status.change_set = None;
+        }
+        self.status.leftovers = finish.leftovers;
+        if self.status.keep || !self.status.leftovers.is_empty() {
+            self.write_status(Durability::Process, false)?;
+            return Ok(kept);
+        }
+        self.remove_record()?;
+        Ok(kept)
+    }
+
+    /// Nothing came of it: removes the record and the empty change set.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn abandon(mut self) -> Result<()> {
+        self.finished = true;
+        self.give_up()
+    }
+
+    fn give_up(&self) -> Result<()> {
+        changes::settle(&self.dirs, &self.status)?;
+        self.remove_record()
+    }
+
+    /// What SIGKILL does: descriptors close, nothing is removed.
+    #[cfg(test)]
+    pub(crate) fn leave_as_killed(mut self) {
+        self.finished = true;
+    }
+
+    fn remove_record(&self) -> Result<()> {
+        if let Some(name) = &self.status.name {
+            self.dirs.free_name(name, &self.claim.id)?;
+        }
+        self.claim.discard(&self.dirs)
+    }
+}
+
+impl Drop for SandboxFolder {
+    fn drop(&mut self) {
+        if !self.finished {
+            // What fails here is found by `gc`: the lock goes with this process.
+            let _ = self.give_up();
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Finding sandboxes: for `ls`, for names on command lines, and for `gc`.
+
+use super::files::from_json;
+use super::folder::{Claim, STATUS_FILE, is_claimed};
+use super::status::{STATUS_VERSION, Status};
+use super::{SANDBOXES, StateDirs, id, record};
+use crate::error::{Error, Result};
+
+/// Shortest begin of an id that stands for it.
+const MIN_PREFIX: usize = 4;
+
+/// A sandbox that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// What is known of it.
+    pub status: Status,
+    /// Its shim lives.
+    pub live: bool,
+}
+
+impl StateDirs {
+    /// All sandboxes, oldest first. Those that are just being made or removed are left out.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        let mut all = Vec::new();
+        for id in self.ids()? {
+            if let Some(listed) = self.get(&id)? {
+                all.push(listed);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The sandbox with a name, an id, or the begin of just one id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::State`] and [`Error::Corrupt`].
+    pub fn find(&self, label: &str) -> Result<Listed> {
+        let named = if super::check_name(label).is_ok() {
+            self.named(label)?
+        } else {
+            None
+        };
+        let id = match named {
+            Some(id) => Some(id),
+            None => self.by_prefix(label)?,
+        };
+        let found = match id {
+            Some(id) => self.get(&id)?,
+            None => None,
+        };
+        found.ok_or_else(|| Error::NotFound {
+            what: "sandbox",
+            name: label.to_owned(),
+            remedy: Some("`stockade ls` lists them".to_owned()),
+        })
+    }
+
+    fn by_prefix(&self, prefix: &str) -> Result<Option<String>> {
+        if prefix.len() < MIN_PREFIX {
+            return Ok(None);
+        }
+        let mut matching = self.ids()?.into_iter().filter(|id| id.starts_with(prefix));
+        match (matching.next(), matching.next()) {
+            (Some(_), Some(_)) => Err(Error::Busy {
+                what: format!("find sandbox {prefix}"),
+                why: "several ids begin so: write more of it".to_owned(),
+            }),
+            (only, _) => Ok(only),
+        }
+    }
+
+    pub(crate) fn ids(&self) -> Result<Vec<String>> {
+        let names = self.part(SANDBOXES)?.names()?;
+        Ok(names.into_iter().filter(|name| id::is_id(name)).collect())
+    }
+
+    /// A sandbox by its id; none if there is none, or nothing is known of it yet.
+    pub(crate) fn get(&self, id: &str) -> Result<Option<Listed>> {
+        let Some(status) = self.status(id)? else {
+            return Ok(None);
+        };
+        let live = is_claimed(self, id)?;
+        Ok(Some(Listed { status, live }))
+    }
+
+    /// What is known of a sandbox.
+    pub(crate) fn status(&self, id: &str) -> Result<Option<Status>> {
+        let Ok(dir) = self.root().open_below(&format!("{SANDBOXES}/{id}")) else {
+            return Ok(None);
+        };
+        let Some(bytes) = dir.read(STATUS_FILE)? else {
+            return Ok(None);
+        };
+        let mut status: Status = from_json(&bytes, STATUS_VERSION, &dir.path().join(STATUS_FILE))?;
+        if status.record.is_none() {
+            status.record = record::load_from(&dir)?;
+        }
+        Ok(Some(status))
+    }
+
+    /// Removes an ended sandbox: its record and its change set, or a change set alone whose
+    /// record is gone. Says whether there was something.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if it runs, [`Error::NotFound`], and [`Error::State`].
+    pub fn remove(&self, label: &str) -> Result<()> {
+        let ended = match self.find(label) {
+            Ok(found) => Some(found.status),
+            Err(Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let ids: Vec<String> = ended.iter().map(|status| status.id.clone()).collect();
+        if let Some(status) = &ended {
+            self.remove_record(status)?;
+        }
+        let named = |meta: &super::ChangeMeta| meta.name.as_deref() == Some(label);
+        let mut removed = ended.is_some();
+        for set in self.change_sets()? {
+            let matches = ids.contains(&set.id) || set.id == label || set.meta.as_ref().is_some_and(named);
+            // A live sandbox may have taken the name of an ended one.
+            if matches && !set.live {
+                self.remove_changes(&set)?;
+                removed = true;
+            }
+        }
+        if removed {
+            return Ok(());
+        }
+        let remedy = Some("`stockade ls` and `stockade changes` list what there is".to_owned());
+        Err(Error::NotFound {
+            what: "sandbox",
+            name: label.to_owned(),
+            remedy,
+        })
+    }
+
+    fn remove_record(&self, status: &Status) -> Result<()> {
+        let Some(claim) = Claim::take(self, &status.id)? else {
+            return Err(Error::Busy {
+                what: format!("remove {}", status.label()),
+                why: "it runs: stop it first, or use --force".to_owned(),
+            });
+        };
+        if !status.leftovers.is_empty() {
+            return Err(Error::Busy {
+                what: format!("remove {}", status.label()),
+                why: "parts of it are still there: run `stockade gc`".to_owned(),
+            });
+        }
+        if let Some(name) = &status.name {
+            self.free_name(name, &status.id)?;
+        }
+        claim.discard(self)
+    }
+}

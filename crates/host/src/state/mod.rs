@@ -1,0 +1,177 @@
+//! What is on disk: one directory a sandbox, written by its shim alone and read by all.
+//!
+//! ```text
+//! $XDG_STATE_HOME/stockade/          mode 0700
+//!     sandboxes/ID/                  locked (flock) as long as its shim lives
+//!         status.json                what is known of it
+//!         record.json                what its driver needs to find it again
+//!         ctl                        the shim's control socket
+//!     names/NAME -> ID               names of live sandboxes
+//!     changes/KEY/                   changes kept apart from a workspace
+//!         upper/ work/ meta.json
+//!     audit/ID.jsonl                 what happened; outlives the sandbox
+//!     trash/                         what is to be freed when nobody waits
+//! ```
+//!
+//! A directory whose lock is free belongs to nobody: `gc` removes it. The lock is the
+//! kernel's, so it cannot outlive the shim.
+
+mod changes;
+mod files;
+mod folder;
+mod id;
+mod list;
+mod names;
+mod process;
+pub mod record;
+mod status;
+#[cfg(test)]
+mod tests;
+mod trash;
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+pub use changes::{ChangeMeta, ChangeSet, KeptChanges};
+pub use files::{Durability, fsyncs};
+pub use folder::{Finish, NewSandbox, SandboxFolder};
+pub use id::check_name;
+pub(crate) use id::{random_bytes, unix_ms};
+pub use list::Listed;
+pub use process::ProcessRef;
+pub use status::{Phase, Status};
+pub use trash::Emptied;
+
+pub(crate) use files::Dir;
+pub(crate) use folder::Claim;
+
+use crate::error::{Error, Result};
+use trash::Trash;
+
+pub(crate) const SANDBOXES: &str = "sandboxes";
+pub(crate) const NAMES: &str = "names";
+pub(crate) const CHANGES: &str = "changes";
+pub(crate) const AUDIT: &str = "audit";
+const TRASH: &str = "trash";
+
+/// The state directory.
+#[derive(Debug)]
+pub struct StateDirs {
+    root: Dir,
+}
+
+impl StateDirs {
+    /// Opens the user's state directory, making it where it does not exist:
+    /// `$XDG_STATE_HOME/stockade`, or `~/.local/state/stockade`.
+    ///
+    /// # Errors
+    /// [`Error::State`] if it cannot be made or is not the user's own.
+    pub fn from_environment() -> Result<Self> {
+        let absolute = |name: &str| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let base =
+            absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+        match base {
+            Some(base) => Self::open(&base.join("stockade")),
+            None => Err(Error::NotFound {
+                what: "state directory: neither XDG_STATE_HOME nor HOME is an absolute path, so there is none",
+                name: "stockade".to_owned(),
+                remedy: Some("set HOME or XDG_STATE_HOME".to_owned()),
+            }),
+        }
+    }
+
+    /// Opens a state directory, making it where it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::State`] if it cannot be made or is not the user's own.
+    pub fn open(path: &Path) -> Result<Self> {
+        let root = match Dir::open(path) {
+            Ok(root) => root,
+            Err(Errno::NOENT) => {
+                make_private(path).map_err(|error| Error::state("create", path, error))?;
+                Dir::open(path).map_err(|error| Error::state("open", path, error))?
+            }
+            Err(error) => return Err(Error::state("open", path, error)),
+        };
+        check_owner(&root)?;
+        Ok(Self { root })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Frees what ended runs left in the trash, until the time is over.
+    ///
+    /// # Errors
+    /// [`Error::State`] if the trash cannot be read.
+    pub fn empty_trash(&self, time: std::time::Duration) -> Result<Emptied> {
+        self.trash()?.empty(time)
+    }
+
+    pub(crate) fn root(&self) -> &Dir {
+        &self.root
+    }
+
+    pub(crate) fn trash(&self) -> Result<Trash> {
+        self.part(TRASH).map(Trash::new)
+    }
+
+    /// One of the directories below, made where it does not exist.
+    pub(crate) fn part(&self, name: &'static str) -> Result<Dir> {
+        match self.root.open_below(name) {
+            Err(Errno::NOENT) => {
+                self.make_parts()?;
+                self.root.open_below(name)
+            }
+            other => other,
+        }
+        .map_err(|error| self.root.error("open", name, error))
+    }
+
+    /// Makes all directories; which of them exist already does not matter.
+    pub(crate) fn make_parts(&self) -> Result<()> {
+        for name in [SANDBOXES, NAMES, CHANGES, AUDIT, TRASH] {
+            match self.root.make_directory(name) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(self.root.error("create", name, error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes a directory and its parents; those that are new are ours alone.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+/// Who could write here could make us remove or trust other files.
+fn check_owner(root: &Dir) -> Result<()> {
+    let metadata =
+        std::fs::metadata(root.path()).map_err(|error| Error::state("read", root.path(), error))?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    if ours && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let why = if ours {
+        "others can write here: chmod 700 it"
+    } else {
+        "it belongs to another user: set XDG_STATE_HOME to a directory of your own"
+    };
+    Err(Error::Corrupt {
+        path: root.path().to_owned(),
+        why: why.to_owned(),
+    })
+}

@@ -1,0 +1,70 @@
+//! What is known of a sandbox, as every process may read it. Its shim alone writes it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use stockade_domain::Exit;
+
+use super::process::ProcessRef;
+use crate::driver::{Leftover, Record};
+
+/// Newest version of `status.json` that this program writes and reads.
+pub(crate) const STATUS_VERSION: u32 = 1;
+
+/// Where a sandbox is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The wall is being built: what exists bears the id, nothing runs yet.
+    Creating,
+    /// Commands run.
+    Running,
+    /// It is over; only what was asked to be kept is there.
+    Ended,
+}
+
+/// What is known of a sandbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of this form.
+    pub version: u32,
+    /// The sandbox's id; all that is made for it bears it.
+    pub id: String,
+    /// The name it was given.
+    pub name: Option<String>,
+    /// The driver that builds it.
+    pub driver: String,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Its supervisor.
+    pub shim: ProcessRef,
+    /// The first command.
+    pub command: Vec<String>,
+    /// The user's directory.
+    pub workspace: Option<PathBuf>,
+    /// The directory of `changes/` in which changes are kept apart.
+    pub change_set: Option<String>,
+    /// The changes are thrown away at the end.
+    pub discard_changes: bool,
+    /// This record stays when the sandbox has ended.
+    pub keep: bool,
+    /// Milliseconds since 1970.
+    pub created_ms: u64,
+    /// Milliseconds since 1970.
+    pub ended_ms: Option<u64>,
+    /// How its first command ended.
+    pub exit: Option<Exit>,
+    /// What the driver needs to find it again.
+    pub record: Option<Record>,
+    /// What could not be removed at the end.
+    #[serde(default)]
+    pub leftovers: Vec<Leftover>,
+}
+
+impl Status {
+    /// What people call it: the name, or the id.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.id)
+    }
+}
