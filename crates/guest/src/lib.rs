@@ -42,8 +42,14 @@ mod text;
 pub use serve::serve;
 pub use setup::{GuestConfig, Ready};
 
+/// Exit code of a guest that could not be set up.
+const SETUP_FAILED: i32 = 125;
+
 /// Sets the sandbox up and serves it until it ends.
 pub fn main() -> ! {
-    let ready = setup::enter();
-    sys::exit_now(serve(ready))
+    match setup::enter() {
+        Ok(ready) => sys::exit_now(serve(ready)),
+        // The supervisor has been told over the link where that was possible.
+        Err(_) => sys::exit_now(SETUP_FAILED),
+    }
 }

@@ -13,12 +13,14 @@ use crate::sys::{self, ChildPlan, ChildStep, ProgramSource};
 
 /// Namespaces made by `clone3`; the cgroup namespace follows in the guest, once it is in
 /// its cgroups.
-const NAMESPACES: i32 = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWTIME;
+const NAMESPACES: [i32; 6] = [
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWTIME,
+];
 
 /// What is needed to start a guest.
 pub struct SpawnRequest<'a> {
@@ -113,7 +115,7 @@ fn clone_hint(error: &std::io::Error) -> &'static str {
 ///
 /// # Errors
 /// [`SpawnError`]; no process is left then.
-pub fn spawn(request: SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
+pub fn spawn(request: &SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
     let arguments: Vec<CString> = request
         .arguments
         .iter()
@@ -139,13 +141,10 @@ pub fn spawn(request: SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
     };
     let (ours, theirs) = channel()?;
     let inherit: Vec<RawFd> = request.inherit.iter().map(AsRawFd::as_raw_fd).collect();
-    let network = if request.own_network {
-        libc::CLONE_NEWNET
-    } else {
-        0
-    };
+    let network = request.own_network.then_some(libc::CLONE_NEWNET);
+    let flags = NAMESPACES.into_iter().chain(network).map(i32::unsigned_abs).map(u64::from).sum();
     let (pid, pidfd) = sys::clone_guest(&ChildPlan {
-        flags: (NAMESPACES | network) as u64,
+        flags,
         into_cgroup: request.into_cgroup.map(|directory| directory.as_raw_fd()),
         sync: theirs.as_raw_fd(),
         uid: request.identity.uid,

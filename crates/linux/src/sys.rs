@@ -1,6 +1,10 @@
 //! System calls that no library of ours wraps: `mount_setattr`, `clone3` and what a
 //! child does between `clone3` and `execveat`.
 
+// Kernel interfaces take descriptors, flags and lengths in types of other widths than Rust's;
+// every conversion here is of a value that fits.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -42,6 +46,9 @@ pub(crate) fn mount_setattr(fd: BorrowedFd<'_>, recursive: bool, attr: &MountAtt
         Err(io::Error::last_os_error())
     }
 }
+
+/// Linux 5.7; libc's constant overflows its type.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// What the child does before it becomes the guest. All of it is prepared by the parent:
 /// the child may be the copy of a process with many threads, so it must not allocate.
@@ -99,8 +106,8 @@ pub(crate) fn clone_guest(plan: &ChildPlan<'_>) -> io::Result<(i32, OwnedFd)> {
         cgroup: 0,
     };
     if let Some(cgroup) = plan.into_cgroup {
-        args.flags |= libc::CLONE_INTO_CGROUP as u64;
-        args.cgroup = u64::try_from(cgroup).unwrap_or(u64::MAX);
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup as u64;
     }
     // SAFETY: `args` is a valid clone_args of the given size; without CLONE_VM the child has
     // its own copy of the memory and continues on its copy of this stack, like after fork.
@@ -116,7 +123,7 @@ pub(crate) fn clone_guest(plan: &ChildPlan<'_>) -> io::Result<(i32, OwnedFd)> {
         pid if pid > 0 => {
             // SAFETY: the kernel has stored a fresh descriptor that nobody else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok((i32::try_from(pid).unwrap_or(i32::MAX), pidfd))
+            Ok((pid as i32, pidfd))
         }
         _ => Err(io::Error::last_os_error()),
     }
@@ -327,7 +334,7 @@ pub(crate) fn clone_namespace_holder(hold: RawFd) -> io::Result<(i32, OwnedFd)> 
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the kernel has stored a fresh descriptor that nobody else owns.
-    Ok((i32::try_from(pid).unwrap_or(i32::MAX), unsafe {
+    Ok((pid as i32, unsafe {
         OwnedFd::from_raw_fd(pidfd)
     }))
 }

@@ -162,7 +162,7 @@ fn start_guest(
         Some(JoinMethod::CloneInto(directory)) => Some(directory.as_fd()),
         Some(JoinMethod::WriteTasks(_)) | None => None,
     };
-    spawn(SpawnRequest {
+    spawn(&SpawnRequest {
         program,
         arguments: &arguments,
         identity,
