@@ -1,15 +1,29 @@
-//! Placeholder of the set-up, until the real one stands here.
+//! From a fresh process to a confined PID 1: reads the program of steps from the link,
+//! applies it, answers, and hands over to the event loop.
 
+use std::fs::File;
+use std::io::{self, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
-/// What the set-up leaves to the event loop.
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use stockade_linux::apply::{ApplyError, apply, given_count};
+use stockade_linux::ops::{GuestSettings, MAX_PROGRAM_BYTES, Program, SetupReply};
+
+/// Where new links arrive; its end means that the supervisor is gone.
+const DOOR: i32 = 3;
+/// The first link.
+const LINK: i32 = 4;
+/// Trees that the supervisor may pass in one message (the kernel's SCM_MAX_FD is 253).
+pub const MAX_TREES_PER_MESSAGE: usize = 128;
+
+/// What the event loop starts from.
 pub struct Ready {
-    /// The first link: a stream.
+    /// The byte stream to the host.
     pub link: OwnedFd,
-    /// The door: a socket that keeps message boundaries. Its end means that the
-    /// supervisor is gone.
+    /// New links arrive here.
     pub door: OwnedFd,
-    /// How commands are started.
+    /// Settings for commands.
     pub config: GuestConfig,
 }
 
@@ -22,7 +36,110 @@ pub struct GuestConfig {
     pub max_execs: u32,
 }
 
-/// Builds the wall around this process.
-pub fn enter() -> Ready {
-    crate::sys::exit_now(125)
+impl From<GuestSettings> for GuestConfig {
+    fn from(settings: GuestSettings) -> Self {
+        Self {
+            nested_landlock: settings.nested_landlock,
+            max_execs: settings.max_execs,
+        }
+    }
+}
+
+/// Why the guest could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The inherited descriptors or messages are not what they must be.
+    #[error("guest: {what}: {source}")]
+    Channel {
+        /// What was done.
+        what: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A step failed; the host has been told.
+    #[error(transparent)]
+    Step(#[from] ApplyError),
+}
+
+/// Takes the inherited descriptors and applies the set-up.
+///
+/// # Errors
+/// [`SetupError`]; the process must end then.
+pub fn enter() -> Result<Ready, SetupError> {
+    let failed = |what| move |source| SetupError::Channel { what, source };
+    let door = stockade_linux::sys::inherited(DOOR).map_err(failed("take the door"))?;
+    let link = stockade_linux::sys::inherited(LINK).map_err(failed("take the link"))?;
+    // Out of the launcher's session: its terminal is not ours.
+    rustix::process::setsid().map_err(|error| failed("leave the launcher's session")(error.into()))?;
+    rustix::thread::set_name(c"stockade-guest").map_err(|error| failed("set its name")(error.into()))?;
+    let mut link = File::from(link);
+    let program = read_program(&mut link).map_err(failed("read the set-up program"))?;
+    let trees = receive_trees(&door, given_count(&program)).map_err(failed("receive the host's trees"))?;
+    match apply(&program, trees, &[DOOR, LINK]) {
+        Ok(attestation) => {
+            reply(&mut link, &SetupReply::Ready(attestation)).map_err(failed("answer"))?;
+            Ok(Ready {
+                link: link.into(),
+                door,
+                config: program.guest.into(),
+            })
+        }
+        Err(error) => {
+            // The supervisor learns more from this answer than from the exit; if it
+            // cannot be sent, the exit still tells that there is no sandbox.
+            let _ = reply(
+                &mut link,
+                &SetupReply::Failed {
+                    step: error.step.clone(),
+                    call: format!("{}: {}", error.call, error.source),
+                    errno: error.source.raw_os_error().unwrap_or(0),
+                },
+            );
+            Err(error.into())
+        }
+    }
+}
+
+fn read_program(link: &mut File) -> io::Result<Program> {
+    let mut length = [0u8; 4];
+    link.read_exact(&mut length)?;
+    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if length > MAX_PROGRAM_BYTES {
+        return Err(io::Error::other("the program is too large"));
+    }
+    let mut bytes = vec![0u8; length];
+    link.read_exact(&mut bytes)?;
+    postcard::from_bytes(&bytes).map_err(io::Error::other)
+}
+
+fn reply(link: &mut File, reply: &SetupReply) -> io::Result<()> {
+    let body = postcard::to_allocvec(reply).map_err(io::Error::other)?;
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    let mut bytes = length.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&body);
+    link.write_all(&bytes)
+}
+
+fn receive_trees(door: &OwnedFd, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let mut trees = Vec::with_capacity(count);
+    while trees.len() < count {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_TREES_PER_MESSAGE))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0u8; 1];
+        let received = recvmsg(
+            door,
+            &mut [IoSliceMut::new(&mut byte)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )?;
+        if received.bytes == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(passed) = message {
+                trees.extend(passed);
+            }
+        }
+    }
+    Ok(trees)
 }

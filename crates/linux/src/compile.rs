@@ -99,6 +99,9 @@ pub const CPU_TOPOLOGY: &str = "/sys/devices/system/cpu";
 /// A file below the root that Landlock must hide: the control of its self-test.
 pub const LANDLOCK_CANARY: &str = "/.stockade";
 
+/// First Landlock ABI that scopes signals (Linux 6.12).
+const SCOPES_ABI: u32 = 6;
+
 /// Commands that may run in one sandbox at the same time.
 const MAX_EXECS: u32 = 64;
 
@@ -342,8 +345,7 @@ impl Compiler<'_> {
             }))
             .collect();
         let guest = GuestSettings {
-            nested_landlock: self.context.landlock_abi >= 2 && !plan.spec().nested_namespaces,
-            signal_scope: self.context.landlock_abi >= 6,
+            nested_landlock: self.context.landlock_abi >= SCOPES_ABI,
             max_execs: MAX_EXECS,
         };
         Compiled {

@@ -29,10 +29,9 @@ pub struct Program {
 /// Settings of the guest that outlive the set-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestSettings {
-    /// Commands run in a second, nested Landlock domain.
+    /// Commands run in a second, nested Landlock domain, from which the guest cannot be
+    /// signalled (Landlock ABI 6).
     pub nested_landlock: bool,
-    /// Signals from that domain to the guest are refused (Landlock ABI 6).
-    pub signal_scope: bool,
     /// Commands that may run at the same time.
     pub max_execs: u32,
 }
