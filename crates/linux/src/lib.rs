@@ -9,6 +9,8 @@ pub mod fds;
 pub mod idmap;
 pub mod landlock;
 pub mod ops;
+pub mod posture;
+pub mod rlimits;
 pub mod seccomp;
 pub mod spawn;
 pub mod sys;
