@@ -1,0 +1,3 @@
+//! The kernel mechanisms on the kernel of this machine.
+
+mod cgroup;
