@@ -65,6 +65,16 @@ pub enum Error {
         /// What it did.
         why: String,
     },
+    /// A file inside could not be read or written.
+    #[error("{} in the sandbox: {text}", path.display())]
+    File {
+        /// The file, as seen inside.
+        path: PathBuf,
+        /// The kernel's error number, or 0.
+        errno: i32,
+        /// What the guest says.
+        text: String,
+    },
     /// A file of the state directory could not be read or written.
     #[error("state: cannot {operation} {}: {source}{}", path.display(), hint(*remedy))]
     State {

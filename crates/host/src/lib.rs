@@ -2,10 +2,13 @@
 //! state, audit and cleanup are written once, on top of the driver seam.
 
 pub mod audit;
+pub mod compose;
 pub mod driver;
 pub mod drivers;
 pub mod error;
 pub mod open;
+pub mod session;
 pub mod state;
+pub mod view;
 
 pub use error::{Error, Result};
