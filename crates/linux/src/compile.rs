@@ -121,7 +121,7 @@ pub fn compile(plan: &Plan, context: &Context) -> Compiled {
     }
     compiler.finish_root(spec);
     compiler.confine(plan);
-    compiler.finish(plan)
+    compiler.finish()
 }
 
 struct Compiler<'a> {
@@ -309,14 +309,15 @@ impl Compiler<'_> {
 
     fn confine(&mut self, plan: &Plan) {
         let spec = plan.spec();
-        self.ops.extend([
-            Op::CloseSources,
-            Op::Baseline,
-            Op::NoNewPrivileges,
-            Op::DropCapabilities,
-        ]);
+        let landlock = plan.enforces(ControlKind::SecondWall);
+        self.ops.extend([Op::CloseSources, Op::Baseline { landlock }]);
+        self.ops.extend([Op::NoNewPrivileges, Op::DropCapabilities]);
+        if !self.context.given_sources {
+            // While the guest can still read them itself.
+            self.ops.push(Op::ListOwn);
+        }
         self.ops.extend([Op::NotDumpable, Op::DeathSignal]);
-        if plan.enforces(ControlKind::SecondWall) {
+        if landlock {
             self.ops.push(Op::Landlock {
                 read: readable(spec),
                 write: writable(spec),
@@ -330,7 +331,7 @@ impl Compiler<'_> {
         self.ops.push(Op::SelfTest);
     }
 
-    fn finish(self, plan: &Plan) -> Compiled {
+    fn finish(self) -> Compiled {
         let tasks = (0..self.context.cgroup_tasks).map(|_| Source::Given);
         let sources = tasks
             .chain(self.requests.iter().map(|request| {

@@ -164,7 +164,10 @@ pub enum Op {
     /// Forget all inherited descriptors but the link and the door.
     CloseSources,
     /// Remember how calls behave that the walls below must change.
-    Baseline,
+    Baseline {
+        /// Landlock will be applied.
+        landlock: bool,
+    },
     /// No privileges can be gained by executing.
     NoNewPrivileges,
     /// Drop all capabilities for good.
@@ -175,7 +178,7 @@ pub enum Op {
     DeathSignal,
     /// Repeat the file rules by Landlock.
     Landlock {
-        /// Readable and executable trees.
+        /// Readable and executable trees. Directories can be listed everywhere.
         read: Vec<PathBuf>,
         /// Writable trees.
         write: Vec<PathBuf>,
@@ -185,6 +188,8 @@ pub enum Op {
         /// Leave namespaces to the workload.
         nested_namespaces: bool,
     },
+    /// List what the guest holds: an unprivileged supervisor cannot, once it is untraceable.
+    ListOwn,
     /// Compare with [`Op::Baseline`]: attests what cannot be read from outside.
     SelfTest,
 }
@@ -224,7 +229,7 @@ impl fmt::Display for Op {
             Self::ForbidUserNamespaces => write!(out, "forbid user namespaces"),
             Self::WriteTest { at } => write!(out, "write test in {}", at.display()),
             Self::CloseSources => write!(out, "close descriptors"),
-            Self::Baseline => write!(out, "take the self-test's base line"),
+            Self::Baseline { .. } => write!(out, "take the self-test's base line"),
             Self::NoNewPrivileges => write!(out, "no new privileges"),
             Self::DropCapabilities => write!(out, "drop all capabilities"),
             Self::NotDumpable => write!(out, "make the guest untraceable"),
@@ -251,6 +256,7 @@ impl fmt::Display for Op {
                     }
                 )
             }
+            Self::ListOwn => write!(out, "list own descriptors and environment"),
             Self::SelfTest => write!(out, "self-test"),
         }
     }
@@ -285,6 +291,10 @@ pub struct Attestation {
     pub dumpable: Option<bool>,
     /// The limit on user namespaces below ours, as read back.
     pub max_user_namespaces: Option<u64>,
+    /// Own descriptors from 3 on with what they are, where they were listed.
+    pub descriptors: Option<Vec<(i32, String)>>,
+    /// Size of the environment in bytes, where it was listed.
+    pub environment_bytes: Option<u64>,
     /// Directories in which a file was written and removed.
     pub writable: Vec<PathBuf>,
 }

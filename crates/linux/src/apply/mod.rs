@@ -17,14 +17,26 @@ use self::privileges::Confinement;
 
 /// A step that failed: the set-up stops there and the guest ends.
 #[derive(Debug, thiserror::Error)]
-#[error("{step}: {call}: {source}")]
+#[error("{step}: {}", self.cause())]
 pub struct ApplyError {
     /// The step, as printed by `--dry-run`.
     pub step: String,
-    /// The call that failed, with its object.
+    /// The call that failed, with its object; empty where the cause names it.
     pub call: String,
     /// The cause.
     pub source: io::Error,
+}
+
+impl ApplyError {
+    /// The call and what the kernel said.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        if self.call.is_empty() {
+            self.source.to_string()
+        } else {
+            format!("{}: {}", self.call, self.source)
+        }
+    }
 }
 
 /// What one call of a step reports: its name and the cause.
@@ -130,13 +142,14 @@ impl State {
             Op::Hostname(_)
             | Op::LoopbackUp
             | Op::ForbidUserNamespaces
-            | Op::Baseline
+            | Op::Baseline { .. }
             | Op::NoNewPrivileges
             | Op::DropCapabilities
             | Op::NotDumpable
             | Op::DeathSignal
             | Op::Landlock { .. }
             | Op::Seccomp { .. }
+            | Op::ListOwn
             | Op::SelfTest => self.confinement.step(op, &mut self.attestation)?,
         }
         Ok(())

@@ -1,5 +1,8 @@
 //! The last steps: the process that built the root gives up every right it had.
 
+use std::io;
+use std::path::Path;
+
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -12,7 +15,7 @@ use crate::{caps, fds, landlock, seccomp, sys};
 #[derive(Default)]
 pub(super) struct Confinement {
     seccomp_before: Option<seccomp::Baseline>,
-    canary_was_readable: bool,
+    landlock_before: Option<landlock::Baseline>,
     landlock: Option<landlock::Entered>,
     seccomp: bool,
 }
@@ -25,71 +28,74 @@ impl Confinement {
             }
             Op::LoopbackUp => sys::loopback_up().in_call(|| "ioctl SIOCSIFFLAGS lo"),
             Op::ForbidUserNamespaces => forbid_user_namespaces(attestation),
-            Op::Baseline => self.baseline(),
-            Op::NoNewPrivileges => caps::no_new_privs().in_call(|| "prctl PR_SET_NO_NEW_PRIVS"),
-            Op::DropCapabilities => caps::drop_all().in_call(|| "drop all capabilities"),
+            Op::Baseline { landlock } => self.baseline(*landlock),
+            Op::NoNewPrivileges => caps::no_new_privs().in_words(),
+            Op::DropCapabilities => caps::drop_all().in_words(),
             Op::NotDumpable => not_dumpable(attestation),
             Op::DeathSignal => death_signal(attestation),
             Op::Landlock { read, write } => {
                 let rules = landlock::Rules {
+                    list: vec!["/".into()],
                     read: read.clone(),
                     write: write.clone(),
                 };
-                self.landlock = Some(landlock::enter(&rules).in_call(|| "landlock_restrict_self")?);
+                self.landlock = Some(landlock::enter(&rules).in_words()?);
                 Ok(())
             }
             Op::Seccomp { nested_namespaces } => {
-                let profile = seccomp::Profile {
+                seccomp::install(&seccomp::Profile {
                     nested_namespaces: *nested_namespaces,
-                };
-                seccomp::install(&profile).in_call(|| "install the system call filter")?;
+                })
+                .in_words()?;
                 self.seccomp = true;
                 Ok(())
             }
+            Op::ListOwn => list_own(attestation),
             Op::SelfTest => self.self_test(attestation),
             _ => Err(Errno::INVAL).in_call(|| "interpret the step"),
         }
     }
 
-    fn baseline(&mut self) -> CallResult {
-        self.canary_was_readable = read_canary().is_ok();
+    fn baseline(&mut self, landlock: bool) -> CallResult {
+        if landlock {
+            self.landlock_before = Some(landlock::before(Path::new(LANDLOCK_CANARY)).in_words()?);
+        }
         self.seccomp_before = Some(seccomp::before());
         Ok(())
     }
 
     /// Each claim needs its control: what is refused now was possible before.
-    fn self_test(&self, attestation: &mut Attestation) -> CallResult {
+    fn self_test(&mut self, attestation: &mut Attestation) -> CallResult {
+        let base_line = || "find the base line";
         if let Some(entered) = &self.landlock {
-            let now = read_canary();
-            if !self.canary_was_readable || now != Err(Errno::ACCESS) {
-                return Err(now.err().unwrap_or(Errno::NOTSUP)).in_call(|| "have Landlock refuse its canary");
-            }
-            attestation.landlock.push(format!(
-                "ABI {}: {LANDLOCK_CANARY} readable before, EACCES after",
-                entered.abi
-            ));
+            let before = self
+                .landlock_before
+                .take()
+                .ok_or(Errno::NODATA)
+                .in_call(base_line)?;
+            attestation.landlock = landlock::after(&before, entered).in_words()?;
         }
         if self.seccomp {
             let before = self
                 .seccomp_before
                 .as_ref()
                 .ok_or(Errno::NODATA)
-                .in_call(|| "find the base line")?;
-            attestation.seccomp =
-                seccomp::after(before).in_call(|| "have the system call filter refuse its canaries")?;
+                .in_call(base_line)?;
+            attestation.seccomp = seccomp::after(before).in_words()?;
         }
         Ok(())
     }
 }
 
-fn read_canary() -> Result<(), Errno> {
-    rustix::fs::openat(
-        CWD,
-        LANDLOCK_CANARY,
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map(drop)
+/// For errors that name their call themselves.
+trait InWords<T> {
+    fn in_words(self) -> CallResult<T>;
+}
+
+impl<T, E: std::error::Error + Send + Sync + 'static> InWords<T> for Result<T, E> {
+    fn in_words(self) -> CallResult<T> {
+        self.map_err(|error| (String::new(), io::Error::other(error)))
+    }
 }
 
 /// One namespace of ours, none below it: also for code that finds a way around the filter.
@@ -115,6 +121,20 @@ fn not_dumpable(attestation: &mut Attestation) -> CallResult {
     Ok(())
 }
 
+/// Standard streams included; the descriptor that lists is left out.
+fn list_own(attestation: &mut Attestation) -> CallResult {
+    let mut descriptors = Vec::new();
+    for number in fds::own().in_words()? {
+        let path = format!("/proc/self/fd/{number}");
+        let target = std::fs::read_link(&path).in_call(|| format!("readlink {path}"))?;
+        descriptors.push((number, target.to_string_lossy().into_owned()));
+    }
+    attestation.descriptors = Some(descriptors);
+    let environment = std::fs::read("/proc/self/environ").in_call(|| "read /proc/self/environ")?;
+    attestation.environment_bytes = Some(environment.len() as u64);
+    Ok(())
+}
+
 /// After the last change of credentials, which would clear it (prctl(2)).
 fn death_signal(attestation: &mut Attestation) -> CallResult {
     use rustix::process::{Signal, parent_process_death_signal, set_parent_process_death_signal};
@@ -126,5 +146,5 @@ fn death_signal(attestation: &mut Attestation) -> CallResult {
 
 /// Closes every descriptor from 3 on but these, and the standard ones.
 pub(super) fn close_all_but(keep: &[i32]) -> CallResult {
-    fds::close_all_but(keep).in_call(|| "close_range")
+    fds::close_all_but(keep).in_words()
 }

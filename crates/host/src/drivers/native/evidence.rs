@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -34,8 +35,10 @@ pub(super) struct Thread {
 pub(super) struct Seen {
     pub threads: Vec<Thread>,
     pub mounts: Vec<Mount>,
-    pub descriptors: Vec<(i32, String)>,
-    pub environment_bytes: usize,
+    /// None where the guest's protection keeps its own supervisor out (not root).
+    pub descriptors: Option<Vec<(i32, String)>>,
+    /// As above.
+    pub environment_bytes: Option<u64>,
     pub session: i32,
     pub terminal: i32,
     pub process_owner: u32,
@@ -58,10 +61,8 @@ impl Seen {
                 .map(mount)
                 .collect::<Option<_>>()
                 .ok_or("mountinfo is not understood")?,
-            descriptors: descriptors(&base)?,
-            environment_bytes: fs::read(base.join("environ"))
-                .map_err(|error| format!("environ: {error}"))?
-                .len(),
+            descriptors: unless_denied(descriptors(&base))?,
+            environment_bytes: unless_denied(environment_bytes(&base))?,
             session,
             terminal,
             process_owner: fs::metadata(base.join("stat"))
@@ -200,19 +201,31 @@ fn unescape(field: &str) -> PathBuf {
     std::ffi::OsString::from_vec(out).into()
 }
 
-fn descriptors(base: &Path) -> Result<Vec<(i32, String)>, String> {
-    let list = fs::read_dir(base.join("fd")).map_err(|error| format!("fd: {error}"))?;
-    list.map(|entry| {
-        let entry = entry.map_err(|error| format!("fd: {error}"))?;
-        let number = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-            .ok_or("fd: not a number")?;
-        let target = fs::read_link(entry.path()).map_err(|error| format!("fd {number}: {error}"))?;
-        Ok((number, target.to_string_lossy().into_owned()))
-    })
-    .collect()
+/// A process that is not dumpable keeps these from all but root.
+fn unless_denied<T>(read: io::Result<T>) -> Result<Option<T>, String> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(format!("its descriptors or environment cannot be read: {error}")),
+    }
+}
+
+fn environment_bytes(base: &Path) -> io::Result<u64> {
+    fs::read(base.join("environ")).map(|environment| environment.len() as u64)
+}
+
+fn descriptors(base: &Path) -> io::Result<Vec<(i32, String)>> {
+    fs::read_dir(base.join("fd"))?
+        .map(|entry| {
+            let entry = entry?;
+            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let target = fs::read_link(entry.path())?;
+            Ok((
+                number.ok_or(io::ErrorKind::InvalidData)?,
+                target.to_string_lossy().into_owned(),
+            ))
+        })
+        .collect()
 }
 
 /// stat(5): the name may hold anything, so counting starts behind its last parenthesis.

@@ -61,6 +61,14 @@ fn verdict(kind: EvidenceKind, holds: bool, expected: &str, seen: impl Into<Stri
     }
 }
 
+/// What the host read counts more than what the guest says of itself.
+fn either<T>(read: Option<T>, attested: Option<T>) -> (EvidenceKind, Option<T>) {
+    match read {
+        Some(value) => (EvidenceKind::HostRead, Some(value)),
+        None => (EvidenceKind::GuestAttested, attested),
+    }
+}
+
 /// All must be verified; the first that is not decides.
 fn all(findings: impl IntoIterator<Item = Finding>) -> Finding {
     let mut evidence = Vec::new();
@@ -115,14 +123,7 @@ impl Check<'_> {
             ),
             ControlKind::DevicesHidden => self.devices(),
             ControlKind::KernelKnobsProtected => self.knobs(),
-            ControlKind::CleanEnvironment => {
-                let size = self.seen.environment_bytes;
-                host(
-                    size == 0,
-                    "an empty environment of PID 1",
-                    format!("{size} bytes in /proc/1/environ"),
-                )
-            }
+            ControlKind::CleanEnvironment => self.environment(),
             ControlKind::DescriptorsClosed => self.descriptors(),
             ControlKind::TerminalPrivate => self.terminal(),
             ControlKind::GuestProtected => self.guest_protected(),
@@ -149,7 +150,7 @@ impl Check<'_> {
         host(
             differs,
             &format!("an own {name} namespace"),
-            format!("{name} namespace {inside:?}, host {outside:?}"),
+            format!("{name} namespace {}, host {}", number(inside), number(outside)),
         )
     }
 
@@ -314,7 +315,7 @@ impl Check<'_> {
         attested(
             limit == Some(0),
             "user.max_user_namespaces = 0",
-            format!("user.max_user_namespaces: {limit:?}"),
+            format!("user.max_user_namespaces: {}", number(limit)),
         )
     }
 
@@ -376,22 +377,34 @@ impl Check<'_> {
         )]))
     }
 
+    fn environment(&self) -> Finding {
+        let (kind, size) = either(self.seen.environment_bytes, self.attestation.environment_bytes);
+        let found = size.map_or_else(
+            || "unknown".to_owned(),
+            |size| format!("{size} bytes in /proc/1/environ"),
+        );
+        verdict(kind, size == Some(0), "an empty environment of PID 1", found)
+    }
+
     fn descriptors(&self) -> Finding {
-        let stranger = self
-            .seen
-            .descriptors
+        let (kind, list) = either(
+            self.seen.descriptors.as_ref(),
+            self.attestation.descriptors.as_ref(),
+        );
+        let Some(list) = list else {
+            return Finding::Unchecked {
+                why: "neither host nor guest could list the descriptors".to_owned(),
+            };
+        };
+        let stranger = list
             .iter()
             .find(|(number, target)| !is_guests_own(*number, target));
         let found = stranger.map_or_else(
-            || {
-                format!(
-                    "{} descriptors, all of the guest's own",
-                    self.seen.descriptors.len()
-                )
-            },
+            || format!("{} descriptors, all of the guest's own", list.len()),
             |(number, target)| format!("{number} -> {target}"),
         );
-        host(
+        verdict(
+            kind,
             stranger.is_none(),
             "only sockets to the supervisor and the null device",
             found,
@@ -416,7 +429,7 @@ impl Check<'_> {
             attested(
                 self.attestation.dumpable == Some(false),
                 "not dumpable",
-                format!("dumpable: {:?}", self.attestation.dumpable),
+                format!("dumpable: {}", number(self.attestation.dumpable)),
             ),
         ])
     }
@@ -426,7 +439,7 @@ impl Check<'_> {
         let asked = attested(
             signal == Some(9),
             "death signal 9",
-            format!("death signal {signal:?}"),
+            format!("death signal {}", number(signal)),
         );
         all([self.own_namespace("pid"), asked])
     }
@@ -470,6 +483,10 @@ fn limit_holds(control: &Control, limits: &GroupLimits) -> bool {
         Control::Cpu(limit) => limits.cpu == Some(*limit),
         Control::Wall(_) | Control::Disk(_) | Control::WallTime(_) | Control::Output(_) => false,
     }
+}
+
+fn number<T: std::fmt::Display>(value: Option<T>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
 }
 
 fn held(seen: String) -> Finding {
