@@ -151,6 +151,17 @@ impl CgroupSurvey {
         self.fact(Controller::Cpu)
     }
 
+    /// Which interface groups have here: on v2 a process is born into its group, which then has
+    /// to exist before it; on v1 it joins by itself. None where no group can be made.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        match &self.way {
+            Way::None => None,
+            Way::V1(_) => Some(Kind::V1),
+            Way::V2(_) => Some(Kind::V2),
+        }
+    }
+
     /// By what mechanism groups are made here, in a clause.
     #[must_use]
     pub fn mechanism(&self) -> &'static str {

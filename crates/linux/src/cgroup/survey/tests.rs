@@ -63,7 +63,7 @@ fn base(survey: &CgroupSurvey) -> (&Path, &str) {
 
 #[track_caller]
 fn refused(survey: &CgroupSurvey, why: &str, fix: &str) {
-    assert_eq!(survey.way, Way::None);
+    assert_eq!((&survey.way, survey.kind()), (&Way::None, None));
     for fact in [survey.memory(), survey.pids(), survey.cpu()] {
         let Fact::No {
             why: told,
@@ -113,7 +113,7 @@ fn a_user_of_a_systemd_host_gets_a_scope() {
             (bus.as_path(), mount.as_path()),
             (Path::new("/run/user/1000/bus"), Path::new("/sys/fs/cgroup"))
         );
-        assert_eq!(controllers.len(), 3);
+        assert_eq!((controllers.len(), survey.kind()), (3, Some(Kind::V2)));
     }
 }
 
@@ -388,6 +388,7 @@ fn on_v1_each_controller_has_its_own_place() {
         .map(|path| (Path::new(path), 1))
         .to_vec();
     assert_eq!(seats(&survey), expected);
+    assert_eq!(survey.kind(), Some(Kind::V1));
 
     let part = Fake {
         writable: vec![memory],
