@@ -370,6 +370,23 @@ pub(crate) fn loopback_up() -> io::Result<()> {
     Ok(())
 }
 
+/// Tries to lock one byte of a file for the open file description (fcntl(2), F_OFD_SETLK):
+/// the lock ends with the last copy of the descriptor.
+///
+/// # Errors
+/// `EAGAIN` if another description holds it.
+pub fn lock_byte(file: BorrowedFd<'_>, offset: u32) -> io::Result<()> {
+    // SAFETY: all-zero is a valid `flock`.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = libc::off_t::from(offset);
+    lock.l_len = 1;
+    // SAFETY: the structure outlives the call.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, std::ptr::from_ref(&lock)) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Takes ownership of a descriptor that was inherited by number.
 ///
 /// # Errors
@@ -384,10 +401,4 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: F_SETFD has no pointers.
     unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
     Ok(fd)
-}
-
-/// Closes a descriptor by number (PLACEHOLDER helper).
-pub(crate) fn close_number(number: RawFd) -> io::Result<()> {
-    // SAFETY: no pointers; the caller owns every number it passes.
-    if unsafe { libc::close(number) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -20,7 +20,7 @@ use tokio::net::UnixStream;
 
 use super::boundary::NativeBoundary;
 use super::wall::{Parts, Wall};
-use super::{NAME, Native, context, host_facts, identity, receipt, sources, survey, talk};
+use super::{NAME, Native, context, host_facts, identity, receipt, sources, talk};
 use crate::driver::{Boundary, Seed, SeedOrigin};
 use crate::error::{Error, Result};
 
@@ -33,8 +33,7 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
             None,
         ));
     }
-    let target = survey::survey(driver.cgroups());
-    let facts = host_facts(&target);
+    let facts = host_facts(driver.target());
     let claimed = identity::claim(facts, plan.spec())?;
     let limits = group_limits(&plan);
     // The guest's exec takes as long as everything below up to `hand_over`, so it starts as

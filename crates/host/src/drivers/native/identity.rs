@@ -1,13 +1,14 @@
 //! Which host ids a sandbox started by root uses: a range of its own while it lives.
 
 use std::fs::{self, File};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
 use stockade_domain::Spec;
 use stockade_domain::target::HostFacts;
 use stockade_linux::idmap::{Identity, SLOTS};
+use stockade_linux::sys::lock_byte;
 
 use crate::error::{Error, Result};
 
@@ -16,9 +17,6 @@ pub(super) struct Claimed {
     pub identity: Identity,
     _slot: Option<File>,
 }
-
-/// Slots that are tried before giving up; far more than can live on one machine.
-const TRIES: u32 = SLOTS;
 
 /// Takes the supervisor's own ids, or, as root, a range that no living sandbox uses.
 pub(super) fn claim(facts: &HostFacts, spec: &Spec) -> Result<Claimed> {
@@ -47,27 +45,25 @@ fn owner(spec: &Spec) -> Result<(u32, u32)> {
     Ok((seen.uid(), seen.gid()))
 }
 
-/// One lock file a slot, shared by all supervisors of this host that run as root; the
+/// One byte of a file is one slot, for all supervisors of this host that run as root. The
 /// lock is the kernel's, so it ends with its holder.
 fn claim_slot() -> Result<(u32, File)> {
-    const DIRECTORY: &str = "/run/stockade/ids";
-    let state = |operation, path: &Path, error: std::io::Error| Error::state(operation, path, error);
-    let directory = Path::new(DIRECTORY);
-    if !directory.is_dir() {
-        make_private(directory).map_err(|error| state("create", directory, error))?;
+    const DIRECTORY: &str = "/run/stockade";
+    const FILE: &str = "/run/stockade/ids";
+    let open = || File::options().create(true).truncate(false).write(true).open(FILE);
+    let file = match open() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            make_private(Path::new(DIRECTORY)).map_err(|error| Error::state("create", DIRECTORY, error))?;
+            open()
+        }
+        other => other,
     }
+    .map_err(|error| Error::state("open", FILE, error))?;
     let first = std::process::id() % SLOTS;
-    for offset in 0..TRIES {
+    for offset in 0..SLOTS {
         let slot = (first + offset) % SLOTS;
-        let path = directory.join(slot.to_string());
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| state("open", &path, error))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return Ok((slot, lock));
+        if lock_byte(file.as_fd(), slot).is_ok() {
+            return Ok((slot, file));
         }
     }
     Err(Error::Busy {

@@ -33,6 +33,7 @@ pub type Mutation = fn(&mut Program);
 #[derive(Default)]
 pub struct Native {
     cgroups: OnceLock<CgroupSurvey>,
+    target: OnceLock<Target>,
     #[cfg(feature = "mutation")]
     mutation: Option<Mutation>,
 }
@@ -60,6 +61,11 @@ impl Native {
             mutation(program);
         }
         let _ = program;
+    }
+
+    /// Surveyed once in the life of a driver: a program makes one for each command line.
+    fn target(&self) -> &Target {
+        self.target.get_or_init(|| survey::survey(self.cgroups()))
     }
 
     fn cgroups(&self) -> &CgroupSurvey {
@@ -103,7 +109,7 @@ impl Driver for Native {
     }
 
     fn survey(&self) -> BoxFuture<'_, Result<Target>> {
-        Box::pin(async { Ok(survey::survey(self.cgroups())) })
+        Box::pin(async { Ok(self.target().clone()) })
     }
 
     fn level(&self, _target: &Target, _demands: &Demands) -> Level {

@@ -136,7 +136,7 @@ fn memory_bytes() -> u64 {
 }
 
 fn processors() -> u32 {
-    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1))
 }
 
 #[cfg(test)]
