@@ -144,12 +144,6 @@ impl Compiler<'_> {
     }
 
     fn start(&mut self, spec: &Spec) {
-        if self.context.cgroup_tasks > 0 {
-            self.ops.push(Op::JoinCgroups {
-                tasks: (0..self.context.cgroup_tasks).collect(),
-            });
-        }
-        self.ops.push(Op::CgroupNamespace);
         self.ops.push(Op::NewRoot);
         if spec.view.entries.iter().any(|entry| entry.what == Content::Proc) {
             self.ops.push(Op::PrepareProc);
@@ -309,6 +303,12 @@ impl Compiler<'_> {
 
     fn confine(&mut self, plan: &Plan) {
         let spec = plan.spec();
+        // Late: from here on the guest competes with the low weight of its own cgroup.
+        if self.context.cgroup_tasks > 0 {
+            let tasks = (0..self.context.cgroup_tasks).collect();
+            self.ops.push(Op::JoinCgroups { tasks });
+        }
+        self.ops.push(Op::CgroupNamespace);
         let landlock = plan.enforces(ControlKind::SecondWall);
         self.ops.extend([Op::CloseSources, Op::Baseline { landlock }]);
         self.ops.extend([Op::NoNewPrivileges, Op::DropCapabilities]);

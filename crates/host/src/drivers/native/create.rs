@@ -11,7 +11,7 @@ use stockade_domain::spec::{Network, WorkspaceMode};
 use stockade_domain::target::HostFacts;
 use stockade_domain::{Control, ControlKind, Plan, Spec};
 use stockade_linux::apply::open_tree;
-use stockade_linux::cgroup::{Group, GroupLimits, JoinMethod};
+use stockade_linux::cgroup::{self, Group, GroupLimits, JoinMethod};
 use stockade_linux::compile;
 use stockade_linux::idmap::Identity;
 use stockade_linux::ops::Attestation;
@@ -38,7 +38,7 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     let limits = group_limits(&plan);
     // The guest's exec takes as long as everything below up to `hand_over`, so it starts as
     // early as possible; only cgroup v2 must exist before the process does.
-    let early = if driver.cgroups().mechanism() != CGROUP_V1 {
+    let early = if driver.cgroups().kind() == Some(cgroup::Kind::V2) {
         make_group(driver, limits.as_ref(), &seed)?
     } else {
         None
@@ -70,9 +70,6 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     let receipt = receipt::gather(&controls, plan.spec(), &wall.observed(), &attestation);
     Ok(Box::new(NativeBoundary::new(wall, receipt, link)))
 }
-
-/// Where the guest joins its cgroups by itself, so that they can be made while it starts.
-const CGROUP_V1: &str = "cgroup v1";
 
 fn step_error(step: &str, cause: String, remedy: Option<&str>) -> Error {
     Error::Create {

@@ -50,7 +50,13 @@ fn owner(spec: &Spec) -> Result<(u32, u32)> {
 fn claim_slot() -> Result<(u32, File)> {
     const DIRECTORY: &str = "/run/stockade";
     const FILE: &str = "/run/stockade/ids";
-    let open = || File::options().create(true).truncate(false).write(true).open(FILE);
+    let open = || {
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(FILE)
+    };
     let file = match open() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             make_private(Path::new(DIRECTORY)).map_err(|error| Error::state("create", DIRECTORY, error))?;
