@@ -1,0 +1,97 @@
+//! What a user should know about a view, beside the list itself.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// A remark on a view. None of them weakens a wall.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "note")]
+pub enum Note {
+    /// Part of a shown directory is covered.
+    Covered {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Part of a writable directory is kept read-only.
+    KeptReadOnly {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A protected path is shown, because the policy names it.
+    ProtectedShown {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A directory of `PATH` is not shown.
+    PathSkipped {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A file of a toolchain is not shown, since it seems to hold a token.
+    TokenHidden {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The repository of a git worktree is shown read-only.
+    RepositoryShown {
+        /// Its `.git` directory.
+        path: PathBuf,
+    },
+    /// A limit can never bind on this host.
+    NeverBinds {
+        /// The limit, with its value.
+        limit: String,
+        /// What the host has.
+        host: String,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Covered { path } => {
+                write!(
+                    out,
+                    "{} is covered: it may hold credentials (name it itself to show it)",
+                    path.display()
+                )
+            }
+            Self::KeptReadOnly { path } => {
+                write!(
+                    out,
+                    "{} is kept read-only: the host runs what it says",
+                    path.display()
+                )
+            }
+            Self::ProtectedShown { path } => {
+                write!(
+                    out,
+                    "{} is shown, as the policy says: it may hold credentials",
+                    path.display()
+                )
+            }
+            Self::PathSkipped { path, why } => write!(out, "PATH: {} is not shown: it {why}", path.display()),
+            Self::TokenHidden { path } => {
+                write!(
+                    out,
+                    "{} is not shown: it seems to hold a token (move that to a credentials file)",
+                    path.display()
+                )
+            }
+            Self::RepositoryShown { path } => {
+                write!(
+                    out,
+                    "{} is shown read-only: the workspace is a worktree of it",
+                    path.display()
+                )
+            }
+            Self::NeverBinds { limit, host } => {
+                write!(out, "limit {limit} can never bind: this host has {host}")
+            }
+        }
+    }
+}
