@@ -141,21 +141,21 @@ fn lock_secure_bits() -> Result<(), Error> {
     }
 }
 
-/// The kernel may know more capabilities than we do: it says EINVAL beyond the last one.
+/// The kernel may know more or fewer capabilities than we do: it says EINVAL beyond its
+/// last one.
 fn empty_bounding_set() -> Result<(), Error> {
     for capability in each(CapabilitySet::all()) {
-        match capability_is_in_bounding_set(capability) {
-            Ok(false) => continue,
-            Ok(true) => {}
-            Err(Errno::INVAL) => break,
-            Err(source) => return fail("prctl PR_CAPBSET_READ", source),
-        }
-        remove_capability_from_bounding_set(capability)
-            .or_else(|source| fail("prctl PR_CAPBSET_DROP", source))?;
-        if capability_is_in_bounding_set(capability).unwrap_or(true) {
-            return Err(Error::NotChanged {
-                what: "the bounding set is not empty",
-            });
+        let dropped = remove_capability_from_bounding_set(capability);
+        match (capability_is_in_bounding_set(capability), dropped) {
+            (Ok(false), _) => {}
+            (Err(Errno::INVAL), _) => break,
+            (Err(source), _) => return fail("prctl PR_CAPBSET_READ", source),
+            (Ok(true), Err(source)) => return fail("prctl PR_CAPBSET_DROP", source),
+            (Ok(true), Ok(())) => {
+                return Err(Error::NotChanged {
+                    what: "the bounding set is not empty",
+                });
+            }
         }
     }
     Ok(())
