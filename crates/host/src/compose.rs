@@ -73,13 +73,98 @@ fn never_binding(policy: &Policy, facts: &HostFacts) -> Vec<Note> {
         ..
     }) = limits.cpu
     {
-        if facts.cpus > 0 && quota / 1000 > facts.cpus {
+        if facts.cpus > 0 && quota > facts.cpus.saturating_mul(1000) {
             let host = format!("{} processors", facts.cpus);
             notes.push(Note::NeverBinds {
-                limit: format!("cpus {}", quota / 1000),
+                limit: format!("cpus {}", f64::from(quota) / 1000.0),
                 host,
             });
         }
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use stockade_domain::policy::{HostDefaults, Layer, parse};
+    use stockade_domain::spec::Network;
+    use stockade_domain::target::Fact;
+    use stockade_domain::{ControlKind, Need};
+
+    use super::*;
+    use crate::view::Identity;
+
+    fn facts() -> HostFacts {
+        HostFacts {
+            kernel: (6, 1),
+            euid: 1000,
+            privileged: false,
+            user_namespaces: Fact::Yes,
+            landlock_abi: 4,
+            seccomp: Fact::Yes,
+            overlay: Fact::Yes,
+            idmapped_mounts: Fact::Yes,
+            memory_cgroup: Fact::Yes,
+            pids_cgroup: Fact::Yes,
+            cpu_cgroup: Fact::Yes,
+            static_program: Fact::Yes,
+            memory_bytes: 8 << 30,
+            cpus: 2,
+        }
+    }
+
+    fn compose_text(text: &str) -> Result<Composed, ComposeError> {
+        let facts = facts();
+        let file = parse(&format!("version = 1\n{text}"), "stockade.toml")?;
+        let policy = Policy::merge(
+            Policy::defaults(&HostDefaults::from(&facts)),
+            Some(file),
+            Layer::default(),
+        )?;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let context = Context {
+            cwd: directory.path().to_path_buf(),
+            variables: vec![("PATH".to_owned(), "/usr/bin".to_owned())],
+            state_dir: None,
+            identity: Identity { uid: 1000, gid: 1000 },
+        };
+        compose(&policy, &facts, &context)
+    }
+
+    /// The defaults follow from the host's facts, and specification and demands agree.
+    #[test]
+    fn specification_and_demands_agree() {
+        let composed = compose_text("").expect("the default policy");
+        assert_eq!(composed.spec.network, Network::None);
+        assert_eq!(composed.spec.limits.memory, Some(ByteCount(4 << 30)));
+        let memory = composed.demands.get(ControlKind::Memory).expect("demanded");
+        assert_eq!(
+            (&memory.control, memory.need),
+            (&Control::Memory(ByteCount(4 << 30)), Need::Prefer)
+        );
+        assert!(composed.demands.get(ControlKind::NetworkNone).is_some());
+        assert!(composed.notes.is_empty(), "{:?}", composed.notes);
+    }
+
+    /// A limit that can never bind is told; one that can is not.
+    #[test]
+    fn limits_without_effect_are_told() {
+        let notes = |text: &str| compose_text(text).expect(text).notes;
+        assert_eq!(notes("[limits]\nmemory = \"64G\"\ncpus = 3").len(), 2);
+        assert_eq!(notes("[limits]\nmemory = \"8G\"\ncpus = 2.0"), []);
+        assert!(
+            notes("[limits]\ncpus = 2.5")[0]
+                .to_string()
+                .contains("cpus 2.5 can never bind: this host has 2")
+        );
+    }
+
+    /// Mistakes of the policy and of its paths come out as they are.
+    #[test]
+    fn mistakes_are_told() {
+        let error = |text: &str| compose_text(text).expect_err(text).to_string();
+        assert!(error("[files]\nro = [\"/\"]").contains("is the whole host"));
+        assert!(error("[files]\nro = [\"/no/such\"]").contains("create it"));
+        assert!(error("[network]\nmode = \"host\"\nallow = []").contains("exclude each other"));
+    }
 }
