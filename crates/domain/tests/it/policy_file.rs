@@ -95,6 +95,12 @@ fn every_clause_is_read() {
             value: "b".to_owned()
         }
     );
+}
+
+/// So is every limit, need and setting.
+#[test]
+fn every_limit_is_read() {
+    let file = parse(FULL, "stockade.toml").expect("the whole form");
     assert_eq!(file.pids.map(|clause| clause.value), Some(Limit::AtMost(512)));
     assert_eq!(
         file.cpus.map(|clause| clause.value),

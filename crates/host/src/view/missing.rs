@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use stockade_domain::policy::protect;
 use stockade_domain::view::FileView;
 
 use super::resolve::resolve;
@@ -20,21 +21,24 @@ pub struct Hidden {
     pub command: String,
     /// What is hidden: the program, or the interpreter of the script.
     pub host_path: PathBuf,
-    /// The directory to show.
+    /// What to show: its directory, or itself where the directory would show too much.
     pub show: PathBuf,
+    /// True if the command is a script and its interpreter is what is hidden.
+    pub interpreter: bool,
 }
 
 impl fmt::Display for Hidden {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            command,
-            host_path,
-            show,
-        } = self;
-        let (host_path, show) = (host_path.display(), show.display());
+        let (host_path, show) = (self.host_path.display(), self.show.display());
+        let is = if self.interpreter {
+            "is a script for"
+        } else {
+            "is at"
+        };
         write!(
             out,
-            "{command} needs {host_path}, which the policy hides: show it with --ro {show}"
+            "{} {is} {host_path}, which the policy hides: show it with --ro {show}",
+            self.command
         )
     }
 }
@@ -54,27 +58,36 @@ pub fn explain_missing(command: &str, view: &FileView, path: &str) -> Option<Hid
         .into_iter()
         .filter(|path| path.is_absolute())
         .find(|path| is_executable(path))?;
-    let hidden = |hidden: &Path| {
-        let real = resolve(hidden).ok()?.real;
-        let show = real
-            .parent()
-            .filter(|parent| *parent != Path::new("/"))
-            .unwrap_or(&real)
-            .to_path_buf();
+    let hidden = |path: &Path, interpreter| {
+        let real = resolve(path).ok()?.real;
+        let show = to_show(&real, view);
         Some(Hidden {
             command: command.to_owned(),
             host_path: real,
             show,
+            interpreter,
         })
     };
     if !is_visible(&program, view) {
-        return hidden(&program);
+        return hidden(&program, false);
     }
     let interpreter = interpreter_of(&program)?;
     if is_visible(&interpreter, view) {
         None
     } else {
-        hidden(&interpreter)
+        hidden(&interpreter, true)
+    }
+}
+
+/// The directory of a program, but never one that may not be shown, nor the home
+/// directory or another one that the view replaces by its own.
+fn to_show(program: &Path, view: &FileView) -> PathBuf {
+    let replaced = |path: &Path| view.entries.iter().any(|entry| entry.at == path);
+    match program.parent() {
+        Some(parent) if !replaced(parent) && protect::refuse_source(parent, true, false, None).is_none() => {
+            parent.to_path_buf()
+        }
+        _ => program.to_path_buf(),
     }
 }
 

@@ -122,8 +122,5 @@ fn hide(builder: &mut Builder<'_>, rule: &Clause<FileRule>, places: &Places<'_>)
             fix: "hide what in it is not to be seen, or write mode = \"none\" in [workspace]".to_owned(),
         });
     }
-    if builder.cover(&resolved.real)? {
-        builder.note(Note::Covered { path: resolved.real });
-    }
-    Ok(())
+    builder.cover(&resolved.real).map(|_| ())
 }

@@ -136,18 +136,22 @@ fn is_host(compiled: &Compiled, path: &Path, wanted: Access) -> bool {
     matches!(at(compiled, path), Some(Content::Host { access, source, .. }) if *access == wanted && source == path)
 }
 
+/// Covered because of what it may hold, and told.
 fn is_covered(compiled: &Compiled, path: &Path) -> bool {
-    let covered = match at(compiled, path) {
+    is_hidden(compiled, path)
+        && compiled.notes.contains(&Note::Covered {
+            path: path.to_path_buf(),
+        })
+}
+
+fn is_hidden(compiled: &Compiled, path: &Path) -> bool {
+    match at(compiled, path) {
         Some(Content::Private {
             size_bytes: Some(_), ..
         }) => true,
         Some(Content::File { content }) => content.is_empty(),
         _ => false,
-    };
-    covered
-        && compiled.notes.contains(&Note::Covered {
-            path: path.to_path_buf(),
-        })
+    }
 }
 
 /// Parents come before children and no path stands twice: what every driver relies on.

@@ -268,12 +268,26 @@ fn hidden_commands_are_explained() {
     assert_eq!(hidden.host_path, host.home("secret/interpreter"));
     let text = hidden.to_string();
     assert!(
-        text.contains("which the policy hides: show it with --ro ") && text.ends_with("/secret"),
+        text.starts_with("script is a script for ") && text.ends_with("/secret"),
         "{text}"
     );
     assert_eq!(
         explain(text_of(&host.home("private/tool"))).map(|hidden| hidden.show),
         Some(host.home("private"))
+    );
+    host.make("home/alone");
+    std::fs::set_permissions(host.home("alone"), PermissionsExt::from_mode(0o755)).expect("chmod");
+    let alone = explain(text_of(&host.home("alone"))).expect("it is hidden");
+    assert_eq!(
+        alone.show,
+        host.home("alone"),
+        "its directory is the home directory"
+    );
+    assert!(
+        alone
+            .to_string()
+            .contains("which the policy hides: show it with --ro "),
+        "{alone}"
     );
     assert_eq!(explain("sh"), None, "no such command in this PATH");
     assert_eq!(explain("/bin/sh"), None, "it is shown: something else is wrong");

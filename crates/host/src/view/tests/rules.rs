@@ -129,9 +129,14 @@ fn hidden_beats_shown() {
         "[files]\nro = [\"~/data\", \"~/data/secret/deep\"]\nhide = [\"$WORKDIR/.env\", \"~/data/secret\", \"~/nothing\", \"~/.ssh\"]\n\
          [workspace]\npath = \"~/project\"",
     );
-    assert!(is_covered(&compiled, &host.home("project/.env")));
-    assert!(is_covered(&compiled, &host.home("data/secret")));
+    assert!(is_hidden(&compiled, &host.home("project/.env")));
+    assert!(is_hidden(&compiled, &host.home("data/secret")));
     assert_eq!(at(&compiled, &host.home("data/secret/deep")), None);
+    assert!(
+        compiled.notes.is_empty(),
+        "who hides something knows: {:?}",
+        compiled.notes
+    );
     assert_eq!(
         at(&compiled, &host.home(".ssh")),
         None,
