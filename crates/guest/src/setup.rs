@@ -75,7 +75,8 @@ pub fn enter() -> Result<Ready, SetupError> {
     let mut link = File::from(link);
     let program = read_program(&mut link).map_err(failed("read the set-up program"))?;
     let trees = receive_trees(&door, given_count(&program)).map_err(failed("receive the host's trees"))?;
-    match apply(&program, trees, &[DOOR, LINK]) {
+    let mut late = || receive(&door);
+    match apply(&program, trees, &[DOOR, LINK], &mut late) {
         Ok(attestation) => {
             reply(&mut link, &SetupReply::Ready(attestation)).map_err(failed("answer"))?;
             Ok(Ready {
@@ -91,7 +92,7 @@ pub fn enter() -> Result<Ready, SetupError> {
                 &mut link,
                 &SetupReply::Failed {
                     step: error.step.clone(),
-                    call: format!("{}: {}", error.call, error.source),
+                    call: error.cause(),
                     errno: error.source.raw_os_error().unwrap_or(0),
                 },
             );
@@ -123,23 +124,28 @@ fn reply(link: &mut File, reply: &SetupReply) -> io::Result<()> {
 fn receive_trees(door: &OwnedFd, count: usize) -> io::Result<Vec<OwnedFd>> {
     let mut trees = Vec::with_capacity(count);
     while trees.len() < count {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_TREES_PER_MESSAGE))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut byte = [0u8; 1];
-        let received = recvmsg(
-            door,
-            &mut [IoSliceMut::new(&mut byte)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )?;
-        if received.bytes == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-        }
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(passed) = message {
-                trees.extend(passed);
-            }
-        }
+        trees.extend(receive(door)?);
     }
     Ok(trees)
+}
+
+/// The descriptors of one message on the door.
+fn receive(door: &OwnedFd) -> io::Result<Vec<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_TREES_PER_MESSAGE))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0u8; 1];
+    let received = recvmsg(
+        door,
+        &mut [IoSliceMut::new(&mut byte)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    if received.bytes == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let rights = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(passed) => Some(passed),
+        _ => None,
+    });
+    Ok(rights.flatten().collect())
 }

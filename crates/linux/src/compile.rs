@@ -18,8 +18,8 @@ pub struct Context {
     pub given_sources: bool,
     /// The kernel's Landlock ABI.
     pub landlock_abi: u32,
-    /// Cgroup `tasks` files that the supervisor passes before all trees.
-    pub cgroup_tasks: u32,
+    /// The guest has to join cgroups of version 1 by itself.
+    pub joins_cgroups: bool,
     /// Directory with `upper` and `work` for a copy-on-write workspace.
     pub changes_dir: Option<PathBuf>,
     /// The host has this directory, which programs read to learn the number of processors.
@@ -132,15 +132,13 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// Trees are numbered after the `tasks` files.
     fn source(&mut self, path: &Path, owned: Owned, null_device: bool) -> SourceId {
         self.requests.push(SourceRequest {
             path: path.to_path_buf(),
             owned,
             null_device,
         });
-        let index = SourceId::try_from(self.requests.len() - 1).unwrap_or(SourceId::MAX);
-        self.context.cgroup_tasks.saturating_add(index)
+        SourceId::try_from(self.requests.len() - 1).unwrap_or(SourceId::MAX)
     }
 
     fn start(&mut self, spec: &Spec) {
@@ -304,9 +302,8 @@ impl Compiler<'_> {
     fn confine(&mut self, plan: &Plan) {
         let spec = plan.spec();
         // Late: from here on the guest competes with the low weight of its own cgroup.
-        if self.context.cgroup_tasks > 0 {
-            let tasks = (0..self.context.cgroup_tasks).collect();
-            self.ops.push(Op::JoinCgroups { tasks });
+        if self.context.joins_cgroups {
+            self.ops.push(Op::JoinCgroups);
         }
         self.ops.push(Op::CgroupNamespace);
         let landlock = plan.enforces(ControlKind::SecondWall);
@@ -332,19 +329,18 @@ impl Compiler<'_> {
     }
 
     fn finish(self) -> Compiled {
-        let tasks = (0..self.context.cgroup_tasks).map(|_| Source::Given);
-        let sources = tasks
-            .chain(self.requests.iter().map(|request| {
-                if self.context.given_sources {
-                    Source::Given
-                } else {
-                    Source::Path {
-                        path: request.path.clone(),
-                        null_device: request.null_device,
-                    }
+        let given = self.context.given_sources;
+        let source = |request: &SourceRequest| {
+            if given {
+                Source::Given
+            } else {
+                Source::Path {
+                    path: request.path.clone(),
+                    null_device: request.null_device,
                 }
-            }))
-            .collect();
+            }
+        };
+        let sources = self.requests.iter().map(source).collect();
         let guest = GuestSettings {
             nested_landlock: self.context.landlock_abi >= SCOPES_ABI,
             max_execs: MAX_EXECS,

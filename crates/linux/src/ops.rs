@@ -58,10 +58,9 @@ pub type SourceId = u32;
 pub enum Op {
     /// Join cgroups of version 1, by writing `0` to their `tasks` files: a single-threaded
     /// process does so in microseconds, where `cgroup.procs` waits for a grace period.
-    JoinCgroups {
-        /// The files.
-        tasks: Vec<SourceId>,
-    },
+    /// The files come through the door at that moment: the supervisor makes the cgroups
+    /// while the guest builds its root.
+    JoinCgroups,
     /// Make the own cgroups the root of what can be seen of them.
     CgroupNamespace,
     /// Mount an empty file system in memory that becomes the root directory.
@@ -197,7 +196,7 @@ pub enum Op {
 impl fmt::Display for Op {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::JoinCgroups { tasks } => write!(out, "join {} cgroups", tasks.len()),
+            Self::JoinCgroups => write!(out, "join the cgroups"),
             Self::CgroupNamespace => write!(out, "make a cgroup namespace"),
             Self::NewRoot => write!(out, "mount an empty root in memory"),
             Self::PrepareProc => write!(out, "make an own procfs"),

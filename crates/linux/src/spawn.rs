@@ -142,7 +142,12 @@ pub fn spawn(request: &SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
     let (ours, theirs) = channel()?;
     let inherit: Vec<RawFd> = request.inherit.iter().map(AsRawFd::as_raw_fd).collect();
     let network = request.own_network.then_some(libc::CLONE_NEWNET);
-    let flags = NAMESPACES.into_iter().chain(network).map(i32::unsigned_abs).map(u64::from).sum();
+    let flags = NAMESPACES
+        .into_iter()
+        .chain(network)
+        .map(i32::unsigned_abs)
+        .map(u64::from)
+        .sum();
     let (pid, pidfd) = sys::clone_guest(&ChildPlan {
         flags,
         into_cgroup: request.into_cgroup.map(|directory| directory.as_raw_fd()),

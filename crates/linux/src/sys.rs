@@ -334,9 +334,7 @@ pub(crate) fn clone_namespace_holder(hold: RawFd) -> io::Result<(i32, OwnedFd)> 
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the kernel has stored a fresh descriptor that nobody else owns.
-    Ok((pid as i32, unsafe {
-        OwnedFd::from_raw_fd(pidfd)
-    }))
+    Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
 /// Makes a cgroup namespace whose root is the cgroup that we are in.
@@ -384,7 +382,11 @@ pub fn lock_byte(file: BorrowedFd<'_>, offset: u32) -> io::Result<()> {
     lock.l_len = 1;
     // SAFETY: the structure outlives the call.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, std::ptr::from_ref(&lock)) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Takes ownership of a descriptor that was inherited by number.

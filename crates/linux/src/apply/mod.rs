@@ -64,12 +64,21 @@ struct State {
     attestation: Attestation,
 }
 
+/// Waits for descriptors that the supervisor passes while the steps run.
+pub type Late<'a> = dyn FnMut() -> io::Result<Vec<OwnedFd>> + 'a;
+
 /// Applies all steps. `given` are the trees that the supervisor passed, in the order of
-/// the program's [`Source::Given`] entries; `keep` are descriptors that stay open.
+/// the program's [`Source::Given`] entries; `keep` are descriptors that stay open; `late` gives
+/// those that come later.
 ///
 /// # Errors
 /// The first step that failed. The process must end then.
-pub fn apply(program: &Program, given: Vec<OwnedFd>, keep: &[i32]) -> Result<Attestation, ApplyError> {
+pub fn apply(
+    program: &Program,
+    given: Vec<OwnedFd>,
+    keep: &[i32],
+    late: &mut Late<'_>,
+) -> Result<Attestation, ApplyError> {
     let failed = |step: &dyn std::fmt::Display, (call, source)| ApplyError {
         step: step.to_string(),
         call,
@@ -93,17 +102,16 @@ pub fn apply(program: &Program, given: Vec<OwnedFd>, keep: &[i32]) -> Result<Att
         attestation: Attestation::default(),
     };
     for op in &program.ops {
-        state.step(op, keep).map_err(|error| failed(op, error))?;
+        state.step(op, keep, late).map_err(|error| failed(op, error))?;
     }
     Ok(state.attestation)
 }
 
 impl State {
-    fn step(&mut self, op: &Op, keep: &[i32]) -> CallResult {
+    fn step(&mut self, op: &Op, keep: &[i32], late: &mut Late<'_>) -> CallResult {
         match op {
-            Op::JoinCgroups { tasks } => {
-                for id in tasks {
-                    let tasks = self.sources.take(*id)?;
+            Op::JoinCgroups => {
+                for tasks in late().in_call(|| "receive the cgroups' tasks files")? {
                     rustix::io::write(&tasks, b"0").in_call(|| "write 0 to a cgroup's tasks")?;
                 }
             }

@@ -36,8 +36,8 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     let facts = host_facts(driver.target());
     let claimed = identity::claim(facts, plan.spec())?;
     let limits = group_limits(&plan);
-    // The guest's exec takes as long as everything below up to `hand_over`, so it starts as
-    // early as possible; only cgroup v2 must exist before the process does.
+    // The guest's exec takes as long as most of what follows, so it starts as early as
+    // possible; only a cgroup of version 2 must exist before the process does.
     let early = if driver.cgroups().kind() == Some(cgroup::Kind::V2) {
         make_group(driver, limits.as_ref(), &seed)?
     } else {
@@ -61,11 +61,8 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
         claimed,
     })?;
     let mut link = talk::stream(link)?;
-    if wall.group().is_none() {
-        wall.set_group(make_group(driver, limits.as_ref(), &seed)?);
-    }
     prepare_changes(plan.spec(), &seed, wall.identity())?;
-    let attestation = hand_over(driver, &plan, &mut wall, &mut link, facts, &seed).await?;
+    let attestation = hand_over(driver, &plan, &mut wall, &mut link, limits.as_ref(), &seed).await?;
     let controls: Vec<Control> = plan.enforced().cloned().collect();
     let receipt = receipt::gather(&controls, plan.spec(), &wall.observed(), &attestation);
     Ok(Box::new(NativeBoundary::new(wall, receipt, link)))
@@ -175,28 +172,35 @@ fn join_method(group: &Group) -> Result<JoinMethod> {
         .map_err(|error| step_error("join its cgroup", error.to_string(), None))
 }
 
+fn tasks(wall: &Wall) -> Result<Vec<OwnedFd>> {
+    match wall.group().map(join_method).transpose()? {
+        Some(JoinMethod::WriteTasks(tasks)) => Ok(tasks),
+        Some(JoinMethod::CloneInto(_)) | None => Ok(Vec::new()),
+    }
+}
+
 /// Sends the set-up and waits for the answer, within the deadline.
 async fn hand_over(
     driver: &Native,
     plan: &Plan,
     wall: &mut Wall,
     link: &mut UnixStream,
-    facts: &HostFacts,
+    limits: Option<&GroupLimits>,
     seed: &Seed,
 ) -> Result<Attestation> {
-    let mut given = match wall.group().map(join_method).transpose()? {
-        Some(JoinMethod::WriteTasks(tasks)) => tasks,
-        Some(JoinMethod::CloneInto(_)) | None => Vec::new(),
-    };
-    let tasks = u32::try_from(given.len()).unwrap_or(u32::MAX);
-    let mut compiled = compile::compile(plan, &context(facts, seed.changes_dir.clone(), tasks));
+    let facts = host_facts(driver.target());
+    let joins_cgroups = limits.is_some() && wall.group().is_none();
+    let mut compiled = compile::compile(plan, &context(facts, seed.changes_dir.clone(), joins_cgroups));
     driver.mutate(&mut compiled.program);
     let exchange = async {
         talk::send_program(link, &compiled.program).await?;
         if facts.privileged {
-            given.extend(sources::open(&compiled.requests, wall.identity())?);
+            talk::send_trees(wall.door(), &sources::open(&compiled.requests, wall.identity())?)?;
         }
-        talk::send_trees(wall.door(), &given)?;
+        if joins_cgroups {
+            wall.set_group(make_group(driver, limits, seed)?);
+            talk::send_trees(wall.door(), &tasks(wall)?)?;
+        }
         talk::receive_reply(link).await
     };
     let deadline = tokio::time::Instant::from_std(seed.deadline);

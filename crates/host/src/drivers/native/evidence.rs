@@ -2,10 +2,12 @@
 //! they describe is inside, so nothing here trusts their size or form.
 
 use std::fmt;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::buffer::spare_capacity;
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, readlinkat, statat};
 
 /// Namespaces that are compared with the supervisor's.
 const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
@@ -29,6 +31,8 @@ pub(super) struct Thread {
     pub capabilities_empty: bool,
     pub no_new_privs: bool,
     pub seccomp: u32,
+    /// Threads of the process.
+    pub count: u32,
 }
 
 /// All that was read.
@@ -51,27 +55,28 @@ pub(super) struct Seen {
 impl Seen {
     /// Reads the process; an error names what could not be read.
     pub(super) fn read(pid: i32) -> Result<Self, String> {
-        let base = PathBuf::from(format!("/proc/{pid}"));
-        let stat = text(&base.join("stat"))?;
+        let process = open_directory(&format!("/proc/{pid}"))?;
+        let stat = text(&process, "stat")?;
         let (session, terminal) = session_and_terminal(&stat).ok_or("its stat is not understood")?;
+        let mounts = text(&process, "mountinfo")?
+            .lines()
+            .map(mount)
+            .collect::<Option<_>>();
         Ok(Self {
-            threads: threads(&base)?,
-            mounts: text(&base.join("mountinfo"))?
-                .lines()
-                .map(mount)
-                .collect::<Option<_>>()
-                .ok_or("mountinfo is not understood")?,
-            descriptors: unless_denied(descriptors(&base))?,
-            environment_bytes: unless_denied(environment_bytes(&base))?,
+            threads: threads(&process)?,
+            mounts: mounts.ok_or("mountinfo is not understood")?,
+            descriptors: unless_denied(descriptors(&process))?,
+            environment_bytes: unless_denied(environment_bytes(&process))?,
             session,
             terminal,
-            process_owner: fs::metadata(base.join("stat"))
+            process_owner: statat(&process, "stat", AtFlags::empty())
                 .map_err(|error| format!("stat: {error}"))?
-                .uid(),
-            network_devices: network_devices(&text(&base.join("net/dev"))?),
+                .st_uid,
+            network_devices: network_devices(&text(&process, "net/dev")?),
             host_proc_device: device("/proc")?,
+            // A host without terminals has none that could be confused with the sandbox's.
             host_pts_device: device("/dev/pts").unwrap_or_default(),
-            namespaces: namespaces(&base)?,
+            namespaces: namespaces(&process)?,
         })
     }
 
@@ -95,45 +100,93 @@ impl Seen {
     }
 }
 
-fn text(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+fn open_directory(path: &str) -> Result<OwnedFd, String> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|error| format!("{path}: {error}"))
 }
 
-fn namespaces(base: &Path) -> Result<Vec<(&'static str, u64, u64)>, String> {
-    let inode = |path: PathBuf| {
-        fs::metadata(&path)
-            .map(|seen| seen.ino())
-            .map_err(|error| format!("{}: {error}", path.display()))
+/// Room for a mountinfo of some hundred mounts: the kernel walks all of them again for
+/// every read.
+const READ_BYTES: usize = 32 << 10;
+/// More than any of these files has.
+const MAX_BYTES: usize = 4 << 20;
+
+fn bytes(process: &OwnedFd, name: &str) -> io::Result<Vec<u8>> {
+    let file = openat(process, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut content = Vec::with_capacity(READ_BYTES);
+    loop {
+        content.reserve(READ_BYTES / 4);
+        if rustix::io::read(&file, spare_capacity(&mut content))? == 0 {
+            return Ok(content);
+        }
+        if content.len() > MAX_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+    }
+}
+
+fn text(process: &OwnedFd, name: &str) -> Result<String, String> {
+    let content = bytes(process, name).map_err(|error| format!("{name}: {error}"))?;
+    // One character for each byte, because paths need not be UTF-8; `unescape` goes back.
+    Ok(content.into_iter().map(char::from).collect())
+}
+
+fn namespaces(process: &OwnedFd) -> Result<Vec<(&'static str, u64, u64)>, String> {
+    let own = open_directory("/proc/self/ns")?;
+    let inside = openat(
+        process,
+        "ns",
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| format!("ns: {error}"))?;
+    let inode = |directory: &OwnedFd, name: &str| {
+        statat(directory, name, AtFlags::empty())
+            .map(|seen| seen.st_ino)
+            .map_err(|error| format!("ns/{name}: {error}"))
     };
     NAMESPACES
         .iter()
-        .map(|name| {
-            Ok((
-                *name,
-                inode(base.join("ns").join(name))?,
-                inode(Path::new("/proc/self/ns").join(name))?,
-            ))
-        })
+        .map(|name| Ok((*name, inode(&inside, name)?, inode(&own, name)?)))
         .collect()
 }
 
 fn device(path: &str) -> Result<String, String> {
-    let seen = fs::metadata(path).map_err(|error| format!("{path}: {error}"))?;
+    let seen = rustix::fs::stat(path).map_err(|error| format!("{path}: {error}"))?;
     Ok(format!(
         "{}:{}",
-        rustix::fs::major(seen.dev()),
-        rustix::fs::minor(seen.dev())
+        rustix::fs::major(seen.st_dev),
+        rustix::fs::minor(seen.st_dev)
     ))
 }
 
-fn threads(base: &Path) -> Result<Vec<Thread>, String> {
-    let list = fs::read_dir(base.join("task")).map_err(|error| format!("task: {error}"))?;
-    list.map(|entry| {
-        let entry = entry.map_err(|error| format!("task: {error}"))?;
-        thread(&text(&entry.path().join("status"))?)
-            .ok_or_else(|| "a thread's status is not understood".to_owned())
-    })
-    .collect()
+/// The rights of every thread. The guest has one, and then its own status is the whole list.
+fn threads(process: &OwnedFd) -> Result<Vec<Thread>, String> {
+    const UNCLEAR: &str = "a thread's status is not understood";
+    let status = text(process, "status")?;
+    let leader = thread(&status).ok_or(UNCLEAR)?;
+    if leader.count == 1 {
+        return Ok(vec![leader]);
+    }
+    let tasks = openat(
+        process,
+        "task",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| format!("task: {error}"))?;
+    let mut all = Vec::new();
+    for entry in Dir::read_from(&tasks).map_err(|error| format!("task: {error}"))? {
+        let name = entry
+            .map_err(|error| format!("task: {error}"))?
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        if !name.starts_with('.') {
+            all.push(thread(&text(&tasks, &format!("{name}/status"))?).ok_or(UNCLEAR)?);
+        }
+    }
+    Ok(all)
 }
 
 fn thread(status: &str) -> Option<Thread> {
@@ -166,6 +219,7 @@ fn thread(status: &str) -> Option<Thread> {
         capabilities_empty: empty?.into_iter().all(|empty| empty),
         no_new_privs: field("NoNewPrivs")? == "1",
         seccomp: field("Seccomp")?.parse().ok()?,
+        count: field("Threads")?.parse().ok()?,
     })
 }
 
@@ -187,7 +241,10 @@ fn mount(line: &str) -> Option<Mount> {
 /// Blanks, tabs, newlines and backslashes are written as octal numbers.
 fn unescape(field: &str) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
-    let bytes = field.as_bytes();
+    let bytes: Vec<u8> = field
+        .chars()
+        .map(|character| u8::try_from(character).unwrap_or(b'?'))
+        .collect();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
@@ -210,22 +267,27 @@ fn unless_denied<T>(read: io::Result<T>) -> Result<Option<T>, String> {
     }
 }
 
-fn environment_bytes(base: &Path) -> io::Result<u64> {
-    fs::read(base.join("environ")).map(|environment| environment.len() as u64)
+fn environment_bytes(process: &OwnedFd) -> io::Result<u64> {
+    bytes(process, "environ").map(|environment| environment.len() as u64)
 }
 
-fn descriptors(base: &Path) -> io::Result<Vec<(i32, String)>> {
-    fs::read_dir(base.join("fd"))?
-        .map(|entry| {
-            let entry = entry?;
-            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let target = fs::read_link(entry.path())?;
-            Ok((
-                number.ok_or(io::ErrorKind::InvalidData)?,
-                target.to_string_lossy().into_owned(),
-            ))
-        })
-        .collect()
+fn descriptors(process: &OwnedFd) -> io::Result<Vec<(i32, String)>> {
+    let list = openat(
+        process,
+        "fd",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut all = Vec::new();
+    for entry in Dir::read_from(&list)? {
+        let entry = entry?;
+        let Some(number) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let target = readlinkat(&list, entry.file_name(), Vec::new())?;
+        all.push((number, target.to_string_lossy().into_owned()));
+    }
+    Ok(all)
 }
 
 /// stat(5): the name may hold anything, so counting starts behind its last parenthesis.
@@ -278,7 +340,7 @@ mod tests {
 
     #[test]
     fn one_thread_with_a_capability_is_seen() {
-        let status = "Uid:\t5\t5\t5\t5\nGid:\t5\t5\t5\t5\nGroups:\t\nCapInh:\t0\nCapPrm:\t0\nCapEff:\t0\nCapBnd:\t8\nCapAmb:\t0\nNoNewPrivs:\t1\nSeccomp:\t2\n";
+        let status = "Uid:\t5\t5\t5\t5\nGid:\t5\t5\t5\t5\nGroups:\t\nCapInh:\t0\nCapPrm:\t0\nCapEff:\t0\nCapBnd:\t8\nCapAmb:\t0\nNoNewPrivs:\t1\nSeccomp:\t2\nThreads:\t1\n";
         assert!(thread(status).is_some_and(|thread| !thread.capabilities_empty && thread.seccomp == 2));
     }
 }

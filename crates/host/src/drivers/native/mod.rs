@@ -83,8 +83,7 @@ fn host_facts(target: &Target) -> &HostFacts {
 /// The ordered set-up steps of a plan, as `--dry-run` prints them.
 #[must_use]
 pub fn steps(plan: &Plan, facts: &HostFacts) -> Vec<String> {
-    let tasks = 0;
-    let context = context(facts, Some("(change set)".into()), tasks);
+    let context = context(facts, Some("(change set)".into()), false);
     stockade_linux::compile::compile(plan, &context)
         .program
         .ops
@@ -93,9 +92,9 @@ pub fn steps(plan: &Plan, facts: &HostFacts) -> Vec<String> {
         .collect()
 }
 
-fn context(facts: &HostFacts, changes_dir: Option<std::path::PathBuf>, cgroup_tasks: u32) -> Context {
+fn context(facts: &HostFacts, changes_dir: Option<std::path::PathBuf>, joins_cgroups: bool) -> Context {
     Context {
-        cgroup_tasks,
+        joins_cgroups,
         given_sources: facts.privileged,
         landlock_abi: facts.landlock_abi,
         changes_dir,

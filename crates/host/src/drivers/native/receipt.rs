@@ -7,7 +7,7 @@ use std::path::Path;
 use stockade_domain::spec::WorkspaceMode;
 use stockade_domain::view::{Access, Content, FileView};
 use stockade_domain::{Control, ControlKind, EvidenceKind, Finding, Receipt, Spec};
-use stockade_linux::cgroup::GroupLimits;
+use stockade_linux::cgroup::{Group, GroupLimits};
 use stockade_linux::ops::Attestation;
 
 use super::evidence::{Mount, Seen};
@@ -21,12 +21,14 @@ pub(super) fn gather(
     attestation: &Attestation,
 ) -> Receipt {
     let seen = Seen::read(observed.pid);
+    let group = observed.group.map(|group| GroupSeen::read(group, observed.pid));
     Receipt::gather(controls.iter(), |control| match &seen {
         Ok(seen) => Check {
             spec,
             observed,
             attestation,
             seen,
+            group: group.as_ref(),
         }
         .control(control),
         Err(why) => Finding::Unchecked { why: why.clone() },
@@ -38,6 +40,21 @@ struct Check<'a> {
     observed: &'a Observed<'a>,
     attestation: &'a Attestation,
     seen: &'a Seen,
+    group: Option<&'a Result<GroupSeen, String>>,
+}
+
+/// What the cgroup's files say.
+struct GroupSeen {
+    holds_guest: bool,
+    limits: GroupLimits,
+}
+
+impl GroupSeen {
+    fn read(group: &Group, pid: i32) -> Result<Self, String> {
+        let holds_guest = group.contains(pid).map_err(|error| error.to_string())?;
+        let limits = group.read_limits().map_err(|error| error.to_string())?;
+        Ok(Self { holds_guest, limits })
+    }
 }
 
 /// Verified by what the host read, or the difference.
@@ -445,28 +462,24 @@ impl Check<'_> {
     }
 
     fn limit(&self, control: &Control) -> Finding {
-        let Some(group) = self.observed.group else {
-            return Finding::Differs {
+        match self.group {
+            None => Finding::Differs {
                 expected: format!("a cgroup for {control}"),
                 found: "none".to_owned(),
-            };
-        };
-        match (group.contains(self.observed.pid), group.read_limits()) {
-            (Ok(inside), Ok(limits)) => all([
+            },
+            Some(Err(why)) => Finding::Unchecked { why: why.clone() },
+            Some(Ok(group)) => all([
                 host(
-                    inside,
+                    group.holds_guest,
                     "the guest in the sandbox's cgroup",
                     "the guest is in the sandbox's cgroup",
                 ),
                 host(
-                    limit_holds(control, &limits),
+                    limit_holds(control, &group.limits),
                     &control.to_string(),
-                    format!("read back: {limits:?}"),
+                    format!("{control}, read back"),
                 ),
             ]),
-            (Err(error), _) | (_, Err(error)) => Finding::Unchecked {
-                why: error.to_string(),
-            },
         }
     }
 }

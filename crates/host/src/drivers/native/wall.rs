@@ -49,7 +49,7 @@ impl Wall {
             .spawned
             .pidfd
             .try_clone()
-            .and_then(|pidfd| AsyncFd::with_interest(pidfd, Interest::READABLE));
+            .and_then(|pidfd| crate::sys::watch(pidfd, Interest::READABLE));
         let exit = match watched {
             Ok(exit) => exit,
             Err(error) => {
