@@ -9,6 +9,7 @@ pub mod error;
 pub mod open;
 pub mod session;
 pub mod state;
+mod sys;
 pub mod view;
 
 pub use error::{Error, Result};
