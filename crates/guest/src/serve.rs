@@ -167,10 +167,13 @@ impl Guest {
         for resume in self.execs.resumptions() {
             channel.queue(&ToHost::Resume(resume));
         }
-        self.link = Some(Link {
-            channel,
-            greeted: false,
-        });
+        // Greeted at once, so that a host of another version can tell.
+        if channel.flush().is_ok() {
+            self.link = Some(Link {
+                channel,
+                greeted: false,
+            });
+        }
     }
 
     /// Everything goes on without a link, as far as the buffers reach.

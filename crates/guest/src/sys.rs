@@ -11,6 +11,9 @@ use stockade_wire::ByteStrings;
 /// First descriptor after standard input, output and error.
 const FIRST_FREE: RawFd = 3;
 
+/// Length of the kernel's `sigaction` in 64-bit words, the longest of all architectures.
+const KERNEL_SIGACTION_WORDS: usize = 4;
+
 /// Which of the two processes goes on after a fork.
 pub enum Fork {
     /// The new one.
@@ -86,10 +89,20 @@ pub fn default_signal(signal: c_int) {
 }
 
 fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {
-    // SAFETY: no handler of ours is installed. It fails for SIGKILL, SIGSTOP and the
-    // signals that the C library keeps, whose disposition nobody can have changed.
+    // What the kernel takes: a disposition, and no flags, restorer or mask. The C library's
+    // call leaves out the signals that it keeps for itself, and a launcher can have made
+    // even those ignored.
+    let action: [u64; KERNEL_SIGACTION_WORDS] = [disposition as u64, 0, 0, 0];
+    // SAFETY: `action` is as long as the kernel's structure on every architecture; no
+    // handler is installed. It fails for SIGKILL and SIGSTOP only, which nobody can change.
     unsafe {
-        libc::signal(signal, disposition);
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            action.as_ptr(),
+            std::ptr::null_mut::<u64>(),
+            std::mem::size_of::<u64>(),
+        );
     }
 }
 

@@ -16,7 +16,9 @@ pub fn open(path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd> {
         OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
         Mode::empty(),
     )?;
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let mut flags = flags | OFlags::CLOEXEC;
+    // The kernel refuses it, as it would have no meaning, where nothing is opened.
+    flags.set(OFlags::NOCTTY, !flags.contains(OFlags::PATH));
     openat2(
         root,
         path,
