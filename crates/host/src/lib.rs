@@ -6,9 +6,13 @@ pub mod compose;
 pub mod driver;
 pub mod drivers;
 pub mod error;
+pub mod gc;
 pub mod open;
 pub mod session;
 pub mod state;
+pub mod shim;
+pub mod tool;
+pub mod control;
 mod sys;
 pub mod view;
 

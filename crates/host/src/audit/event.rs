@@ -4,6 +4,7 @@ use serde::Serialize;
 use stockade_domain::{Exit, Level, Plan, Receipt, Usage};
 
 use crate::driver::Leftover;
+use crate::session::Command;
 
 /// Longest argument that is written whole.
 const MAX_ARGUMENT: usize = 1024;
@@ -124,6 +125,21 @@ impl Shortfall {
             control: planned.demand.control.to_string(),
             why,
         }
+    }
+}
+
+/// A command was started.
+pub(crate) fn exec_started(exec: u32, command: &Command, by: Asker) -> Event {
+    Event::ExecStarted {
+        exec,
+        command: shorten(
+            command
+                .argv
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned()),
+        ),
+        variables: command.env.iter().map(|(name, _)| name.to_owned()).collect(),
+        by,
     }
 }
 

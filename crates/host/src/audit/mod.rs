@@ -11,7 +11,8 @@ mod event;
 mod log;
 mod verify;
 
-pub use event::{Event, Shortfall};
+pub(crate) use event::exec_started;
+pub use event::{Asker, Event, Shortfall};
 pub use log::AuditLog;
 pub use verify::{Verified, verify};
 

@@ -13,7 +13,7 @@ use crate::error::{CommandFailure, Error, Result};
 
 /// What a command does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ExecEvent {
+pub enum ExecEvent<E = ExitStatus> {
     /// It runs.
     Started {
         /// Its number inside.
@@ -34,7 +34,7 @@ pub enum ExecEvent {
     /// It runs again.
     Continued,
     /// It ended, after all of its output.
-    Exited(ExitStatus),
+    Exited(E),
 }
 
 /// A command. Dropping it kills the command and forgets it.

@@ -32,6 +32,7 @@ mod trash;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 pub use changes::{ChangeMeta, ChangeSet, KeptChanges};
@@ -45,7 +46,7 @@ pub use status::{Phase, Status};
 pub use trash::Emptied;
 
 pub(crate) use files::Dir;
-pub(crate) use folder::Claim;
+pub(crate) use folder::{Claim, is_claimed};
 
 use crate::error::{Error, Result};
 use trash::Trash;
@@ -55,6 +56,8 @@ pub(crate) const NAMES: &str = "names";
 pub(crate) const CHANGES: &str = "changes";
 pub(crate) const AUDIT: &str = "audit";
 const TRASH: &str = "trash";
+/// Directories in the trash that short runs leave to others, and two.
+const MANY_LINKS: u64 = 66;
 
 /// The state directory.
 #[derive(Debug)]
@@ -115,6 +118,25 @@ impl StateDirs {
     /// [`Error::State`] if the trash cannot be read.
     pub fn empty_trash(&self, time: std::time::Duration) -> Result<Emptied> {
         self.trash()?.empty(time)
+    }
+
+    /// True if so much lies in the trash that a short run should see to it, too.
+    pub(crate) fn trash_is_full(&self) -> bool {
+        let links = self.trash_links();
+        // Some file systems do not count (btrfs says 1): there, chance decides.
+        links > MANY_LINKS || (links == 1 && random_bytes::<1>()[0] < 4)
+    }
+
+    /// True if something may lie in the trash.
+    pub(crate) fn trash_has_some(&self) -> bool {
+        !matches!(self.trash_links(), 0 | 2)
+    }
+
+    /// The number of links of a directory is that of its subdirectories and two: one call.
+    fn trash_links(&self) -> u64 {
+        let stat = rustix::fs::statat(self.root.fd(), TRASH, AtFlags::SYMLINK_NOFOLLOW);
+        #[allow(clippy::useless_conversion)] // it has 32 bits on other architectures
+        stat.map_or(0, |stat| u64::from(stat.st_nlink))
     }
 
     pub(crate) fn root(&self) -> &Dir {

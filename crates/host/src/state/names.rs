@@ -50,6 +50,11 @@ impl StateDirs {
         }
     }
 
+    /// All names, of whatever sandbox.
+    pub(crate) fn all_names(&self) -> Result<Vec<String>> {
+        self.part(NAMES)?.names()
+    }
+
     fn link_name(&self, name: &str, id: &str) -> Result<(), Errno> {
         rustix::fs::symlinkat(id, self.root().fd(), path_of(name))
     }

@@ -1,0 +1,343 @@
+//! The other end: another terminal.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use stockade_domain::{Exit, Usage};
+use stockade_wire::limits::CHUNK;
+use stockade_wire::{ByteStrings, GuestPath, WindowSize, encode};
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+
+use super::SOCKET;
+use super::channel::{Receiver, Sender};
+use super::protocol::{CREDIT, ExecAsked, FromClient, FromShim, VERSION};
+use crate::error::{Error, Result};
+use crate::session::{Command, ExecEvent};
+use crate::shim::process::{Process, ProcessControl, ProcessInput};
+use crate::state::{SANDBOXES, StateDirs};
+
+/// A connection to a shim. It carries one thing.
+pub struct Client {
+    receiver: Receiver<FromShim>,
+    sender: Sender,
+    id: String,
+}
+
+/// What a sandbox uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// Measured from outside.
+    pub usage: Usage,
+    /// Since its first command was started.
+    pub running: Duration,
+}
+
+/// How a command that was run in another shim's sandbox ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecOutcome {
+    /// How.
+    pub exit: Exit,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl Client {
+    /// Connects to the shim of a live sandbox.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it has none any more, [`Error::Io`] and [`Error::Protocol`].
+    pub async fn connect(dirs: &StateDirs, id: &str) -> Result<Self> {
+        let gone = || Error::NotFound {
+            what: "running sandbox",
+            name: id.to_owned(),
+            remedy: Some("`stockade ls` lists those that run".to_owned()),
+        };
+        let dir = dirs
+            .root()
+            .open_below(&format!("{SANDBOXES}/{id}"))
+            .map_err(|_| gone())?;
+        let path = format!("/proc/self/fd/{}/{SOCKET}", dir.fd().as_raw_fd());
+        let stream = UnixStream::connect(path)
+            .await
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => gone(),
+                _ => Error::io(format!("connect to sandbox {id}"), error),
+            })?;
+        let (read, write) = stream.into_split();
+        let mut client = Self {
+            receiver: Receiver::new(read),
+            sender: Sender::new(write),
+            id: id.to_owned(),
+        };
+        client
+            .sender
+            .send(&FromClient::Hello { version: VERSION })
+            .await?;
+        match client.next().await? {
+            FromShim::Hello { version: VERSION, .. } => Ok(client),
+            FromShim::Hello { version, .. } => Err(Error::protocol(format!(
+                "the sandbox's Stockade speaks version {version} and this one {VERSION}: use the same release"
+            ))),
+            _ => Err(Error::protocol("the shim did not greet")),
+        }
+    }
+
+    async fn next(&mut self) -> Result<FromShim> {
+        match self.receiver.next().await? {
+            Some(FromShim::Refused { text }) => Err(Error::Busy {
+                what: format!("sandbox {}", self.id),
+                why: text,
+            }),
+            Some(message) => Ok(message),
+            None => Err(Error::LinkLost {
+                why: format!("sandbox {} has ended", self.id),
+            }),
+        }
+    }
+
+    /// Stops the sandbox and waits until it has ended.
+    ///
+    /// # Errors
+    /// [`Error::LinkLost`] and [`Error::Protocol`].
+    pub async fn stop(mut self, grace: Duration) -> Result<()> {
+        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        self.sender.send(&FromClient::Stop { grace_ms }).await?;
+        while let Ok(Some(_)) = self.receiver.next().await {}
+        Ok(())
+    }
+
+    /// What the sandbox uses.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if it cannot tell, [`Error::LinkLost`] and [`Error::Protocol`].
+    pub async fn inspect(mut self) -> Result<Inspection> {
+        self.sender.send(&FromClient::Inspect).await?;
+        match self.next().await? {
+            FromShim::Inspected { usage, running_ms } => Ok(Inspection {
+                usage,
+                running: Duration::from_millis(running_ms),
+            }),
+            _ => Err(Error::protocol("the shim told something else than was asked for")),
+        }
+    }
+
+    /// Starts a command. Its variables are added to those of the sandbox's first command;
+    /// an empty directory stands for where that one started. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] if the command cannot be put into a message.
+    pub fn exec(self, command: &Command) -> Result<RemoteExec> {
+        let asked = ask(command).map_err(|error| Error::protocol(error.to_string()))?;
+        let shared = Arc::new(Shared::default());
+        shared.lock().credit = CREDIT;
+        shared.say(&FromClient::Exec(asked));
+        let writer = tokio::spawn(write_all(self.sender, Arc::clone(&shared)));
+        Ok(RemoteExec {
+            receiver: self.receiver,
+            name: command.name(),
+            writer: writer.abort_handle(),
+            shared,
+        })
+    }
+}
+
+fn ask(command: &Command) -> Result<ExecAsked, stockade_wire::WireError> {
+    let cwd = command.cwd.as_os_str().as_bytes();
+    Ok(ExecAsked {
+        argv: ByteStrings::new(command.argv.iter().map(|word| word.as_bytes()))?,
+        env: ByteStrings::new(command.env.iter().map(|(name, value)| format!("{name}={value}")))?,
+        cwd: if cwd.is_empty() {
+            None
+        } else {
+            Some(GuestPath::new(cwd)?)
+        },
+        tty: command.tty,
+        stdin: command.stdin,
+    })
+}
+
+/// A command in another shim's sandbox. Dropping it kills the command.
+pub struct RemoteExec {
+    receiver: Receiver<FromShim>,
+    name: String,
+    shared: Arc<Shared>,
+    writer: tokio::task::AbortHandle,
+}
+
+impl Drop for RemoteExec {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+/// Its standard input.
+pub(crate) struct RemoteInput(Arc<Shared>);
+
+/// Signals and sizes for it.
+pub(crate) struct RemoteControl(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    to_write: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    frames: VecDeque<u8>,
+    credit: usize,
+    input_closed: bool,
+    waker: Option<Waker>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, message: &FromClient) {
+        let mut frame = Vec::new();
+        // All messages but commands are far below every bound, and commands were checked.
+        if encode(message, &mut frame).is_ok() {
+            self.lock().frames.extend(frame);
+            self.to_write.notify_one();
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+async fn write_all(mut sender: Sender, shared: Arc<Shared>) {
+    loop {
+        let frames: Vec<u8> = std::mem::take(&mut shared.lock().frames).into();
+        if frames.is_empty() {
+            shared.to_write.notified().await;
+        } else if sender.send_frames(&frames).await.is_err() {
+            // The reading half tells the user.
+            return;
+        }
+    }
+}
+
+impl Process for RemoteExec {
+    type End = Exit;
+    type Input = RemoteInput;
+    type Control = RemoteControl;
+
+    async fn next(&mut self) -> Result<ExecEvent<Exit>> {
+        loop {
+            let message = self.receiver.next().await?.ok_or_else(|| Error::LinkLost {
+                why: "its supervisor has ended".to_owned(),
+            })?;
+            return match message {
+                FromShim::Started { pid } => Ok(ExecEvent::Started { pid }),
+                FromShim::Output { stream, bytes } => Ok(ExecEvent::Output { stream, bytes }),
+                FromShim::Stopped { signal } => Ok(ExecEvent::Stopped { signal }),
+                FromShim::Continued => Ok(ExecEvent::Continued),
+                FromShim::Exited(exit) => Ok(ExecEvent::Exited(exit)),
+                FromShim::Credit { count } => {
+                    let count = usize::try_from(count).unwrap_or(0);
+                    self.shared
+                        .change(|state| state.credit = state.credit.saturating_add(count).min(CREDIT));
+                    continue;
+                }
+                FromShim::InputClosed => {
+                    self.shared.change(|state| state.input_closed = true);
+                    continue;
+                }
+                FromShim::NotStarted { kind, text } => Err(Error::Command {
+                    kind,
+                    command: self.name.clone(),
+                    text,
+                    remedy: None,
+                }),
+                FromShim::Refused { text } => Err(Error::Busy {
+                    what: format!("run {}", self.name),
+                    why: text,
+                }),
+                FromShim::Hello { .. } | FromShim::Stopping | FromShim::Inspected { .. } => {
+                    Err(Error::protocol("the shim told something that was not asked for"))
+                }
+            };
+        }
+    }
+
+    fn input(&self) -> RemoteInput {
+        RemoteInput(Arc::clone(&self.shared))
+    }
+
+    fn control(&self) -> RemoteControl {
+        RemoteControl(Arc::clone(&self.shared))
+    }
+}
+
+impl ProcessInput for RemoteInput {
+    async fn ready(&mut self) -> Result<bool> {
+        poll_fn(|cx| {
+            let mut state = self.0.lock();
+            if state.input_closed {
+                return Poll::Ready(Ok(false));
+            }
+            if state.credit > 0 {
+                return Poll::Ready(Ok(true));
+            }
+            state.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn room(&self) -> usize {
+        self.0.lock().credit
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> usize {
+        let room = self.room().min(bytes.len());
+        let taken = bytes.get(..room).unwrap_or_default();
+        for part in taken.chunks(CHUNK) {
+            self.0.say(&FromClient::Input(part.to_vec()));
+        }
+        self.0.lock().credit -= room;
+        room
+    }
+
+    fn finish(&mut self) {
+        self.0.say(&FromClient::InputEnd);
+    }
+
+    async fn closed(&self) {
+        poll_fn(|cx| {
+            let mut state = self.0.lock();
+            if state.input_closed {
+                return Poll::Ready(());
+            }
+            state.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl ProcessControl for RemoteControl {
+    fn signal(&self, number: u8, whole_group: bool) -> Result<()> {
+        self.0.say(&FromClient::Signal { number, whole_group });
+        Ok(())
+    }
+
+    fn resize(&self, size: WindowSize) -> Result<()> {
+        self.0.say(&FromClient::Resize(size));
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! The messages of a control connection.
+
+use serde::{Deserialize, Serialize};
+use stockade_domain::{Exit, Usage};
+use stockade_wire::limits::{CHUNK, MAX_ARGUMENT_BYTES, MAX_FRAME};
+use stockade_wire::{ByteStrings, GuestPath, Message, Stream, WindowSize, WireError};
+
+use crate::error::CommandFailure;
+
+/// Both ends must speak the same.
+pub(super) const VERSION: u32 = 1;
+
+/// Bytes of input that the client sends before it is told that they were taken.
+pub(super) const CREDIT: usize = 256 << 10;
+
+const MAX_TEXT: usize = 4096;
+
+/// What the client says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum FromClient {
+    /// First.
+    Hello { version: u32 },
+    /// Start a command.
+    Exec(ExecAsked),
+    /// Input, within the credit.
+    Input(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The input ends.
+    InputEnd,
+    /// The terminal has another size.
+    Resize(WindowSize),
+    /// Send a signal.
+    Signal { number: u8, whole_group: bool },
+    /// Stop the sandbox.
+    Stop { grace_ms: u32 },
+    /// Tell what it uses.
+    Inspect,
+}
+
+/// A command to start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ExecAsked {
+    pub argv: ByteStrings,
+    /// Variables beside those of the sandbox's first command, as `NAME=value`.
+    pub env: ByteStrings,
+    /// None: where the first command started.
+    pub cwd: Option<GuestPath>,
+    pub tty: Option<WindowSize>,
+    pub stdin: bool,
+}
+
+/// What the shim says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum FromShim {
+    /// First.
+    Hello { version: u32, id: String },
+    /// The command runs.
+    Started { pid: u32 },
+    /// It wrote this.
+    Output {
+        stream: Stream,
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// This much more input is welcome.
+    Credit { count: u32 },
+    /// It reads no more input.
+    InputClosed,
+    /// A signal stopped it.
+    Stopped { signal: u8 },
+    /// It runs again.
+    Continued,
+    /// It ended.
+    Exited(Exit),
+    /// It could not be started.
+    NotStarted { kind: CommandFailure, text: String },
+    /// The sandbox is being stopped; the connection closes when it has ended.
+    Stopping,
+    /// What it uses, and how long it has run.
+    Inspected { usage: Usage, running_ms: u64 },
+    /// What was asked cannot be done.
+    Refused { text: String },
+}
+
+impl Message for FromClient {
+    const MAX_FRAME: usize = MAX_FRAME;
+
+    fn validate(&self) -> Result<(), WireError> {
+        match self {
+            Self::Exec(asked) => {
+                let length = asked.argv.byte_len().saturating_add(asked.env.byte_len());
+                at_most("the arguments and variables", length, MAX_ARGUMENT_BYTES)
+            }
+            Self::Input(bytes) => at_most("the input", bytes.len(), CHUNK),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Message for FromShim {
+    const MAX_FRAME: usize = MAX_FRAME;
+
+    fn validate(&self) -> Result<(), WireError> {
+        match self {
+            Self::Output { bytes, .. } => at_most("the output", bytes.len(), CHUNK),
+            Self::NotStarted { text, .. } | Self::Refused { text } => {
+                at_most("the text", text.len(), MAX_TEXT)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A text that fits into a message.
+pub(super) fn short(text: &str) -> String {
+    let end = text
+        .char_indices()
+        .map(|(at, char)| at + char.len_utf8())
+        .take_while(|end| *end <= MAX_TEXT)
+        .last();
+    text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
+}
+
+fn at_most(part: &'static str, found: usize, limit: usize) -> Result<(), WireError> {
+    if found <= limit {
+        Ok(())
+    } else {
+        Err(WireError::PartTooLong { part, found, limit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(short("abc"), "abc");
+        let long = short(&"é".repeat(5000));
+        assert_eq!(long.len(), MAX_TEXT);
+    }
+
+    #[test]
+    fn messages_survive_the_way() {
+        let message = FromShim::Output {
+            stream: Stream::Stderr,
+            bytes: vec![0, 255, 7],
+        };
+        let mut bytes = Vec::new();
+        stockade_wire::encode(&message, &mut bytes).unwrap();
+        let mut input: &[u8] = &bytes;
+        let decoded = stockade_wire::Decoder::<FromShim>::new()
+            .next(&mut input)
+            .unwrap();
+        assert_eq!(decoded, Some(message));
+    }
+}

@@ -1,0 +1,290 @@
+//! Removes what killed supervisors left behind, and never touches the living.
+//!
+//! A sandbox is dead when the lock of its directory is free: the kernel frees it with the
+//! shim. All that a driver makes bears the sandbox's id, and its directory exists, locked,
+//! before anything is made; so a thing whose id has no locked directory belongs to nobody.
+//! The order matters: things are listed first and their directories looked at afterwards.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::driver::{Driver, Leftover};
+use crate::error::{Error, Result};
+use crate::state::{AUDIT, Claim, KeptChanges, Phase, StateDirs, Status, is_claimed};
+
+/// Audit logs that are kept, newest first.
+const MAX_AUDIT_LOGS: usize = 10_000;
+
+/// How much is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Only tell what would be done.
+    pub dry_run: bool,
+    /// No new step is begun after this.
+    pub time: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dry_run: false,
+            time: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What was found and done.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Sandboxes whose supervisor was killed.
+    pub dead: Vec<String>,
+    /// What was removed of them, or would be.
+    pub reaped: Vec<Leftover>,
+    /// Change sets that they left and that are kept.
+    pub kept_changes: Vec<String>,
+    /// Files and directories that were freed from the trash.
+    pub freed: u64,
+    /// Old audit logs that were removed.
+    pub audit_logs: u64,
+    /// What failed, in words.
+    pub problems: Vec<String>,
+    /// The time was over before all was done.
+    pub unfinished: bool,
+}
+
+impl Report {
+    /// True if nothing was found.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.dead.is_empty() && self.reaped.is_empty() && self.problems.is_empty() && !self.unfinished
+    }
+
+    fn note<T>(&mut self, what: &str, result: Result<T>) -> Option<T> {
+        result
+            .map_err(|error| self.problems.push(format!("{what}: {error}")))
+            .ok()
+    }
+}
+
+/// Removes what killed supervisors left behind.
+///
+/// # Errors
+/// [`Error::State`] if the state directory cannot be read; everything else is in the report.
+pub async fn collect(dirs: &Arc<StateDirs>, drivers: &[Arc<dyn Driver>], options: Options) -> Result<Report> {
+    let mut run = Run {
+        dirs,
+        drivers,
+        options,
+        deadline: Instant::now() + options.time,
+        heard: BTreeSet::new(),
+        report: Report::default(),
+    };
+    run.leftovers().await;
+    run.sandboxes()?;
+    run.change_sets()?;
+    run.names()?;
+    run.audit_logs()?;
+    run.trash()?;
+    Ok(run.report)
+}
+
+struct Run<'a> {
+    dirs: &'a Arc<StateDirs>,
+    drivers: &'a [Arc<dyn Driver>],
+    options: Options,
+    deadline: Instant,
+    /// Drivers that could tell what they left; of the others nothing is removed.
+    heard: BTreeSet<&'static str>,
+    report: Report,
+}
+
+impl Run<'_> {
+    fn is_over(&mut self) -> bool {
+        let over = Instant::now() >= self.deadline;
+        self.report.unfinished |= over;
+        over
+    }
+
+    /// What drivers made for sandboxes that nobody supervises.
+    async fn leftovers(&mut self) {
+        for driver in self.drivers {
+            if self.is_over() {
+                return;
+            }
+            let what = format!("driver {}", driver.name());
+            let listed = driver.leftovers().await;
+            let Some(mut all) = self.report.note(&what, listed) else {
+                continue;
+            };
+            self.heard.insert(driver.name());
+            all.extend(self.told(driver.name()));
+            for leftover in all {
+                self.reap(driver.as_ref(), leftover).await;
+            }
+        }
+    }
+
+    /// What supervisors knew that they left behind.
+    fn told(&self, driver: &str) -> Vec<Leftover> {
+        let ended = self
+            .dirs
+            .list()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|listed| !listed.live);
+        ended
+            .filter(|listed| listed.status.driver == driver)
+            .flat_map(|listed| listed.status.leftovers)
+            .collect()
+    }
+
+    async fn reap(&mut self, driver: &dyn Driver, leftover: Leftover) {
+        // Looked at after it was listed: a directory that is locked now was locked before
+        // the thing was made.
+        let what = format!("{} of {}", leftover.place, leftover.id);
+        let claimed = is_claimed(self.dirs, &leftover.id);
+        if self.report.note(&what, claimed) != Some(false) || self.is_over() {
+            return;
+        }
+        if !self.options.dry_run {
+            let reaped = driver.reap(leftover.clone()).await;
+            if self.report.note(&what, reaped).is_none() {
+                return;
+            }
+        }
+        self.report.reaped.push(leftover);
+    }
+
+    /// Directories of sandboxes whose supervisor is gone.
+    fn sandboxes(&mut self) -> Result<()> {
+        let unreaped: BTreeSet<String> = self.unreaped();
+        for id in self.dirs.ids()? {
+            if self.is_over() {
+                return Ok(());
+            }
+            let Some(claim) = Claim::take(self.dirs, &id)? else {
+                continue;
+            };
+            let status = match self.dirs.status(&id) {
+                Ok(status) => status,
+                // What cannot be read cannot be kept for anybody; its changes stay.
+                Err(error) => {
+                    self.report.problems.push(error.to_string());
+                    None
+                }
+            };
+            let is_kept = status
+                .as_ref()
+                .is_some_and(|status| status.keep && status.phase == Phase::Ended);
+            if is_kept || unreaped.contains(&id) || !self.may_remove(status.as_ref()) {
+                continue;
+            }
+            self.report.dead.push(id.clone());
+            if !self.options.dry_run {
+                let removed = self.remove(&claim, status.as_ref());
+                self.report.note(&id, removed);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a driver that cannot be asked has left is found by its record.
+    fn may_remove(&mut self, status: Option<&Status>) -> bool {
+        let Some(status) = status else { return true };
+        if self.heard.contains(status.driver.as_str()) {
+            return true;
+        }
+        let problem = format!(
+            "{}: left as it is, because driver {} cannot be asked",
+            status.id, status.driver
+        );
+        self.report.problems.push(problem);
+        false
+    }
+
+    /// Sandboxes of which something is still there: their record says what.
+    fn unreaped(&self) -> BTreeSet<String> {
+        let reaped = |leftover: &Leftover| self.report.reaped.contains(leftover);
+        let listed = self.dirs.list().unwrap_or_default().into_iter();
+        listed
+            .filter(|listed| !listed.status.leftovers.iter().all(reaped))
+            .map(|listed| listed.status.id)
+            .collect()
+    }
+
+    fn remove(&mut self, claim: &Claim, status: Option<&Status>) -> Result<()> {
+        if let Some(status) = status {
+            let kept: Option<KeptChanges> = self.dirs.settle_changes(status)?;
+            self.report.kept_changes.extend(kept.map(|kept| kept.key));
+            if let Some(name) = &status.name {
+                self.dirs.free_name(name, &claim.id)?;
+            }
+        }
+        claim.discard(self.dirs)
+    }
+
+    /// Change sets that nobody described: empty ones go, others stay and are told.
+    fn change_sets(&mut self) -> Result<()> {
+        for set in self.dirs.change_sets()? {
+            if set.live || set.meta.is_some() || self.is_over() {
+                continue;
+            }
+            // One whose dead sandbox is still there was left on purpose.
+            if self.dirs.status(&set.id).ok().flatten().is_some() {
+                continue;
+            }
+            if self.options.dry_run || !self.dirs.drop_if_empty(&set)? {
+                self.report.kept_changes.push(set.key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of sandboxes that are no more.
+    fn names(&mut self) -> Result<()> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        for name in self.dirs.all_names()? {
+            let freed = self.dirs.free_stale_name(&name);
+            self.report.note(&name, freed);
+        }
+        Ok(())
+    }
+
+    fn audit_logs(&mut self) -> Result<()> {
+        let audit = self.dirs.part(AUDIT)?;
+        let logs = audit.names()?;
+        for log in logs.iter().take(logs.len().saturating_sub(MAX_AUDIT_LOGS)) {
+            let id = log.strip_suffix(".jsonl").unwrap_or(log);
+            if self.options.dry_run || is_claimed(self.dirs, id)? || self.is_over() {
+                continue;
+            }
+            audit.remove_file(log)?;
+            self.report.audit_logs += 1;
+        }
+        Ok(())
+    }
+
+    fn trash(&mut self) -> Result<()> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        let emptied = self
+            .dirs
+            .empty_trash(self.deadline.saturating_duration_since(Instant::now()))?;
+        self.report.freed = emptied.removed;
+        self.report.unfinished |= emptied.more;
+        if emptied.failed > 0 {
+            let error = Error::Busy {
+                what: "free the trash".to_owned(),
+                why: format!("{} things resist", emptied.failed),
+            };
+            self.report.problems.push(error.to_string());
+        }
+        Ok(())
+    }
+}

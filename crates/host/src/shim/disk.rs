@@ -1,0 +1,130 @@
+//! Watches how much a change set holds. It is watched and not enforced: between two looks
+//! more can be written. The sandbox writes there while we look, so nothing is followed out
+//! of the tree, and a look is done in steps of bounded length.
+
+use std::ffi::OsStr;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags};
+
+/// What a file costs beside its content, so that empty ones count too.
+const INODE_BYTES: u64 = 256;
+/// Names looked at in a step.
+pub(crate) const STEP: u32 = 20_000;
+
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK);
+
+/// A look that may take several steps.
+#[derive(Debug)]
+pub(crate) struct DiskWatch {
+    root: PathBuf,
+    pending: Vec<PathBuf>,
+    bytes: u64,
+}
+
+impl DiskWatch {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            pending: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Looks at about `names` names. What has been counted of this look so far, which is
+    /// never more than there is; a new look begins when all was seen.
+    pub(crate) fn step(&mut self, names: u32) -> u64 {
+        if self.pending.is_empty() {
+            self.bytes = 0;
+            self.pending.push(PathBuf::new());
+        }
+        let Ok(root) = rustix::fs::openat(CWD, &self.root, DIRECTORY, Mode::empty()) else {
+            self.pending.clear();
+            return 0;
+        };
+        let mut left = names;
+        while left > 0 {
+            let Some(path) = self.pending.pop() else { break };
+            // What vanished meanwhile or is too deep for a path is not counted.
+            if let Ok(directory) = open_below(&root, &path) {
+                left = left.saturating_sub(self.count(&directory, &path).unwrap_or(1).max(1));
+            }
+        }
+        self.bytes
+    }
+
+    fn count(&mut self, directory: &OwnedFd, path: &std::path::Path) -> rustix::io::Result<u32> {
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut entries = RawDir::new(directory.as_fd(), &mut buffer);
+        let mut seen = 0;
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            seen += 1;
+            let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let content = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+            self.bytes = self.bytes.saturating_add(content).saturating_add(INODE_BYTES);
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                self.pending.push(path.join(OsStr::from_bytes(name.to_bytes())));
+            }
+        }
+        Ok(seen)
+    }
+}
+
+fn open_below(root: &OwnedFd, path: &std::path::Path) -> rustix::io::Result<OwnedFd> {
+    if path.as_os_str().is_empty() {
+        return rustix::fs::openat(root, c".", DIRECTORY, Mode::empty());
+    }
+    let resolve = ResolveFlags::BENEATH
+        | ResolveFlags::NO_SYMLINKS
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV;
+    rustix::fs::openat2(root, path, DIRECTORY, Mode::empty(), resolve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_and_empty_files_count_and_links_out_do_not() {
+        let place = tempfile::tempdir().unwrap();
+        let (upper, outside) = (place.path().join("upper"), place.path().join("outside"));
+        std::fs::create_dir_all(upper.join("a/b")).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        std::fs::write(outside.join("large"), vec![1; 1 << 20]).unwrap();
+        std::os::unix::fs::symlink(&outside, upper.join("link")).unwrap();
+        let mut watch = DiskWatch::new(upper.clone());
+        let before = watch.step(STEP);
+        assert!(before < 100_000, "{before}");
+        let file = std::fs::File::create(upper.join("a/b/file")).unwrap();
+        std::io::Write::write_all(&mut &file, &vec![1; 1 << 20]).unwrap();
+        file.sync_all().unwrap();
+        assert!(watch.step(STEP) > 1 << 20);
+    }
+
+    #[test]
+    fn a_look_in_steps_comes_to_the_same() {
+        let place = tempfile::tempdir().unwrap();
+        for index in 0..20 {
+            std::fs::create_dir_all(place.path().join(format!("{index}/x"))).unwrap();
+        }
+        let whole = DiskWatch::new(place.path().to_owned()).step(STEP);
+        let mut watch = DiskWatch::new(place.path().to_owned());
+        let steps: Vec<u64> = (0..60).map(|_| watch.step(1)).collect();
+        assert_eq!(steps.iter().max(), Some(&whole));
+    }
+}

@@ -1,0 +1,252 @@
+//! The supervisor of one sandbox: starts its first command, moves streams, enforces the
+//! limits that only the host can (time, output, disk), serves other terminals, decides how
+//! the run ended, and removes everything.
+//!
+//! ```text
+//! mod        what it is made of
+//! supervise  the loop: everything that can happen, and what follows
+//! verdict    how a run ended
+//! teardown   what is done at the end
+//! handle     what others may ask of it
+//! pump       the first command's streams
+//! stdio      standard streams that never block
+//! signals    signals to the supervisor
+//! disk       how much a change set holds
+//! ```
+
+mod disk;
+mod exec;
+mod handle;
+pub(crate) mod process;
+mod pump;
+mod signals;
+pub mod stdio;
+mod supervise;
+mod teardown;
+mod verdict;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use stockade_domain::{Exit, Usage};
+use tokio::sync::mpsc;
+
+pub use exec::run_exec;
+pub use handle::ShimHandle;
+pub use pump::RunEvent;
+pub use signals::{Asked, Signals};
+pub use stdio::Io;
+
+use self::handle::Request;
+use crate::audit::{Asker, AuditLog, Event, exec_started};
+use crate::control::{Defaults, Server};
+use crate::driver::{Boundary, Leftover};
+use crate::error::{Error, Result};
+use crate::session::{Command, Session};
+use crate::state::{KeptChanges, SandboxFolder};
+
+/// Requests that wait for the supervisor, at most.
+const MAX_REQUESTS: usize = 64;
+
+/// Limits that no kernel enforces for us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostLimits {
+    /// From the start of the first command.
+    pub wall: Option<Duration>,
+    /// Bytes of standard output and error together.
+    pub output: Option<u64>,
+    /// Bytes in the change set.
+    pub disk: Option<u64>,
+}
+
+/// How a sandbox is supervised.
+#[derive(Debug)]
+pub struct Options {
+    /// Limits.
+    pub limits: HostLimits,
+    /// How long commands have to end by themselves when the supervisor is asked to end.
+    pub grace: Duration,
+    /// Listen for other terminals.
+    pub control: bool,
+    /// Measure what was used, for the outcome.
+    pub usage: bool,
+    /// Signals that were taken over before; else they are taken over now.
+    pub signals: Option<Signals>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let grace = Duration::from_secs(10);
+        Self {
+            limits: HostLimits::default(),
+            grace,
+            control: true,
+            usage: false,
+            signals: None,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How.
+    pub exit: Exit,
+    /// Who or what decided it, where it was not the command itself.
+    pub why: Option<String>,
+    /// What the sandbox used, if that was asked for or needed.
+    pub usage: Option<Usage>,
+    /// From the start of the command to its end.
+    pub duration: Duration,
+    /// Bytes of output.
+    pub output_bytes: u64,
+    /// Changes that were kept.
+    pub changes: Option<KeptChanges>,
+    /// What could not be removed.
+    pub leftovers: Vec<Leftover>,
+    /// What failed and did not decide how the run ended (a log that could not be written).
+    pub problems: Vec<Error>,
+}
+
+/// A standing sandbox with its supervisor.
+pub struct Shim {
+    // Before the folder: what is inside ends before its record goes.
+    boundary: Box<dyn Boundary>,
+    session: Arc<Session>,
+    folder: SandboxFolder,
+    audit: Arc<Mutex<AuditLog>>,
+    options: Options,
+    signals: Signals,
+    server: Option<Server>,
+    handle: ShimHandle,
+    requests: mpsc::Receiver<Request>,
+    verdict: Arc<OnceLock<Exit>>,
+    started: Instant,
+    problems: Vec<Error>,
+}
+
+impl Shim {
+    /// Takes over a sandbox whose receipt was checked. When it fails, the sandbox is
+    /// removed. Needs a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    /// What failed, with what could not be removed.
+    pub async fn start(
+        boundary: Box<dyn Boundary>,
+        folder: SandboxFolder,
+        audit: AuditLog,
+        mut options: Options,
+    ) -> Result<Self> {
+        let prepared = async {
+            let signals = match options.signals.take() {
+                Some(signals) => signals,
+                None => Signals::install()?,
+            };
+            Ok((signals, boundary.link().await?))
+        };
+        let (signals, link) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(teardown::after_failure(boundary, folder, audit, error).await),
+        };
+        let (sender, requests) = mpsc::channel(MAX_REQUESTS);
+        let mut shim = Self {
+            session: Arc::new(Session::connect(link, 0)),
+            boundary,
+            folder,
+            audit: Arc::new(Mutex::new(audit)),
+            options,
+            signals,
+            server: None,
+            handle: ShimHandle::new(sender),
+            requests,
+            verdict: Arc::new(OnceLock::new()),
+            started: Instant::now(),
+            problems: Vec::new(),
+        };
+        match shim.publish() {
+            Ok(()) => Ok(shim),
+            Err(error) => Err(shim.fail(error).await),
+        }
+    }
+
+    /// Lets others know of the sandbox.
+    fn publish(&mut self) -> Result<()> {
+        self.folder.running(self.boundary.record())?;
+        if self.options.control {
+            // A sandbox that other terminals cannot reach is one all the same.
+            match Server::bind(self.folder.dir()) {
+                Ok(server) => self.server = Some(server),
+                Err(error) => self.problems.push(error),
+            }
+        }
+        self.lock_audit().note(&Event::Receipt {
+            receipt: self.boundary.receipt().clone(),
+        })
+    }
+
+    /// What others may ask of this supervisor.
+    #[must_use]
+    pub fn handle(&self) -> ShimHandle {
+        self.handle.clone()
+    }
+
+    /// The conversation with the guest, for files.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The sandbox's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.folder.id()
+    }
+
+    /// Runs the sandbox's first command with these streams to its end, and removes the
+    /// sandbox. `on_event` is told what a terminal has to know, while nothing else goes on:
+    /// it may stop this process (`SIGSTOP`) along with the command.
+    ///
+    /// # Errors
+    /// [`Error::Command`] if the command could not be started, and whatever ended the
+    /// conversation; the sandbox is then removed all the same, and what could not be is in
+    /// the error.
+    pub async fn run_foreground(
+        mut self,
+        command: Command,
+        io: Io,
+        on_event: impl FnMut(RunEvent) + Send,
+    ) -> Result<Outcome> {
+        let result = self.first_command(command, io, on_event).await;
+        let output_bytes = result.as_ref().map_or(0, |(_, bytes)| *bytes);
+        let duration = self.started.elapsed();
+        self.end(result.map(|(verdict, _)| verdict), output_bytes, duration)
+            .await
+    }
+
+    async fn first_command(
+        &mut self,
+        command: Command,
+        io: Io,
+        on_event: impl FnMut(RunEvent) + Send,
+    ) -> Result<(verdict::Verdict, u64)> {
+        {
+            // Written before the first untrusted instruction.
+            let mut audit = self.lock_audit();
+            audit.note(&exec_started(0, &command, Asker::Run))?;
+            audit.flush()?;
+        }
+        let exec = self.session.exec(&command)?;
+        self.started = Instant::now();
+        let defaults = Defaults {
+            env: command.env,
+            cwd: command.cwd,
+        };
+        let meter = pump::Meter::new(self.options.limits.output);
+        let verdict = self.supervise(exec, defaults, io, &meter, on_event).await?;
+        Ok((verdict, meter.written()))
+    }
+
+    fn lock_audit(&self) -> std::sync::MutexGuard<'_, AuditLog> {
+        self.audit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

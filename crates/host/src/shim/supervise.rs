@@ -1,0 +1,394 @@
+//! The loop: everything that can happen while the first command runs, and what follows.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use stockade_domain::{Ended, Exit};
+use stockade_wire::ExitStatus;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::disk::{DiskWatch, STEP};
+use super::handle::Request;
+use super::pump::{self, Meter, PumpEnd, RunEvent};
+use super::signals::{Asked, Signals};
+use super::stdio::Io;
+use super::verdict::Verdict;
+use super::{Options, Shim};
+use crate::control::{self, Context, Defaults, Server};
+use crate::driver::{Boundary, BoxFuture, Link};
+use crate::error::{Error, Result};
+use crate::session::{Exec, ExecControl, Session};
+use crate::state::StateDirs;
+
+/// What the command gets between SIGTERM and SIGKILL when a limit is reached.
+const LIMIT_GRACE: Duration = Duration::from_secs(1);
+/// What the guest gets to report the end after that.
+const REPORT_GRACE: Duration = Duration::from_millis(500);
+/// How long output that nobody reads may hold up an end that is decided.
+const DRAIN: Duration = Duration::from_millis(500);
+/// Between two looks at what changes slowly.
+const TICK: Duration = Duration::from_secs(1);
+/// The same where only old trash changes.
+const LONG_TICK: Duration = Duration::from_secs(30);
+/// How long the end of a sandbox that takes no link may take to be told.
+const SILENCE: Duration = Duration::from_secs(5);
+/// New links between two ticks.
+const MAX_RELINKS: u32 = 5;
+/// Connections of other terminals at once.
+const MAX_CONNECTIONS: usize = 64;
+/// What a turn of housekeeping may take; it is done beside the loop.
+const HOUSEKEEPING: Duration = Duration::from_millis(20);
+
+/// Something that happened.
+enum Turn {
+    Pump(Result<PumpEnd<ExitStatus>>),
+    Ended(Ended),
+    Lost(Error),
+    Linked(Result<Link>),
+    Signal(Asked),
+    Request(Request),
+    Connection(UnixStream),
+    ConnectionEnded,
+    Clock,
+    Stopped,
+    Disk(DiskWatch, u64),
+}
+
+impl Shim {
+    pub(super) async fn supervise(
+        &mut self,
+        exec: Exec,
+        defaults: Defaults,
+        io: Io,
+        meter: &Meter,
+        on_event: impl FnMut(RunEvent) + Send,
+    ) -> Result<Verdict> {
+        let context = Context {
+            id: self.folder.id().to_owned(),
+            session: Arc::clone(&self.session),
+            defaults: Arc::new(defaults),
+            audit: Arc::clone(&self.audit),
+            shim: self.handle.clone(),
+            verdict: Arc::clone(&self.verdict),
+        };
+        let upper = self.folder.changes_dir().map(|changes| changes.join("upper"));
+        let disk = self.options.limits.disk.and(upper).map(DiskWatch::new);
+        let now = Instant::now();
+        let mut course = Course {
+            boundary: &*self.boundary,
+            session: &self.session,
+            dirs: Arc::clone(self.folder.dirs()),
+            options: &self.options,
+            control: exec.control(),
+            context,
+            requests: &mut self.requests,
+            signals: &mut self.signals,
+            server: self.server.as_ref(),
+            ended: Some(self.boundary.ended()),
+            stopping: None,
+            relinking: None,
+            relinks: 0,
+            connections: JoinSet::new(),
+            disk: disk.map(Disk::Idle),
+            decided: None,
+            sandbox: None,
+            interrupts: 0,
+            wall_at: self.options.limits.wall.map(|wall| now + wall),
+            tick_at: now + TICK,
+            drain_until: None,
+            silent_until: None,
+            started: now,
+            verdict: &self.verdict,
+        };
+        let mut pump = Box::pin(pump::run(exec, io, meter, on_event));
+        if course.dirs.trash_is_full() {
+            course.keep_house();
+        }
+        loop {
+            let turn = course.next(pump.as_mut()).await;
+            if let Some(verdict) = course.follow(turn).await? {
+                return Ok(verdict);
+            }
+        }
+    }
+}
+
+/// A watch on the change set: here, or on its way through a step.
+enum Disk {
+    Idle(DiskWatch),
+    Looking(JoinHandle<(DiskWatch, u64)>),
+}
+
+/// Where a run stands.
+struct Course<'a> {
+    boundary: &'a dyn Boundary,
+    session: &'a Session,
+    dirs: Arc<StateDirs>,
+    options: &'a Options,
+    control: ExecControl,
+    context: Context,
+    requests: &'a mut mpsc::Receiver<Request>,
+    signals: &'a mut Signals,
+    server: Option<&'a Server>,
+    ended: Option<BoxFuture<'a, Ended>>,
+    stopping: Option<BoxFuture<'a, Result<()>>>,
+    relinking: Option<BoxFuture<'a, Result<Link>>>,
+    relinks: u32,
+    connections: JoinSet<()>,
+    disk: Option<Disk>,
+    /// What the host has decided.
+    decided: Option<Verdict>,
+    /// What is left to say if the command's own end is never heard.
+    sandbox: Option<Ended>,
+    interrupts: u32,
+    wall_at: Option<Instant>,
+    tick_at: Instant,
+    drain_until: Option<Instant>,
+    silent_until: Option<Instant>,
+    started: Instant,
+    verdict: &'a OnceLock<Exit>,
+}
+
+impl Course<'_> {
+    async fn next(
+        &mut self,
+        pump: Pin<&mut (impl Future<Output = Result<PumpEnd<ExitStatus>>> + Send)>,
+    ) -> Turn {
+        let alarm = self.alarm();
+        let is_up = self.relinking.is_none() && self.drain_until.is_none() && self.silent_until.is_none();
+        let may_accept = self.connections.len() < MAX_CONNECTIONS;
+        tokio::select! {
+            biased;
+            end = pump => Turn::Pump(end),
+            _ = pending_or(&mut self.stopping) => {
+                self.stopping = None;
+                Turn::Stopped
+            }
+            ended = pending_or(&mut self.ended) => {
+                self.ended = None;
+                Turn::Ended(ended)
+            }
+            link = pending_or(&mut self.relinking) => {
+                self.relinking = None;
+                Turn::Linked(link)
+            }
+            error = self.session.lost(), if is_up => Turn::Lost(error),
+            asked = self.signals.next() => Turn::Signal(asked),
+            Some(request) = self.requests.recv() => Turn::Request(request),
+            Some(_) = self.connections.join_next() => Turn::ConnectionEnded,
+            looked = looked(&mut self.disk) => Turn::Disk(looked.0, looked.1),
+            () = tokio::time::sleep_until(alarm) => Turn::Clock,
+            stream = accept(self.server), if may_accept => Turn::Connection(stream),
+        }
+    }
+
+    fn alarm(&self) -> Instant {
+        let wall = self.wall_at.filter(|_| self.decided.is_none());
+        [wall, self.drain_until, self.silent_until, Some(self.tick_at)]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.tick_at)
+    }
+
+    /// What follows; a verdict is the end.
+    async fn follow(&mut self, turn: Turn) -> Result<Option<Verdict>> {
+        match turn {
+            Turn::Pump(end) => return self.pump_ended(end).await.map(Some),
+            Turn::Ended(ended) => {
+                self.sandbox = Some(ended);
+                self.drain("the sandbox has ended");
+            }
+            // What could not be stopped is destroyed next, and that tells.
+            Turn::Stopped => self.drain("the sandbox was stopped"),
+            Turn::Lost(Error::LinkLost { .. }) => self.relink(),
+            Turn::Lost(error) => return Err(error),
+            Turn::Linked(Ok(link)) => self.session.resume(link),
+            Turn::Linked(Err(_)) => self.await_end(),
+            Turn::Signal(asked) => self.signalled(asked),
+            Turn::Request(request) => self.serve(request).await,
+            Turn::Connection(stream) => {
+                self.connections
+                    .spawn(control::serve(stream, self.context.clone()));
+            }
+            Turn::ConnectionEnded => {}
+            Turn::Clock => return self.clock(),
+            Turn::Disk(watch, bytes) => {
+                self.disk = Some(Disk::Idle(watch));
+                if self.options.limits.disk.is_some_and(|limit| bytes > limit) {
+                    self.decide(Verdict::disk_limit(&self.options.limits), Duration::ZERO);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn pump_ended(&mut self, end: Result<PumpEnd<ExitStatus>>) -> Result<Verdict> {
+        let verdict = match (self.decided.take(), end) {
+            (Some(decided), _) => decided,
+            (None, Ok(PumpEnd::OutputLimit)) => Verdict::output_limit(&self.options.limits),
+            (None, Ok(PumpEnd::Deaf)) => Verdict::deaf(),
+            (None, Ok(PumpEnd::Exited(status))) => Verdict::of_command(status, self.boundary).await,
+            (None, Err(error)) => match &self.sandbox {
+                Some(ended) => Verdict::of_sandbox(ended)?,
+                None => return Err(error),
+            },
+        };
+        let _ = self.verdict.set(verdict.exit);
+        Ok(verdict)
+    }
+
+    /// The host decides how this ends. The first decision stays.
+    fn decide(&mut self, verdict: Verdict, grace: Duration) {
+        if self.decided.is_none() {
+            let _ = self.verdict.set(verdict.exit);
+            self.decided = Some(verdict);
+        } else if !grace.is_zero() {
+            return;
+        }
+        if !grace.is_zero() {
+            self.session.shut_down(grace);
+        }
+        let report = if grace.is_zero() {
+            Duration::ZERO
+        } else {
+            REPORT_GRACE
+        };
+        self.stopping = Some(self.boundary.stop(grace + report));
+    }
+
+    /// Nothing more comes from inside; what has come is still written.
+    fn drain(&mut self, why: &str) {
+        self.session.close(why);
+        self.relinking = None;
+        self.silent_until = None;
+        self.drain_until = Some(Instant::now() + DRAIN);
+    }
+
+    fn relink(&mut self) {
+        self.relinks += 1;
+        if self.relinks > MAX_RELINKS {
+            return self.await_end();
+        }
+        self.relinking = Some(self.boundary.link());
+    }
+
+    /// A sandbox that takes no link is ending: a process loses its sockets before its end
+    /// is told.
+    fn await_end(&mut self) {
+        self.silent_until = Some(Instant::now() + SILENCE);
+    }
+
+    fn signalled(&mut self, asked: Asked) {
+        match asked {
+            Asked::Interrupt => {
+                self.interrupts += 1;
+                if self.interrupts == 1 {
+                    self.signal(u8::try_from(libc::SIGINT).unwrap_or(2), true);
+                } else {
+                    self.decide(Verdict::stopped("interrupted twice"), LIMIT_GRACE);
+                }
+            }
+            // Asked again, it is in a hurry.
+            Asked::End { signal } => {
+                let grace = if self.decided.is_some() {
+                    Duration::ZERO
+                } else {
+                    self.options.grace
+                };
+                self.decide(Verdict::stopped(format!("Stockade got signal {signal}")), grace);
+            }
+        }
+    }
+
+    /// A session that has failed tells so itself, and a guest that does not listen misses it.
+    fn signal(&self, number: u8, whole_group: bool) {
+        let _ = self.control.signal(number, whole_group);
+    }
+
+    async fn serve(&mut self, request: Request) {
+        match request {
+            Request::Resize(size) => drop(self.control.resize(size)),
+            Request::Signal { number, whole_group } => self.signal(number, whole_group),
+            Request::Stop { grace, by } => self.decide(Verdict::stopped(by), grace),
+            Request::Usage(answer) => {
+                let usage = self.boundary.usage().await;
+                // Who asked may have left.
+                let _ = answer.send(usage.map(|usage| (usage, self.started.elapsed())));
+            }
+        }
+    }
+
+    fn clock(&mut self) -> Result<Option<Verdict>> {
+        let now = Instant::now();
+        let passed = |until: Option<Instant>| until.is_some_and(|until| now >= until);
+        if passed(self.drain_until) || passed(self.silent_until) {
+            // Nobody reads the output, or nobody speaks any more. What was decided counts.
+            return match (self.decided.take(), &self.sandbox) {
+                (Some(decided), _) => Ok(Some(decided)),
+                (None, Some(ended)) => Verdict::of_sandbox(ended).map(Some),
+                (None, None) => Err(Error::LinkLost {
+                    why: "the sandbox does not answer".to_owned(),
+                }),
+            };
+        }
+        if self.decided.is_none() && passed(self.wall_at) {
+            self.decide(Verdict::timed_out(&self.options.limits), LIMIT_GRACE);
+        }
+        if now >= self.tick_at {
+            self.tick_at = now + if self.disk.is_some() { TICK } else { LONG_TICK };
+            self.relinks = 0;
+            if self.dirs.trash_has_some() {
+                self.keep_house();
+            }
+            self.look_at_disk();
+        }
+        Ok(None)
+    }
+
+    /// Frees what ended runs have left, beside the loop.
+    fn keep_house(&self) {
+        let dirs = Arc::clone(&self.dirs);
+        drop(tokio::task::spawn_blocking(move || {
+            dirs.empty_trash(HOUSEKEEPING)
+        }));
+    }
+
+    fn look_at_disk(&mut self) {
+        self.disk = match self.disk.take() {
+            Some(Disk::Idle(mut watch)) => Some(Disk::Looking(tokio::task::spawn_blocking(move || {
+                let bytes = watch.step(STEP);
+                (watch, bytes)
+            }))),
+            other => other,
+        };
+    }
+}
+
+/// What a future gives, if there is one.
+async fn pending_or<T>(future: &mut Option<BoxFuture<'_, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn accept(server: Option<&Server>) -> UnixStream {
+    match server {
+        Some(server) => server.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn looked(disk: &mut Option<Disk>) -> (DiskWatch, u64) {
+    if let Some(Disk::Looking(look)) = disk
+        && let Ok(looked) = look.await
+    {
+        return looked;
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,162 @@
+//! The end: everything is removed, and what could not be is told.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use stockade_domain::Exit;
+
+use super::verdict::Verdict;
+use super::{Outcome, Shim};
+use crate::audit::{AuditLog, Event};
+use crate::driver::{Boundary, Leftover, LeftoverKind};
+use crate::error::{Error, Result};
+use crate::state::{Finish, SandboxFolder};
+
+/// Attempts to remove a sandbox, and the pause between them.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl Shim {
+    /// Ends the sandbox after a failure.
+    pub(super) async fn fail(self, error: Error) -> Error {
+        match self.end(Err(error), 0, Duration::ZERO).await {
+            Ok(outcome) => Error::LinkLost {
+                why: format!("the sandbox ended: {:?}", outcome.exit),
+            },
+            Err(error) => error,
+        }
+    }
+
+    /// Removes the sandbox and tells what came of it.
+    pub(super) async fn end(
+        mut self,
+        result: Result<Verdict>,
+        output_bytes: u64,
+        duration: Duration,
+    ) -> Result<Outcome> {
+        let usage = if self.options.usage {
+            self.boundary.usage().await.ok()
+        } else {
+            None
+        };
+        let exit = result.as_ref().ok().map(|verdict| verdict.exit);
+        self.session.close("the sandbox was removed");
+        self.server = None;
+        let leftovers = destroy(&mut *self.boundary).await;
+        let mut problems = std::mem::take(&mut self.problems);
+        {
+            let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+            let noted = note_end(&mut audit, &result, output_bytes)
+                .and_then(|()| {
+                    audit.note(&Event::Destroyed {
+                        usage,
+                        leftovers: leftovers.clone(),
+                    })
+                })
+                .and_then(|()| audit.flush());
+            problems.extend(noted.err());
+        }
+        let finished = self.folder.finish(Finish {
+            exit,
+            leftovers: leftovers.clone(),
+        });
+        match result {
+            Err(error) => Err(error.with_leftovers(leftovers)),
+            Ok(verdict) => {
+                let changes = finished.unwrap_or_else(|error| {
+                    problems.push(error);
+                    None
+                });
+                let Verdict { exit, why } = verdict;
+                Ok(Outcome {
+                    exit,
+                    why,
+                    usage,
+                    duration,
+                    output_bytes,
+                    changes,
+                    leftovers,
+                    problems,
+                })
+            }
+        }
+    }
+}
+
+fn note_end(audit: &mut AuditLog, result: &Result<Verdict>, output_bytes: u64) -> Result<()> {
+    match result {
+        Ok(verdict) => {
+            if let Some(why) = &verdict.why {
+                audit.note(&by_whom(verdict.exit, why))?;
+            }
+            audit.note(&Event::ExecEnded {
+                exec: 0,
+                exit: Some(verdict.exit),
+                failure: None,
+                output_bytes,
+            })
+        }
+        Err(error) => audit.note(&Event::Failed {
+            why: error.to_string(),
+        }),
+    }
+}
+
+fn by_whom(exit: Exit, why: &str) -> Event {
+    match exit {
+        Exit::OutOfMemory | Exit::TimedOut | Exit::OutputLimit => Event::LimitHit {
+            limit: why.to_owned(),
+        },
+        Exit::Code(_) | Exit::Signal(_) | Exit::Killed => Event::Stopped { by: why.to_owned() },
+    }
+}
+
+/// Removes a sandbox that has no supervisor yet.
+pub(super) async fn after_failure(
+    mut boundary: Box<dyn Boundary>,
+    folder: SandboxFolder,
+    mut audit: AuditLog,
+    error: Error,
+) -> Error {
+    let leftovers = destroy(&mut *boundary).await;
+    // The first error is the one to tell; a log or folder that fails too is found by `gc`.
+    let _ = audit
+        .note(&Event::Failed {
+            why: error.to_string(),
+        })
+        .and_then(|()| audit.flush());
+    let _ = folder.finish(Finish {
+        exit: None,
+        leftovers: leftovers.clone(),
+    });
+    error.with_leftovers(leftovers)
+}
+
+/// Tries until nothing is left, a few times.
+async fn destroy(boundary: &mut dyn Boundary) -> Vec<Leftover> {
+    let mut left = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        left = match boundary.destroy().await {
+            Ok(leftovers) => leftovers,
+            Err(error) => vec![unknown(boundary, &error)],
+        };
+        if left.is_empty() {
+            break;
+        }
+    }
+    left
+}
+
+/// What a driver could not even name.
+fn unknown(boundary: &dyn Boundary, error: &Error) -> Leftover {
+    let record = boundary.record();
+    Leftover {
+        driver: record.driver,
+        id: record.id,
+        kind: LeftoverKind::Engine,
+        place: error.to_string(),
+    }
+}

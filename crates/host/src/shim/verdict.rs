@@ -1,0 +1,96 @@
+//! How a run ended: what the host decided comes before what the guest says.
+
+use stockade_domain::units::{ByteCount, DurationMs};
+use stockade_domain::{Ended, Exit};
+use stockade_wire::ExitStatus;
+
+use super::HostLimits;
+use crate::driver::Boundary;
+use crate::error::{Error, Result};
+
+pub(super) const SIGKILL: u8 = 9;
+const SIGPIPE: i32 = 13;
+
+/// How a run ended, and who decided it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub exit: Exit,
+    pub why: Option<String>,
+}
+
+impl Verdict {
+    fn because(exit: Exit, why: impl Into<String>) -> Self {
+        Self {
+            exit,
+            why: Some(why.into()),
+        }
+    }
+
+    pub fn timed_out(limits: &HostLimits) -> Self {
+        let millis = limits
+            .wall
+            .map_or(0, |wall| u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
+        Self::because(Exit::TimedOut, format!("time limit of {}", DurationMs(millis)))
+    }
+
+    pub fn output_limit(limits: &HostLimits) -> Self {
+        Self::because(
+            Exit::OutputLimit,
+            format!("output limit of {}", ByteCount(limits.output.unwrap_or(0))),
+        )
+    }
+
+    pub fn disk_limit(limits: &HostLimits) -> Self {
+        Self::because(
+            Exit::Killed,
+            format!("disk limit of {}", ByteCount(limits.disk.unwrap_or(0))),
+        )
+    }
+
+    pub fn stopped(by: impl Into<String>) -> Self {
+        Self::because(Exit::Killed, by)
+    }
+
+    /// Nobody reads the output: what would have happened to a process of the host itself.
+    pub fn deaf() -> Self {
+        Self::because(Exit::Signal(SIGPIPE), "nobody reads its output")
+    }
+
+    /// The command ended by itself, or the kernel ended it.
+    pub async fn of_command(status: ExitStatus, boundary: &dyn Boundary) -> Self {
+        let exit = match status {
+            ExitStatus::Code(code) => Exit::Code(code.into()),
+            ExitStatus::Signal(SIGKILL) if oom_kills(boundary).await > 0 => {
+                return Self::because(Exit::OutOfMemory, "memory limit");
+            }
+            ExitStatus::Signal(number) => Exit::Signal(number.into()),
+        };
+        Self { exit, why: None }
+    }
+
+    /// The sandbox as a whole ended, and the command's own end was not heard.
+    pub fn of_sandbox(ended: &Ended) -> Result<Self> {
+        match ended {
+            Ended::OutOfMemory => Ok(Self::because(Exit::OutOfMemory, "memory limit")),
+            Ended::Stopped => Ok(Self::because(Exit::Killed, "the sandbox was stopped")),
+            Ended::GuestKilled(signal) => Ok(Self::because(
+                Exit::Killed,
+                format!("its first process was killed by signal {signal}"),
+            )),
+            Ended::GuestExited(code) => Err(Error::LinkLost {
+                why: format!("the guest ended by itself with code {code}"),
+            }),
+            Ended::Lost(why) => Err(Error::LinkLost { why: why.clone() }),
+        }
+    }
+}
+
+/// Zero where it cannot be told.
+async fn oom_kills(boundary: &dyn Boundary) -> u64 {
+    boundary
+        .usage()
+        .await
+        .ok()
+        .and_then(|usage| usage.oom_kills)
+        .unwrap_or(0)
+}
