@@ -1,0 +1,121 @@
+//! What a behaviour is, and how one ends.
+
+use crate::denial::Denial;
+use crate::world::World;
+
+/// How a behaviour ended: held, or why not.
+pub type Verdict<T = ()> = Result<T, Stop>;
+
+/// Why a behaviour did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It was checked and does not hold.
+    Failed(String),
+    /// It could not be checked here; never a pass.
+    Skipped(String),
+}
+
+impl<E: std::error::Error> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Ends a behaviour as not held.
+///
+/// # Errors
+/// Always.
+pub fn fail<T>(why: impl Into<String>) -> Verdict<T> {
+    Err(Stop::Failed(why.into()))
+}
+
+/// Ends a behaviour as not checked.
+///
+/// # Errors
+/// Always.
+pub fn skip<T>(why: impl Into<String>) -> Verdict<T> {
+    Err(Stop::Skipped(why.into()))
+}
+
+/// Fails with a message unless a condition holds.
+#[macro_export]
+macro_rules! ensure {
+    ($holds:expr, $($message:tt)+) => {
+        if !$holds {
+            return $crate::fail(format!($($message)+));
+        }
+    };
+}
+
+/// What the result shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// The driver worked on the real thing.
+    Real,
+    /// Something was made to look different: a system call that fails, a fake service.
+    Simulated,
+}
+
+/// One row.
+#[derive(Clone, Copy)]
+pub struct Behaviour {
+    /// Stable name: an id of the catalogue of boundary checks, or words.
+    pub id: &'static str,
+    /// What it shows, in one line.
+    pub intent: &'static str,
+    /// What the result shows.
+    pub how: How,
+    /// Nothing else of this suite runs meanwhile: it compares what the whole host has.
+    pub alone: bool,
+    /// How it is checked.
+    pub check: Check,
+}
+
+/// How a behaviour is checked.
+#[derive(Clone, Copy)]
+pub enum Check {
+    /// By a function.
+    Test(fn(&World) -> Verdict),
+    /// By a canary, a control and an attack.
+    Denial(Denial),
+}
+
+impl Behaviour {
+    /// A behaviour that a function checks.
+    #[must_use]
+    pub const fn test(id: &'static str, intent: &'static str, run: fn(&World) -> Verdict) -> Self {
+        Self { id, intent, how: How::Real, alone: false, check: Check::Test(run) }
+    }
+
+    /// An attack that must not reach its canary.
+    #[must_use]
+    pub const fn denial(id: &'static str, intent: &'static str, denial: Denial) -> Self {
+        Self { id, intent, how: How::Real, alone: false, check: Check::Denial(denial) }
+    }
+
+    /// Nothing else of this suite runs meanwhile.
+    #[must_use]
+    pub const fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
+    /// Part of what it works on is made to look different.
+    #[must_use]
+    pub const fn simulated(mut self) -> Self {
+        self.how = How::Simulated;
+        self
+    }
+
+    /// Checks it.
+    ///
+    /// # Errors
+    /// Why it does not hold, or why that cannot be told here.
+    pub fn run(&self, world: &World) -> Verdict {
+        match &self.check {
+            Check::Test(run) => run(world),
+            Check::Denial(denial) => denial.run(self.id, world),
+        }
+    }
+}

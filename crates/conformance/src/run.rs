@@ -1,0 +1,285 @@
+//! Starting the program under test and seeing how it ends.
+
+mod finished;
+mod streams;
+
+pub use finished::{Finished, finish};
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::behaviour::{Verdict, fail};
+use crate::world::World;
+use streams::Streams;
+
+/// Much longer than anything takes: a loaded machine makes a test slow, never wrong.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Opens the file of events as descriptor 3 and becomes the program.
+const WITH_EVENTS: &str = r#"exec 3>"$0"; exec "$@""#;
+
+/// A run that is being set up.
+pub struct Sandbox<'w> {
+    world: &'w World<'w>,
+    flags: Vec<OsString>,
+    launcher: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
+    stdin: Vec<u8>,
+    limit: Duration,
+    directory: PathBuf,
+}
+
+impl<'w> Sandbox<'w> {
+    pub(crate) fn new(world: &'w World<'w>) -> Self {
+        Self {
+            world,
+            flags: Vec::new(),
+            launcher: Vec::new(),
+            variables: Vec::new(),
+            stdin: Vec::new(),
+            limit: PATIENCE,
+            directory: world.work(),
+        }
+    }
+
+    /// Adds flags of `stockade run`.
+    #[must_use]
+    pub fn flags<S: Into<OsString> + Clone>(mut self, flags: &[S]) -> Self {
+        self.flags.extend(flags.iter().cloned().map(Into::into));
+        self
+    }
+
+    /// Writes a policy (without its version line) and names it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn policy(mut self, text: &str) -> Verdict<Self> {
+        let name = format!("outside/policy-{}.toml", self.world.number());
+        let path = self.world.file(&name, format!("version = 1\n{text}"))?;
+        self.flags.extend(["--policy".into(), path.into()]);
+        Ok(self)
+    }
+
+    /// Sets a variable of the launcher's environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// What the command reads from its standard input, which then ends.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// A program that starts ours: it is put before it.
+    #[must_use]
+    pub fn launcher<S: Into<OsString> + Clone>(mut self, launcher: &[S]) -> Self {
+        self.launcher = launcher.iter().cloned().map(Into::into).collect();
+        self
+    }
+
+    /// Where it is started, instead of in the workspace.
+    #[must_use]
+    pub fn directory(mut self, directory: PathBuf) -> Self {
+        self.directory = directory;
+        self
+    }
+
+    /// How long it may take, instead of a minute.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// It does not start, or does not end in time.
+    pub fn run<S: Into<OsString> + Clone>(self, command: &[S]) -> Verdict<Finished> {
+        self.start(command)?.wait()
+    }
+
+    /// Runs a script of `/bin/sh` to its end.
+    ///
+    /// # Errors
+    /// It does not start, or does not end in time.
+    pub fn shell(self, script: &str) -> Verdict<Finished> {
+        self.run(&["sh", "-c", script])
+    }
+
+    /// Runs the payload to its end.
+    ///
+    /// # Errors
+    /// It does not start, or does not end in time.
+    pub fn attack(self, arguments: &[String]) -> Verdict<Finished> {
+        let payload = self.world.payload().display().to_string();
+        self.run(&[&[payload], arguments].concat())
+    }
+
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start<S: Into<OsString> + Clone>(mut self, command: &[S]) -> Verdict<Running> {
+        let bytes = std::mem::take(&mut self.stdin);
+        let mut running = self.start_open(command)?;
+        running.feed(bytes);
+        Ok(running)
+    }
+
+    /// Starts a command whose standard input stays open until [`Running::feed`].
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_open<S: Into<OsString> + Clone>(self, command: &[S]) -> Verdict<Running> {
+        let (mut prepared, events) = self.prepare(command);
+        prepared.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = prepared.spawn()?;
+        let streams = Streams::of(&mut child);
+        let deadline = Instant::now() + self.limit;
+        Ok(Running { child, streams, events, deadline, started: Instant::now() })
+    }
+
+    /// The command line, and where its events appear.
+    #[must_use]
+    pub fn prepare<S: Into<OsString> + Clone>(&self, command: &[S]) -> (Command, PathBuf) {
+        let suite = self.world.suite();
+        let events = self.world.path(&format!("outside/events-{}", self.world.number()));
+        let mut prepared = self.world.command(std::path::Path::new("/bin/sh"));
+        prepared.current_dir(&self.directory);
+        prepared.arg("-c").arg(WITH_EVENTS).arg(&events).args(&self.launcher);
+        prepared.arg(suite.program()).args(["run", "--status-fd", "3"]);
+        if let Some(driver) = suite.driver() {
+            prepared.args(["--driver", driver]);
+        }
+        prepared.args(&self.flags).arg("--");
+        prepared.args(command.iter().cloned().map(Into::into).collect::<Vec<OsString>>());
+        prepared.envs(self.variables.iter().cloned());
+        (prepared, events)
+    }
+}
+
+/// A run that has not ended.
+pub struct Running {
+    child: Child,
+    streams: Streams,
+    events: PathBuf,
+    deadline: Instant,
+    started: Instant,
+}
+
+impl Running {
+    /// The supervisor's process id.
+    #[must_use]
+    pub fn supervisor(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes all of standard input and closes it.
+    pub fn feed(&mut self, bytes: Vec<u8>) {
+        streams::feed(&mut self.child, bytes);
+    }
+
+    /// Events so far.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        finished::read_events(&self.events)
+    }
+
+    /// Standard output so far.
+    #[must_use]
+    pub fn output(&self) -> Vec<u8> {
+        self.streams.output()
+    }
+
+    /// Standard error so far.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        self.streams.complaint()
+    }
+
+    /// Waits until the sandbox stands and the command starts; returns the sandbox's id.
+    ///
+    /// # Errors
+    /// It ends before, or takes too long.
+    pub fn until_started(&mut self) -> Verdict<String> {
+        self.until("the sandbox to start", |running| {
+            let events = running.events();
+            let event = events.iter().find(|event| event["event"] == "started")?;
+            Some(event["id"].as_str().unwrap_or_default().to_owned())
+        })
+    }
+
+    /// Waits until standard output holds a text.
+    ///
+    /// # Errors
+    /// It ends before, or takes too long.
+    pub fn until_output(&mut self, text: &str) -> Verdict {
+        self.until(&format!("the output {text:?}"), |running| {
+            String::from_utf8_lossy(&running.output()).contains(text).then_some(())
+        })
+    }
+
+    /// Waits until something can be seen.
+    ///
+    /// # Errors
+    /// The run ends before, or it takes too long.
+    pub fn until<T>(&mut self, what: &str, mut see: impl FnMut(&Self) -> Option<T>) -> Verdict<T> {
+        loop {
+            // In this order: what is seen at the end counts.
+            let ended = self.child.try_wait()?;
+            if let Some(seen) = see(self) {
+                return Ok(seen);
+            }
+            if let Some(status) = ended {
+                return fail(format!("ended ({status}) before {what}: {}", self.streams.complaint()));
+            }
+            if Instant::now() > self.deadline {
+                return fail(format!("waited too long for {what}: {}", self.streams.complaint()));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// True while the supervisor runs.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub fn is_running(&mut self) -> Verdict<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Sends a signal to the supervisor.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, signal: rustix::process::Signal) -> Verdict {
+        crate::host::signal(self.supervisor(), signal)
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// It takes too long.
+    pub fn wait(mut self) -> Verdict<Finished> {
+        let status = finished::wait(&mut self.child, self.deadline)?;
+        let events = finished::read_events(&self.events);
+        Ok(Finished::new(status, &self.streams, events, self.started.elapsed()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A sandbox must not outlive its supervisor: that is checked elsewhere.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

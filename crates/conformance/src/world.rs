@@ -1,0 +1,181 @@
+//! The set-up of one behaviour: an own home, state directory and workspace.
+
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::behaviour::Verdict;
+use crate::run::{Finished, Sandbox, finish};
+use crate::suite::Suite;
+
+/// Where programs of the host are looked for, by the suite and inside.
+pub const HOST_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Directories of one behaviour, removed with it.
+pub struct World<'a> {
+    suite: &'a Suite,
+    root: tempfile::TempDir,
+    numbers: Cell<u32>,
+}
+
+impl<'a> World<'a> {
+    /// Makes the directories.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub fn new(suite: &'a Suite) -> Verdict<Self> {
+        let root = tempfile::Builder::new().prefix("stockade-").tempdir()?;
+        for name in ["home", "state", "run", "work", "outside"] {
+            let path = root.path().join(name);
+            fs::create_dir(&path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(Self { suite, root, numbers: Cell::new(0) })
+    }
+
+    /// What all behaviours share.
+    #[must_use]
+    pub fn suite(&self) -> &'a Suite {
+        self.suite
+    }
+
+    /// A directory or file of this world: `home`, `state`, `run`, `work` or `outside`, or below.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The directory that sandboxes have as their workspace.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        self.path("work")
+    }
+
+    /// The payload, put into the workspace when it is asked for.
+    #[must_use]
+    pub fn payload(&self) -> PathBuf {
+        let path = self.path("work/attack");
+        if !path.exists() {
+            // A link: a fresh copy that another thread's child still has open for writing
+            // cannot be executed. Whoever executes it sees if it is missing.
+            if fs::hard_link(self.suite.payload(), &path).is_err() {
+                let _ = fs::copy(self.suite.payload(), &path);
+            }
+        }
+        path
+    }
+
+    /// A number that this world has not given yet.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        let number = self.numbers.get();
+        self.numbers.set(number.saturating_add(1));
+        number
+    }
+
+    /// Writes a file of this world, with its directories.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> Verdict<PathBuf> {
+        let path = self.path(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&path, content)?;
+        Ok(path)
+    }
+
+    /// A sandbox that is to be started.
+    #[must_use]
+    pub fn sandbox(&self) -> Sandbox<'_> {
+        Sandbox::new(self)
+    }
+
+    /// Runs a command in a sandbox of the default policy.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn run(&self, command: &[&str]) -> Verdict<Finished> {
+        self.sandbox().run(command)
+    }
+
+    /// Runs a script of `/bin/sh` in a sandbox of the default policy.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn shell(&self, script: &str) -> Verdict<Finished> {
+        self.sandbox().run(&["sh", "-c", script])
+    }
+
+    /// Runs the program under test with arguments of any kind.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn stockade(&self, arguments: &[&str]) -> Verdict<Finished> {
+        let mut command = self.command(self.suite.program());
+        command.args(arguments);
+        finish(command, Vec::new(), None)
+    }
+
+    /// Runs the payload without a sandbox: the control of an attack.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn outside(
+        &self,
+        wrapper: &[&str],
+        variables: &[(String, String)],
+        arguments: &[String],
+    ) -> Verdict<Finished> {
+        let payload = self.payload();
+        let mut command = match wrapper.split_first() {
+            Some((program, rest)) => {
+                let mut command = self.command(Path::new(program));
+                command.args(rest).arg(payload);
+                command
+            }
+            None => self.command(&payload),
+        };
+        command.args(arguments).envs(variables.iter().cloned());
+        finish(command, Vec::new(), None)
+    }
+
+    /// A program that starts in the workspace with this world's environment.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.work()).env_clear().env("PATH", HOST_PATH).env("LANG", "C.UTF-8");
+        command.env("HOME", self.path("home")).env("XDG_STATE_HOME", self.path("state"));
+        command.env("USER", "somebody").env("TMPDIR", std::env::temp_dir());
+        // The user's own service manager hands out cgroups where there is one.
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+        command.env("XDG_RUNTIME_DIR", runtime.unwrap_or_else(|| self.path("run")));
+        if let Some(bus) = std::env::var_os("DBUS_SESSION_BUS_ADDRESS") {
+            command.env("DBUS_SESSION_BUS_ADDRESS", bus);
+        }
+        command
+    }
+}
+
+impl Drop for World<'_> {
+    fn drop(&mut self) {
+        open_up(self.root.path());
+    }
+}
+
+/// Overlay leaves a directory of mode 000, and tests make some: an ordinary user could not
+/// remove them.
+fn open_up(directory: &Path) {
+    let Ok(found) = directory.symlink_metadata() else { return };
+    if !found.is_dir() {
+        return;
+    }
+    // What cannot be opened cannot be removed either: the next line of the test says so.
+    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
+    for entry in directory.read_dir().into_iter().flatten().flatten() {
+        open_up(&entry.path());
+    }
+}

@@ -1,0 +1,67 @@
+//! The guest: PID 1 of the sandbox runs as the same user as what it starts.
+
+use stockade_conformance::canary::{Seen, Victim};
+use stockade_conformance::denial::arguments;
+use stockade_conformance::{Behaviour, Verdict, World, ensure, tree};
+
+pub const ALL: &[Behaviour] = &[
+    Behaviour::test("PR09", "PID 1 can be neither read nor traced nor signalled, and serves on", attacked),
+    Behaviour::test("PR09-exec", "nor by a second command", attacked_by_exec),
+    Behaviour::test("PR09-image", "nor where an image has its own programs", programs_unchanged),
+    Behaviour::test("PR10", "what lies beside PID 1 is only the workload", only_the_workload),
+];
+
+/// The control: the same attack on a process of the same user that does not protect itself.
+fn control(world: &World) -> Verdict {
+    let mut victim = Victim::plant(world)?;
+    let words = arguments("PR09", victim.outside());
+    let outside = world.outside(&[], &[], &words)?;
+    let found = outside.text().lines().filter(|line| line.starts_with("REACHED")).count();
+    ensure!(found >= 5, "the control found only {found} holes: {}", outside.all());
+    let reached = victim.reached(&Seen { output: outside.text() });
+    ensure!(reached.is_some(), "the control's victim lives on");
+    Ok(())
+}
+
+fn attacked(world: &World) -> Verdict {
+    control(world)?;
+    let before = tree::hash(&std::fs::read(world.suite().program())?);
+    let payload = world.payload().display().to_string();
+    let script = r#""$0" PR09 1; sleep 0.2; echo still here; exit 8"#;
+    let finished = world.sandbox().run(&["sh", "-c", script, &payload])?.expect(8)?;
+    ensure!(finished.text().contains("DONE\nstill here"), "{}", finished.all());
+    ensure!(!finished.text().contains("REACHED"), "{}", finished.all());
+    ensure!(tree::hash(&std::fs::read(world.suite().program())?) == before, "the program was overwritten");
+    Ok(())
+}
+
+fn attacked_by_exec(world: &World) -> Verdict {
+    let mut running = world.sandbox().flags(&["--name", "target"]).start_open(&["sh", "-c", "echo ready; read line; exit 4"])?;
+    running.until_output("ready")?;
+    let payload = world.payload().display().to_string();
+    let finished = world.stockade(&["exec", "target", &payload, "PR09", "1"])?.expect(0)?;
+    ensure!(finished.text().contains("DONE") && !finished.text().contains("REACHED"), "{}", finished.all());
+    world.stockade(&["exec", "target", "echo", "served"])?.expect_text("served")?;
+    running.feed(b"\n".to_vec());
+    running.wait()?.expect(4).map(drop)
+}
+
+/// The guest's program is executed from outside the view: nothing inside names it.
+fn programs_unchanged(world: &World) -> Verdict {
+    let payload = world.payload().display().to_string();
+    let program = world.suite().program().display().to_string();
+    let script = r#"readlink /proc/1/exe; "$0" PR11; echo x > "$1"; rm -f "$1"; ls -l "$1" 2>&1"#;
+    let before = tree::hash(&std::fs::read(&program)?);
+    let finished = world.sandbox().run(&["sh", "-c", script, &payload, &program])?;
+    ensure!(!finished.text().contains("REACHED"), "{}", finished.all());
+    ensure!(tree::hash(&std::fs::read(&program)?) == before, "the program was changed");
+    Ok(())
+}
+
+fn only_the_workload(world: &World) -> Verdict {
+    let script = "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' < $p/cmdline); done";
+    let text = world.shell(script)?.expect(0)?.text();
+    let strangers: Vec<&str> = text.lines().filter(|line| !line.contains("sh -c") && !line.starts_with("1 ") && line.contains(' ')).collect();
+    ensure!(strangers.iter().all(|line| line.contains("tr ")), "{strangers:?}");
+    Ok(())
+}

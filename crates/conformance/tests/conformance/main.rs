@@ -1,0 +1,67 @@
+//! The suite: tables of behaviours, run through the real program.
+
+mod concurrency;
+mod denials;
+mod endings;
+mod environment;
+mod exits;
+mod faults;
+mod guest;
+mod harmless;
+mod kills;
+mod leaks;
+mod policy;
+mod posture;
+mod resources;
+mod sessions;
+mod streams;
+mod terminal;
+mod view;
+mod work;
+mod workspace;
+
+use std::process::ExitCode;
+
+use stockade_conformance::suite::{self, Group};
+use stockade_conformance::{Stop, Suite, attack};
+
+const GROUPS: &[Group] = &[
+    ("exits", exits::ALL),
+    ("streams", streams::ALL),
+    ("environment", environment::ALL),
+    ("workspace", workspace::ALL),
+    ("view", view::ALL),
+    ("sessions", sessions::ALL),
+    ("endings", endings::ALL),
+    ("harmless", harmless::ALL),
+    ("work", work::ALL),
+    ("policy", policy::ALL),
+    ("files", denials::files::ALL),
+    ("processes", denials::processes::ALL),
+    ("privileges", denials::privileges::ALL),
+    ("kernel", denials::kernel::ALL),
+    ("outside", denials::outside::ALL),
+    ("guest", guest::ALL),
+    ("posture", posture::ALL),
+    ("terminal", terminal::ALL),
+    ("resources", resources::ALL),
+    ("faults", faults::ALL),
+    ("kills", kills::ALL),
+    ("concurrency", concurrency::ALL),
+    ("leaks", leaks::ALL),
+];
+
+fn main() -> ExitCode {
+    if attack::is_meant() {
+        return attack::main();
+    }
+    let (driver, arguments) = suite::take_driver(std::env::args().collect());
+    let good = match Suite::open(driver) {
+        Ok(opened) => suite::run(opened, GROUPS, arguments),
+        Err(Stop::Failed(why) | Stop::Skipped(why)) => {
+            eprintln!("the suite cannot start: {why}");
+            false
+        }
+    };
+    if good { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
