@@ -8,6 +8,7 @@ use stockade_domain::spec::WorkspaceMode;
 use stockade_domain::view::{Access, Content, ViewEntry};
 use stockade_domain::{ControlKind, Spec};
 
+use crate::idmap::Identity;
 use crate::ops::{GuestSettings, Op, Program, Source, SourceId, VERSION};
 
 /// What the steps depend on besides the plan.
@@ -16,6 +17,8 @@ pub struct Context {
     /// The supervisor opens the host's trees and passes them (it is privileged); otherwise
     /// the guest opens them itself.
     pub given_sources: bool,
+    /// Who the workload is.
+    pub identity: Identity,
     /// The kernel's Landlock ABI.
     pub landlock_abi: u32,
     /// The guest has to join cgroups of version 1 by itself.
@@ -142,6 +145,17 @@ impl Compiler<'_> {
     }
 
     fn start(&mut self, spec: &Spec) {
+        let Identity {
+            uid,
+            gid,
+            drop_groups,
+            ..
+        } = self.context.identity;
+        self.ops.push(Op::TakeIds {
+            uid,
+            gid,
+            drop_groups,
+        });
         self.ops.push(Op::NewRoot);
         if spec.view.entries.iter().any(|entry| entry.what == Content::Proc) {
             self.ops.push(Op::PrepareProc);

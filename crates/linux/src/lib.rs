@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod caps;
 pub mod cgroup;
+mod child;
 pub mod compile;
 pub mod fds;
 pub mod idmap;

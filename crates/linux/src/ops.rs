@@ -56,6 +56,15 @@ pub type SourceId = u32;
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
+    /// Take these ids of the own user namespace.
+    TakeIds {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+        /// Give up supplementary groups (only a privileged supervisor's maps allow it).
+        drop_groups: bool,
+    },
     /// Join cgroups of version 1, by writing `0` to their `tasks` files: a single-threaded
     /// process does so in microseconds, where `cgroup.procs` waits for a grace period.
     /// The files come through the door at that moment: the supervisor makes the cgroups
@@ -196,6 +205,7 @@ pub enum Op {
 impl fmt::Display for Op {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TakeIds { uid, gid, .. } => write!(out, "become user {uid}, group {gid}"),
             Self::JoinCgroups => write!(out, "join the cgroups"),
             Self::CgroupNamespace => write!(out, "make a cgroup namespace"),
             Self::NewRoot => write!(out, "mount an empty root in memory"),

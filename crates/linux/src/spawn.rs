@@ -3,13 +3,13 @@
 use std::ffi::{CString, NulError};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::idmap::{IdMap, Identity};
-use crate::sys::{self, ChildPlan, ChildStep, ProgramSource};
+use crate::child::sys::{self, ChildMemory, ChildPlan, ChildStep, ProgramSource};
+use crate::idmap::IdMap;
 
 /// Namespaces made by `clone3`; the cgroup namespace follows in the guest, once it is in
 /// its cgroups.
@@ -28,8 +28,6 @@ pub struct SpawnRequest<'a> {
     pub program: GuestImage<'a>,
     /// `argv`, at least one.
     pub arguments: &'a [String],
-    /// Ids inside and how they map.
-    pub identity: &'a Identity,
     /// Own network namespace.
     pub own_network: bool,
     /// Cgroup v2 directory to start in. (On v1 the guest joins by itself, as a step.)
@@ -47,13 +45,15 @@ pub enum GuestImage<'a> {
 }
 
 /// The started guest.
-#[derive(Debug)]
 pub struct Spawned {
     /// Process id as the supervisor sees it.
     pub pid: i32,
     /// Refers to exactly this process, for ever.
     pub pidfd: OwnedFd,
     errors: File,
+    /// The child uses it until it has executed the guest; that it has is only known when it
+    /// answers or is dead, so it stays as long as this does.
+    _memory: Box<ChildMemory>,
 }
 
 /// Why a guest could not be started.
@@ -116,31 +116,11 @@ fn clone_hint(error: &std::io::Error) -> &'static str {
 /// # Errors
 /// [`SpawnError`]; no process is left then.
 pub fn spawn(request: &SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
-    let arguments: Vec<CString> = request
+    let arguments = request
         .arguments
         .iter()
-        .map(|argument| CString::new(argument.as_str()))
-        .collect::<Result<_, _>>()?;
-    let mut argv: Vec<*const libc::c_char> = arguments.iter().map(|argument| argument.as_ptr()).collect();
-    argv.push(std::ptr::null());
-    let path;
-    let program = match &request.program {
-        GuestImage::Mount(fd) => ProgramSource::Mount(fd.as_raw_fd()),
-        GuestImage::Path(at) => {
-            let seen = std::fs::metadata(at).map_err(|source| SpawnError::Program {
-                path: at.to_path_buf(),
-                source,
-            })?;
-            path = CString::new(at.as_os_str().as_bytes())?;
-            ProgramSource::Path {
-                path: &path,
-                device: seen.dev(),
-                inode: seen.ino(),
-            }
-        }
-    };
+        .map(|argument| CString::new(argument.as_str()));
     let (ours, theirs) = channel()?;
-    let inherit: Vec<RawFd> = request.inherit.iter().map(AsRawFd::as_raw_fd).collect();
     let network = request.own_network.then_some(libc::CLONE_NEWNET);
     let flags = NAMESPACES
         .into_iter()
@@ -148,30 +128,39 @@ pub fn spawn(request: &SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
         .map(i32::unsigned_abs)
         .map(u64::from)
         .sum();
-    let (pid, pidfd) = sys::clone_guest(&ChildPlan {
+    let cloned = sys::clone_guest(ChildPlan {
         flags,
         into_cgroup: request.into_cgroup.map(|directory| directory.as_raw_fd()),
-        sync: theirs.as_raw_fd(),
-        uid: request.identity.uid,
-        gid: request.identity.gid,
-        drop_groups: request.identity.drop_groups,
-        program,
-        argv: &argv,
-        inherit: &inherit,
+        errors: theirs.as_raw_fd(),
+        program: program_source(&request.program)?,
+        arguments: arguments.collect::<Result<_, _>>()?,
+        inherit: request.inherit.iter().map(AsRawFd::as_raw_fd).collect(),
     })
     .map_err(SpawnError::Clone)?;
     drop(theirs);
-    let mut spawned = Spawned {
-        pid,
-        pidfd,
+    Ok(Spawned {
+        pid: cloned.pid,
+        pidfd: cloned.pidfd,
         errors: File::from(ours),
-    };
-    match spawned.release(request.identity) {
-        Ok(()) => Ok(spawned),
-        Err(error) => {
-            let error = spawned.early_failure().unwrap_or(error);
-            spawned.kill_and_reap();
-            Err(error)
+        _memory: cloned.memory,
+    })
+}
+
+fn program_source(image: &GuestImage<'_>) -> Result<ProgramSource, SpawnError> {
+    match image {
+        GuestImage::Mount(fd) => Ok(ProgramSource::Mount(fd.as_raw_fd())),
+        GuestImage::Path(at) => {
+            let failed = |source| SpawnError::Program {
+                path: at.to_path_buf(),
+                source,
+            };
+            let seen = std::fs::metadata(at).map_err(failed)?;
+            let path = CString::new(at.as_os_str().as_bytes())?;
+            Ok(ProgramSource::Path {
+                path,
+                device: seen.dev(),
+                inode: seen.ino(),
+            })
         }
     }
 }
@@ -188,12 +177,21 @@ fn channel() -> Result<(OwnedFd, OwnedFd), SpawnError> {
 }
 
 impl Spawned {
-    fn release(&mut self, identity: &Identity) -> Result<(), SpawnError> {
-        identity
-            .map
-            .write(self.pid)
-            .map_err(|(file, source)| SpawnError::Maps { file, source })?;
-        self.errors.write_all(&[1]).map_err(SpawnError::Channel)
+    /// Writes the id maps. The guest waits for its set-up program, which must come after.
+    ///
+    /// # Errors
+    /// [`SpawnError::Maps`], or why the child ended before.
+    pub fn map_ids(&mut self, map: &IdMap) -> Result<(), SpawnError> {
+        map.write(self.pid).map_err(|(file, source)| {
+            let ended = self.errors_now();
+            ended.unwrap_or(SpawnError::Maps { file, source })
+        })
+    }
+
+    /// What the child has reported, without waiting.
+    fn errors_now(&mut self) -> Option<SpawnError> {
+        let alive = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::CONT).is_ok();
+        if alive { None } else { self.early_failure() }
     }
 
     /// Why the child ended before it became the guest, if it did. Blocks until the child
@@ -218,10 +216,15 @@ impl Spawned {
     }
 }
 
+/// Never leaves a process behind, and never frees the memory that it may still use.
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        self.kill_and_reap();
+    }
+}
+
 fn step_name(step: u8) -> &'static str {
-    const NAMES: [(ChildStep, &str); 6] = [
-        (ChildStep::WaitForMaps, "get its id maps"),
-        (ChildStep::Ids, "take its user and group id"),
+    const NAMES: [(ChildStep, &str); 4] = [
         (ChildStep::Capabilities, "keep its set-up capabilities"),
         (ChildStep::Program, "open the guest's program read-only"),
         (ChildStep::Descriptors, "place its descriptors"),

@@ -110,6 +110,13 @@ pub fn apply(
 impl State {
     fn step(&mut self, op: &Op, keep: &[i32], late: &mut Late<'_>) -> CallResult {
         match op {
+            Op::TakeIds {
+                uid,
+                gid,
+                drop_groups,
+            } => {
+                sys::take_ids(*uid, *gid, *drop_groups).in_call(|| "setresuid")?;
+            }
             Op::JoinCgroups => {
                 for tasks in late().in_call(|| "receive the cgroups' tasks files")? {
                     rustix::io::write(&tasks, b"0").in_call(|| "write 0 to a cgroup's tasks")?;

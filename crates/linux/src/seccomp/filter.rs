@@ -35,9 +35,14 @@ const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET)
-    .cast_unsigned();
-const NEW_TIME: u32 = libc::CLONE_NEWTIME.cast_unsigned();
+    | libc::CLONE_NEWNET) as u32;
+const NEW_TIME: u32 = libc::CLONE_NEWTIME as u32;
+
+/// Address families and netlink protocols as a filter sees them.
+const UNIX: u32 = libc::AF_UNIX as u32;
+const INTERNET: &[u32] = &[libc::AF_INET as u32, libc::AF_INET6 as u32];
+const NETLINK: u32 = libc::AF_NETLINK as u32;
+const ROUTE: u32 = libc::NETLINK_ROUTE as u32;
 
 /// PER_LINUX, PER_LINUX32, both with UNAME26, and the query.
 const PERSONALITIES: &[u32] = &[0, 0x0008, 0x0002_0000, 0x0002_0008, u32::MAX];
@@ -164,7 +169,6 @@ fn place_of(assembler: &mut Assembler, outcome: Outcome) -> Place {
 
 /// `socket(family, type, protocol)`.
 fn socket(assembler: &mut Assembler) -> Place {
-    let family = |family: libc::c_int| family.cast_unsigned();
     let allow = assembler.give(libc::SECCOMP_RET_ALLOW);
     let no_family = fail(assembler, EAFNOSUPPORT);
     let no_protocol = fail(assembler, EPROTONOSUPPORT);
@@ -175,18 +179,17 @@ fn socket(assembler: &mut Assembler) -> Place {
     let kind = assembler.mask(SOCKET_TYPE, kind);
     let internet = assembler.load(Word::Argument(1), kind);
 
-    let route = family(libc::NETLINK_ROUTE);
-    let netlink = assembler.branch(Test::Equal, route, allow, no_family);
+    let netlink = assembler.branch(Test::Equal, ROUTE, allow, no_family);
     let netlink = assembler.load(Word::Argument(2), netlink);
 
-    let other = assembler.branch(Test::Equal, family(libc::AF_NETLINK), netlink, no_family);
-    let inet = [family(libc::AF_INET), family(libc::AF_INET6)];
-    let families = assembler.one_of(&inet, internet, other);
-    let families = assembler.branch(Test::Equal, family(libc::AF_UNIX), allow, families);
+    let families = assembler.branch(Test::Equal, NETLINK, netlink, no_family);
+    let families = assembler.one_of(INTERNET, internet, families);
+    let families = assembler.branch(Test::Equal, UNIX, allow, families);
     assembler.load(Word::Argument(0), families)
 }
 
+/// The tables hold only errors of the C library, which are small and positive.
 fn fail(assembler: &mut Assembler, error: i32) -> Place {
-    let data = error.cast_unsigned() & libc::SECCOMP_RET_DATA;
+    let data = u32::try_from(error).unwrap_or(libc::SECCOMP_RET_DATA) & libc::SECCOMP_RET_DATA;
     assembler.give(libc::SECCOMP_RET_ERRNO | data)
 }

@@ -19,7 +19,7 @@ const NESTING: Profile = Profile {
 };
 
 fn fails(error: i32) -> u32 {
-    libc::SECCOMP_RET_ERRNO | error.cast_unsigned()
+    libc::SECCOMP_RET_ERRNO | u32::try_from(error).unwrap()
 }
 
 fn answer(profile: Profile, number: libc::c_long, arguments: &[u64]) -> u32 {
@@ -81,8 +81,7 @@ fn tables_cover_all_numbers_once() {
         .flatten()
         .filter(|number| !seen.contains_key(number))
         .collect();
-    let unassigned: &[libc::c_long] = if cfg!(target_arch = "x86_64") { &[] } else { &[] };
-    assert_eq!(missing, unassigned);
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 /// Every reason is given, and short enough for one line of a report.

@@ -45,14 +45,11 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     };
     let (door, guest_door) = talk::pair(SocketType::SEQPACKET)?;
     let (link, guest_link) = talk::pair(SocketType::STREAM)?;
-    let spawned = start_guest(
-        &plan,
-        &seed,
-        facts,
-        early.as_ref(),
-        &claimed.identity,
-        vec![guest_door, guest_link],
-    )?;
+    let mut spawned = start_guest(&plan, &seed, facts, early.as_ref(), vec![guest_door, guest_link])?;
+    let identity_map = &claimed.identity.map;
+    spawned
+        .map_ids(identity_map)
+        .map_err(|error| step_error("map ids", error.to_string(), None))?;
     let mut wall = Wall::new(Parts {
         id: seed.id.clone(),
         spawned,
@@ -134,7 +131,6 @@ fn start_guest(
     seed: &Seed,
     facts: &HostFacts,
     group: Option<&Group>,
-    identity: &Identity,
     inherit: Vec<OwnedFd>,
 ) -> Result<Spawned> {
     let mut arguments = vec!["stockade-guest".to_owned()];
@@ -158,7 +154,6 @@ fn start_guest(
     spawn(&SpawnRequest {
         program,
         arguments: &arguments,
-        identity,
         own_network: plan.spec().network == Network::None || plan.enforces(ControlKind::NetworkNone),
         into_cgroup,
         inherit,
@@ -190,7 +185,10 @@ async fn hand_over(
 ) -> Result<Attestation> {
     let facts = host_facts(driver.target());
     let joins_cgroups = limits.is_some() && wall.group().is_none();
-    let mut compiled = compile::compile(plan, &context(facts, seed.changes_dir.clone(), joins_cgroups));
+    let mut compiled = compile::compile(
+        plan,
+        &context(facts, wall.identity(), seed.changes_dir.clone(), joins_cgroups),
+    );
     driver.mutate(&mut compiled.program);
     let exchange = async {
         talk::send_program(link, &compiled.program).await?;

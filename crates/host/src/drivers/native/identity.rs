@@ -35,6 +35,18 @@ pub(super) fn claim(facts: &HostFacts, spec: &Spec) -> Result<Claimed> {
     })
 }
 
+/// The ids inside, for a view or a dry run: the host's side depends on the slot.
+#[must_use]
+pub fn expected(facts: &HostFacts, workspace: Option<&Path>) -> Identity {
+    if !facts.privileged {
+        return Identity::own(facts.euid, rustix::process::getegid().as_raw());
+    }
+    let (uid, gid) = workspace
+        .and_then(|workspace| fs::metadata(workspace).ok())
+        .map_or((0, 0), |seen| (seen.uid(), seen.gid()));
+    Identity::slot(0, uid, gid)
+}
+
 /// Owner of the workspace; root where there is none.
 fn owner(spec: &Spec) -> Result<(u32, u32)> {
     let Some(workspace) = &spec.workspace else {

@@ -12,12 +12,14 @@ mod survey;
 mod talk;
 mod wall;
 
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use stockade_domain::target::{Facts, HostFacts};
-use stockade_domain::{Demand, Demands, Level, Plan, SessionKind, Support, Target};
+use stockade_domain::{ControlKind, Demand, Demands, Level, Plan, SessionKind, Support, Target};
 use stockade_linux::cgroup::{self, CgroupSurvey, GroupRecord};
 use stockade_linux::compile::{CPU_TOPOLOGY, Context};
+use stockade_linux::idmap::Identity;
 use stockade_linux::ops::Program;
 
 use crate::driver::{Boundary, BoxFuture, Driver, Leftover, LeftoverKind, Record, Seed};
@@ -83,7 +85,17 @@ fn host_facts(target: &Target) -> &HostFacts {
 /// The ordered set-up steps of a plan, as `--dry-run` prints them.
 #[must_use]
 pub fn steps(plan: &Plan, facts: &HostFacts) -> Vec<String> {
-    let context = context(facts, Some("(change set)".into()), false);
+    let identity = identity::expected(
+        facts,
+        plan.spec()
+            .workspace
+            .as_ref()
+            .map(|workspace| workspace.source.as_path()),
+    );
+    let limited = [ControlKind::Memory, ControlKind::Pids, ControlKind::Cpu];
+    let joins = limited.into_iter().any(|kind| plan.enforces(kind))
+        && cgroup::survey().kind() == Some(cgroup::Kind::V1);
+    let context = context(facts, &identity, Some("(change set)".into()), joins);
     stockade_linux::compile::compile(plan, &context)
         .program
         .ops
@@ -92,13 +104,19 @@ pub fn steps(plan: &Plan, facts: &HostFacts) -> Vec<String> {
         .collect()
 }
 
-fn context(facts: &HostFacts, changes_dir: Option<std::path::PathBuf>, joins_cgroups: bool) -> Context {
+fn context(
+    facts: &HostFacts,
+    identity: &Identity,
+    changes_dir: Option<PathBuf>,
+    joins_cgroups: bool,
+) -> Context {
     Context {
-        joins_cgroups,
         given_sources: facts.privileged,
+        identity: identity.clone(),
         landlock_abi: facts.landlock_abi,
+        joins_cgroups,
         changes_dir,
-        cpu_topology: std::path::Path::new(CPU_TOPOLOGY).is_dir(),
+        cpu_topology: Path::new(CPU_TOPOLOGY).is_dir(),
     }
 }
 
