@@ -75,15 +75,7 @@ fn close_all_but_from(first: RawFd, keep: &[RawFd]) -> Result<(), Error> {
 /// Linux 5.9 does it in one call; before, or where a filter refuses that, one by one.
 fn close_range(first: RawFd, last: RawFd) -> Result<(), Error> {
     match sys::close_range(first, last) {
-        Err(Errno::NOSYS | Errno::PERM) => {
-            for number in own()?
-                .into_iter()
-                .filter(|number| (first..=last).contains(number))
-            {
-                sys::close(number);
-            }
-            Ok(())
-        }
+        Err(Errno::NOSYS | Errno::PERM) => close_one_by_one(first, last),
         Ok(()) => Ok(()),
         Err(source) => Err(Error {
             call: "close_range",
@@ -91,6 +83,12 @@ fn close_range(first: RawFd, last: RawFd) -> Result<(), Error> {
             remedy: "report it with the kernel's version",
         }),
     }
+}
+
+fn close_one_by_one(first: RawFd, last: RawFd) -> Result<(), Error> {
+    let in_range = |number: &RawFd| (first..=last).contains(number);
+    own()?.into_iter().filter(in_range).for_each(sys::close);
+    Ok(())
 }
 
 fn unlisted(source: Errno) -> Error {
@@ -104,5 +102,26 @@ fn unlisted(source: Errno) -> Error {
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         error.source.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, IntoRawFd};
+
+    use rustix::io::fcntl_dupfd_cloexec;
+
+    use super::*;
+
+    /// Where `close_range` cannot be used, just the same descriptors are closed.
+    #[test]
+    fn one_by_one() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let copy = |least| fcntl_dupfd_cloexec(&null, least).unwrap().into_raw_fd();
+        let (inside, outside) = (copy(700), copy(900));
+        close_one_by_one(700, 899).unwrap();
+        let left = own().unwrap();
+        assert!(!left.contains(&inside) && left.contains(&outside) && left.contains(&null.as_raw_fd()));
+        sys::close(outside);
     }
 }
