@@ -19,7 +19,14 @@ const MAX_FUNCTION_LINES: usize = 70;
 
 /// The only files that may hold unsafe code. A listed file must exist, so that the list
 /// never says more than the tree.
-const UNSAFE_FILES: &[&str] = &["crates/guest/src/sys.rs", "crates/linux/src/sys.rs"];
+const UNSAFE_FILES: &[&str] = &[
+    "crates/guest/src/sys.rs",
+    "crates/linux/src/fds/sys.rs",
+    "crates/linux/src/landlock/sys.rs",
+    "crates/linux/src/seccomp/sys.rs",
+    "crates/linux/src/sys.rs",
+    "crates/linux/tests/walls/sys.rs",
+];
 
 /// Files whose length nobody chose: written by tools, or a licence.
 const ANY_LENGTH: &[&str] = &[
