@@ -6,50 +6,48 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Instant;
 
-use rustix::net::SocketType;
 use stockade_domain::spec::{Network, WorkspaceMode};
 use stockade_domain::target::HostFacts;
 use stockade_domain::{Control, ControlKind, Plan, Spec};
-use stockade_linux::apply::open_tree;
 use stockade_linux::cgroup::{self, Group, GroupLimits, JoinMethod};
 use stockade_linux::compile;
 use stockade_linux::idmap::Identity;
 use stockade_linux::ops::Attestation;
-use stockade_linux::spawn::{GuestImage, SpawnRequest, Spawned, spawn};
 use tokio::net::UnixStream;
 
 use super::boundary::NativeBoundary;
+use super::start::Started;
 use super::wall::{Parts, Wall};
-use super::{NAME, Native, context, host_facts, identity, receipt, sources, talk};
+use super::{Native, context, host_facts, identity, receipt, sources, talk};
 use crate::driver::{Boundary, Seed, SeedOrigin};
 use crate::error::{Error, Result};
 
 /// Builds the wall, opens the pipe, gathers the receipt.
 pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
     if let SeedOrigin::Snapshot(name) = &seed.origin {
-        return Err(step_error(
+        return Err(Error::native(
             "start from a snapshot",
             format!("{name}: native takes none"),
-            None,
         ));
     }
     let facts = host_facts(driver.target());
     let claimed = identity::claim(facts, plan.spec())?;
     let limits = group_limits(&plan);
-    // The guest's exec takes as long as most of what follows, so it starts as early as
-    // possible; only a cgroup of version 2 must exist before the process does.
     let early = if driver.cgroups().kind() == Some(cgroup::Kind::V2) {
         make_group(driver, limits.as_ref(), &seed)?
     } else {
         None
     };
-    let (door, guest_door) = talk::pair(SocketType::SEQPACKET)?;
-    let (link, guest_link) = talk::pair(SocketType::STREAM)?;
-    let mut spawned = start_guest(&plan, &seed, facts, early.as_ref(), vec![guest_door, guest_link])?;
+    let Started {
+        mut spawned,
+        door,
+        link,
+        ..
+    } = start_guest(&plan, &seed, facts, early.as_ref())?;
     let identity_map = &claimed.identity.map;
     spawned
         .map_ids(identity_map)
-        .map_err(|error| step_error("map ids", error.to_string(), None))?;
+        .map_err(|error| Error::native("map ids", error.to_string()))?;
     let mut wall = Wall::new(Parts {
         id: seed.id.clone(),
         spawned,
@@ -63,15 +61,6 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     let controls: Vec<Control> = plan.enforced().cloned().collect();
     let receipt = receipt::gather(&controls, plan.spec(), &wall.observed(), &attestation);
     Ok(Box::new(NativeBoundary::new(wall, receipt, link)))
-}
-
-fn step_error(step: &str, cause: String, remedy: Option<&str>) -> Error {
-    Error::Create {
-        driver: NAME.to_owned(),
-        step: step.to_owned(),
-        cause,
-        remedy: remedy.map(str::to_owned),
-    }
 }
 
 /// The limits that need a cgroup, if there are any.
@@ -92,7 +81,7 @@ fn make_group(driver: &Native, limits: Option<&GroupLimits>, seed: &Seed) -> Res
     limits
         .map(|limits| Group::create(driver.cgroups(), &seed.id, limits))
         .transpose()
-        .map_err(|error| step_error("make its cgroup", error.to_string(), None))
+        .map_err(|error| Error::native("make its cgroup", error.to_string()))
 }
 
 /// The layers of a copy-on-write workspace, owned by the workload's host ids. The upper
@@ -126,45 +115,25 @@ fn make_layer(path: &Path, mode: u32, identity: &Identity) -> std::io::Result<()
     Ok(())
 }
 
-fn start_guest(
-    plan: &Plan,
-    seed: &Seed,
-    facts: &HostFacts,
-    group: Option<&Group>,
-    inherit: Vec<OwnedFd>,
-) -> Result<Spawned> {
-    let mut arguments = vec!["stockade-guest".to_owned()];
-    arguments.extend(seed.guest.arguments.iter().cloned());
-    let program = if facts.privileged {
-        let tree = open_tree(&seed.guest.path, false).map_err(|(call, source)| {
-            step_error("open the guest's program", format!("{call}: {source}"), None)
-        })?;
-        stockade_linux::apply::make_read_only(&tree).map_err(|(call, source)| {
-            step_error("protect the guest's program", format!("{call}: {source}"), None)
-        })?;
-        GuestImage::Mount(tree)
-    } else {
-        GuestImage::Path(&seed.guest.path)
-    };
+fn start_guest(plan: &Plan, seed: &Seed, facts: &HostFacts, group: Option<&Group>) -> Result<Started> {
+    let own_network = plan.spec().network == Network::None || plan.enforces(ControlKind::NetworkNone);
     let join = group.map(join_method).transpose()?;
     let into_cgroup = match &join {
         Some(JoinMethod::CloneInto(directory)) => Some(directory.as_fd()),
         Some(JoinMethod::WriteTasks(_)) | None => None,
     };
-    spawn(&SpawnRequest {
-        program,
-        arguments: &arguments,
-        own_network: plan.spec().network == Network::None || plan.enforces(ControlKind::NetworkNone),
-        into_cgroup,
-        inherit,
-    })
-    .map_err(|error| step_error("start the guest", error.to_string(), None))
+    if into_cgroup.is_none()
+        && let Some(early) = Started::take_early(&seed.guest, own_network)
+    {
+        return Ok(early);
+    }
+    Started::new(&seed.guest, facts.privileged, own_network, into_cgroup)
 }
 
 fn join_method(group: &Group) -> Result<JoinMethod> {
     group
         .join()
-        .map_err(|error| step_error("join its cgroup", error.to_string(), None))
+        .map_err(|error| Error::native("join its cgroup", error.to_string()))
 }
 
 fn tasks(wall: &Wall) -> Result<Vec<OwnedFd>> {

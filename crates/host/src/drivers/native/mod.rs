@@ -7,6 +7,7 @@ mod evidence;
 mod identity;
 mod receipt;
 mod sources;
+mod start;
 mod support;
 mod survey;
 mod talk;
@@ -24,6 +25,9 @@ use stockade_linux::ops::Program;
 
 use crate::driver::{Boundary, BoxFuture, Driver, Leftover, LeftoverKind, Record, Seed};
 use crate::error::{Error, Result};
+
+pub use identity::expected as expected_identity;
+pub use start::start_early;
 
 /// The driver's name.
 pub const NAME: &str = "native";
@@ -72,6 +76,18 @@ impl Native {
 
     fn cgroups(&self) -> &CgroupSurvey {
         self.cgroups.get_or_init(cgroup::survey)
+    }
+}
+
+impl Error {
+    /// A step of building a native sandbox failed, in words that need no remedy beside them.
+    fn native(step: &str, cause: String) -> Self {
+        Self::Create {
+            driver: NAME.to_owned(),
+            step: step.to_owned(),
+            cause,
+            remedy: None,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use stockade_linux::landlock;
 pub(super) fn survey(cgroups: &CgroupSurvey) -> Target {
     let kernel = kernel_version();
     let euid = rustix::process::geteuid().as_raw();
-    let privileged = has_sys_admin();
+    let privileged = privileged();
     let facts = HostFacts {
         kernel,
         euid,
@@ -61,7 +61,7 @@ fn kernel_version() -> (u32, u32) {
 }
 
 /// CAP_SYS_ADMIN in the initial user namespace, where id maps cover everything.
-fn has_sys_admin() -> bool {
+pub(super) fn privileged() -> bool {
     let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
     let admin = effective.is_ok_and(|set| set.contains(rustix::thread::CapabilitySet::SYS_ADMIN));
     admin && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_everything(&map))
