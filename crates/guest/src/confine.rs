@@ -1,22 +1,9 @@
 //! What every process that runs or touches untrusted things enters before it does.
 
-use rustix::process::{Pid, Resource, Rlimit, getpid, setrlimit};
+use rustix::process::{Pid, getpid};
 
 use crate::setup::GuestConfig;
 use crate::sys;
-
-/// Resource limits of a command. A core file would put the memory of a command, with the
-/// secrets in it, into the workspace.
-pub fn limit_resources() -> std::io::Result<()> {
-    setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        },
-    )?;
-    Ok(())
-}
 
 /// The inner walls of this sandbox.
 #[derive(Clone, Copy)]

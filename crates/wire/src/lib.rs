@@ -14,7 +14,10 @@
 //! ([`SendBuffer::hold`], [`SendBuffer::resume`]). The host repeats [`ToGuest::Exec`] for
 //! every command that it has seen neither started nor failed, before its `Resume`s; the
 //! guest takes a known id as a question and repeats what it last said about the command
-//! (started, failed, stopped, exited). Signals and file requests that were under way may
+//! (started, failed, stopped, exited). A guest to which the command is new sends no
+//! `Resume` for its input: its `Started` then means that the input goes on at 0. The host
+//! answers with [`ToGuest::Forget`] what is said of a command that it has forgotten.
+//! Signals and file requests that were under way may
 //! be lost; file requests can be repeated as they carry their offsets.
 //!
 //! This crate does no I/O.

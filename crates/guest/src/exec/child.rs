@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
+use stockade_linux::rlimits;
 use stockade_wire::{ExecFailure, ExecId, ExecRequest, FailureKind, ToHost};
 
 use super::reports::{failure, report};
-use crate::confine::{self, Walls};
+use crate::confine::Walls;
 use crate::sys;
 use crate::text::shown;
 
@@ -79,7 +80,14 @@ fn prepare(request: &ExecRequest, walls: &Walls) -> Result<(), ExecFailure> {
     let exec = request.id;
     enter_directory(request)?;
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
-    confine::limit_resources().map_err(|error| other(exec, "set resource limits", &error))?;
+    rlimits::apply_workload().map_err(|error| {
+        failure(
+            exec,
+            FailureKind::Refused,
+            Some(error.source.raw_os_error()),
+            format!("refused to start a command: {error}"),
+        )
+    })?;
     // The guest and the leader have left all other signals at their defaults.
     for signal in super::leader::IGNORED.into_iter().chain([libc::SIGPIPE]) {
         sys::default_signal(signal);

@@ -112,13 +112,14 @@ fn terminal() -> Result<(OwnedFd, OwnedFd)> {
         }
     }
     let master = opened.map_err(failed)?;
-    let file_system = rustix::fs::fstatfs(&master).map_err(failed)?;
-    if file_system.f_type != DEVPTS_MAGIC {
-        return Err(failed(rustix::io::Errno::NODEV));
-    }
     rustix::pty::unlockpt(&master).map_err(failed)?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).map_err(failed)?;
+    // The first may be a device node anywhere; the second stands where it says.
+    let file_system = rustix::fs::fstatfs(&slave).map_err(failed)?;
+    if file_system.f_type != DEVPTS_MAGIC {
+        return Err(failed(rustix::io::Errno::NODEV));
+    }
     Ok((master, slave))
 }
 

@@ -4,11 +4,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
+use stockade_linux::rlimits;
 use stockade_wire::limits::CHUNK;
 use stockade_wire::{Decoder, FileReply, FileRequest, encode};
 
 use super::operations::perform;
-use crate::confine::{self, Walls};
+use crate::confine::Walls;
 use crate::sys;
 
 /// Becomes the worker. Without its walls it does nothing: the guest then says that the
@@ -21,7 +22,7 @@ pub fn run(walls: Walls, socket: OwnedFd) -> ! {
     std::mem::forget(socket);
     if let Ok([socket]) = kept
         && sys::set_blocked_signals(&[]).is_ok()
-        && confine::limit_resources().is_ok()
+        && rlimits::apply_workload().is_ok()
         && walls.nest().is_ok()
     {
         // The host names the permissions of what it makes.

@@ -25,6 +25,7 @@ pub struct Seen {
     pub status: Option<ExitStatus>,
     pub failure: Option<ExecFailure>,
     pub input: SendBuffer,
+    input_held: bool,
     windows: [RecvWindow; 2],
 }
 
@@ -42,6 +43,8 @@ impl Seen {
 /// The host's end of a link, and all that it knows.
 pub struct Client {
     link: UnixStream,
+    /// Takes what is sent into a lost link.
+    unread: Option<UnixStream>,
     decoder: Decoder<ToHost>,
     buffered: Vec<u8>,
     pub execs: BTreeMap<ExecId, Seen>,
@@ -90,6 +93,7 @@ impl Client {
         link.set_write_timeout(Some(PATIENCE)).unwrap();
         Self {
             link,
+            unread: None,
             decoder: Decoder::new(),
             buffered: Vec::new(),
             execs: BTreeMap::new(),
@@ -111,6 +115,7 @@ impl Client {
         let mut resumes = Vec::new();
         for (exec, seen) in &mut self.execs {
             seen.input.hold();
+            seen.input_held = true;
             for (window, stream) in seen.windows.iter_mut().zip([Stream::Stdout, Stream::Stderr]) {
                 let (next_offset, consumed_offset) = window.position();
                 resumes.push(Resume {
@@ -128,8 +133,9 @@ impl Client {
 
     /// Loses the link, with no new one yet.
     pub fn lose_link(&mut self) {
-        let (nowhere, _) = UnixStream::pair().unwrap();
+        let (nowhere, unread) = UnixStream::pair().unwrap();
         self.link = nowhere;
+        self.unread = Some(unread);
     }
 
     pub fn send(&mut self, message: &ToGuest) {
@@ -141,6 +147,15 @@ impl Client {
     /// Raw bytes, which may be no message.
     pub fn send_raw(&mut self, bytes: &[u8]) {
         self.link.write_all(bytes).unwrap();
+    }
+
+    /// A command whose request and first input never reach the guest.
+    pub fn start_unsent(&mut self) -> ExecId {
+        let id = ExecId(self.next);
+        self.next += 1;
+        self.execs.insert(id, Seen::default());
+        self.lose_link();
+        id
     }
 
     /// Asks for a command.
@@ -167,7 +182,12 @@ impl Client {
 
     /// What a command has written to standard output when it has written `text`.
     pub fn until_output(&mut self, id: ExecId, text: &str) {
-        self.until(|client| String::from_utf8_lossy(&client.execs[&id].stdout).contains(text));
+        self.until(|client| {
+            let seen = &client.execs[&id];
+            let done = String::from_utf8_lossy(&seen.stdout).contains(text);
+            assert!(done || !seen.is_over(), "it ended: {}", client.summary());
+            done
+        });
     }
 
     /// Waits for something.
@@ -203,7 +223,11 @@ impl Client {
         for (id, seen) in &self.execs {
             let begin = seen.stdout.len().saturating_sub(500);
             let shown = String::from_utf8_lossy(&seen.stdout[begin..]);
-            text.push_str(&format!("\n{}: {:?}, last written: {shown:?}", id.0, seen.events));
+            let failure = seen.failure.as_ref().map(|failure| failure.text.as_str());
+            text.push_str(&format!(
+                "\n{}: {:?}, {failure:?}, last written: {shown:?}",
+                id.0, seen.events
+            ));
         }
         text
     }
@@ -220,10 +244,11 @@ impl Client {
             ToHost::Data(data) => self.take_data(data),
             ToHost::Resume(resume) => {
                 assert_eq!(resume.stream, Stream::Stdin);
-                self.seen(resume.exec)
-                    .input
+                let seen = self.seen(resume.exec);
+                seen.input
                     .resume(resume.next_offset, resume.consumed_offset)
                     .unwrap();
+                seen.input_held = false;
                 self.pump(resume.exec);
             }
             ToHost::Ack(ack) => {
@@ -237,8 +262,13 @@ impl Client {
             }
             ToHost::Started { exec, pid } => {
                 let seen = self.seen(exec);
+                if std::mem::take(&mut seen.input_held) {
+                    // The command was new to it.
+                    seen.input.resume(0, 0).unwrap();
+                }
                 seen.pid = Some(pid);
                 seen.events.push("started");
+                self.pump(exec);
             }
             ToHost::ExecFailed(failure) => {
                 let seen = self.seen(failure.exec);

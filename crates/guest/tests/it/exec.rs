@@ -21,6 +21,8 @@ crate::tests![
     forgetting_kills,
     known_number_repeats_what_was_said,
     reaps_orphans,
+    survives_a_command_that_kills_all,
+    asks_again_what_was_lost_with_a_link,
 ];
 
 fn text(bytes: &[u8]) -> String {
@@ -292,4 +294,38 @@ fn reaps_orphans() {
         "grep PPid /proc/{orphan}/status; kill {orphan}; while kill -0 {orphan} 2>/dev/null; do :; done; echo gone"
     );
     assert_eq!(text(&client.run(script(&check)).stdout), "PPid:\t1\ngone\n");
+}
+
+// Without the inner wall a command can kill its neighbours and the guest's helpers; each is
+// told of, and the guest goes on.
+fn survives_a_command_that_kills_all() {
+    let (_sandbox, mut client) = Sandbox::start();
+    let neighbour = client.start(request(&["sleep", "1000"]));
+    let terminal = client.start(ExecRequest {
+        tty: Some(crate::client::SIZE),
+        ..request(&["sleep", "1000"])
+    });
+    client.until(|client| client.execs[&neighbour].pid.is_some() && client.execs[&terminal].pid.is_some());
+    client.run(script("kill -9 -1"));
+    for id in [neighbour, terminal] {
+        assert_eq!(client.finish(id).status, Some(ExitStatus::Signal(9)));
+    }
+    assert_eq!(client.run(request(&["true"])).status, Some(ExitStatus::Code(0)));
+}
+
+// A request that never arrived is made again on the next link; its input begins at its start.
+fn asks_again_what_was_lost_with_a_link() {
+    let (sandbox, mut client) = Sandbox::start();
+    let request = ExecRequest {
+        stdin: true,
+        ..request(&["cat"])
+    };
+    let id = client.start_unsent();
+    client.input(id, b"typed early");
+    client.relink(sandbox.new_link());
+    client.send(&ToGuest::Exec(ExecRequest { id, ..request }));
+    client.end_input(id);
+    let seen = client.finish(id);
+    assert_eq!(seen.events, ["started", "eof", "eof", "exited"]);
+    assert_eq!(text(&seen.stdout), "typed early");
 }

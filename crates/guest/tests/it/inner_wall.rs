@@ -13,7 +13,7 @@ crate::tests![
 /// The kernel's Landlock scopes signals from this version on.
 const SCOPES: u32 = 6;
 
-fn supported() -> bool {
+pub fn supported() -> bool {
     let supported = stockade_linux::landlock::abi() >= SCOPES;
     if !supported {
         eprintln!("skipped: this kernel's Landlock does not scope signals");
