@@ -161,8 +161,9 @@ unsafe fn clone_onto_stack(args: &libc::clone_args, memory: &ChildMemory) -> isi
             inlateout("rax") libc::SYS_clone3 as isize => result,
             in("rdi") args,
             in("rsi") std::mem::size_of::<libc::clone_args>(),
-            lateout("rcx") _,
-            lateout("r11") _,
+            // Not `lateout`: the kernel clobbers them before `memory` is read.
+            out("rcx") _,
+            out("r11") _,
         );
     }
     result
@@ -190,7 +191,7 @@ unsafe fn clone_onto_stack(args: &libc::clone_args, memory: &ChildMemory) -> isi
             in("x8") libc::SYS_clone3,
             inlateout("x0") args as *const libc::clone_args as isize => result,
             in("x1") std::mem::size_of::<libc::clone_args>(),
-            lateout("x30") _,
+            out("x30") _,
         );
     }
     result
