@@ -246,7 +246,7 @@ impl Process for RemoteExec {
                 FromShim::Output { stream, bytes } => Ok(ExecEvent::Output { stream, bytes }),
                 FromShim::Stopped { signal } => Ok(ExecEvent::Stopped { signal }),
                 FromShim::Continued => Ok(ExecEvent::Continued),
-                FromShim::Exited(exit) => Ok(ExecEvent::Exited(exit)),
+                FromShim::Exited(end) => Ok(ExecEvent::Exited(end.into())),
                 FromShim::Credit { count } => {
                     let count = usize::try_from(count).unwrap_or(0);
                     self.shared

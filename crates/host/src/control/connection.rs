@@ -129,7 +129,7 @@ impl Connection {
             output_bytes,
         });
         match (exit, &result) {
-            (Some(exit), _) => self.sender.send(&FromShim::Exited(exit)).await,
+            (Some(exit), _) => self.sender.send(&FromShim::Exited(exit.into())).await,
             (None, Err(error)) => self.sender.send(&not_started(error)).await,
             (None, Ok(_)) => Ok(()),
         }

@@ -70,7 +70,7 @@ pub(super) enum FromShim {
     /// It runs again.
     Continued,
     /// It ended.
-    Exited(Exit),
+    Exited(End),
     /// It could not be started.
     NotStarted { kind: CommandFailure, text: String },
     /// The sandbox is being stopped; the connection closes when it has ended.
@@ -79,6 +79,43 @@ pub(super) enum FromShim {
     Inspected { usage: Usage, running_ms: u64 },
     /// What was asked cannot be done.
     Refused { text: String },
+}
+
+/// An [`Exit`] in a form that needs no names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum End {
+    Code(i32),
+    Signal(i32),
+    OutOfMemory,
+    TimedOut,
+    OutputLimit,
+    Killed,
+}
+
+impl From<Exit> for End {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Code(code) => Self::Code(code),
+            Exit::Signal(number) => Self::Signal(number),
+            Exit::OutOfMemory => Self::OutOfMemory,
+            Exit::TimedOut => Self::TimedOut,
+            Exit::OutputLimit => Self::OutputLimit,
+            Exit::Killed => Self::Killed,
+        }
+    }
+}
+
+impl From<End> for Exit {
+    fn from(end: End) -> Self {
+        match end {
+            End::Code(code) => Self::Code(code),
+            End::Signal(number) => Self::Signal(number),
+            End::OutOfMemory => Self::OutOfMemory,
+            End::TimedOut => Self::TimedOut,
+            End::OutputLimit => Self::OutputLimit,
+            End::Killed => Self::Killed,
+        }
+    }
 }
 
 impl Message for FromClient {
@@ -141,16 +178,51 @@ mod tests {
 
     #[test]
     fn messages_survive_the_way() {
-        let message = FromShim::Output {
-            stream: Stream::Stderr,
-            bytes: vec![0, 255, 7],
-        };
+        let messages = [
+            FromShim::Hello {
+                version: VERSION,
+                id: "a".into(),
+            },
+            FromShim::Output {
+                stream: Stream::Stderr,
+                bytes: vec![0, 255, 7],
+            },
+            FromShim::Exited(Exit::Code(3).into()),
+            FromShim::Exited(Exit::OutOfMemory.into()),
+            FromShim::NotStarted {
+                kind: CommandFailure::NotFound,
+                text: "why".into(),
+            },
+            FromShim::Inspected {
+                usage: Usage {
+                    pids: Some(1),
+                    ..Usage::default()
+                },
+                running_ms: 1,
+            },
+        ];
         let mut bytes = Vec::new();
-        stockade_wire::encode(&message, &mut bytes).unwrap();
+        for message in &messages {
+            stockade_wire::encode(message, &mut bytes).unwrap();
+        }
         let mut input: &[u8] = &bytes;
-        let decoded = stockade_wire::Decoder::<FromShim>::new()
-            .next(&mut input)
-            .unwrap();
-        assert_eq!(decoded, Some(message));
+        let mut decoder = stockade_wire::Decoder::<FromShim>::new();
+        for message in messages {
+            assert_eq!(decoder.next(&mut input).unwrap(), Some(message));
+        }
+    }
+
+    #[test]
+    fn ends_mean_the_same_on_both_sides() {
+        for exit in [
+            Exit::Code(1),
+            Exit::Signal(2),
+            Exit::OutOfMemory,
+            Exit::TimedOut,
+            Exit::OutputLimit,
+            Exit::Killed,
+        ] {
+            assert_eq!(Exit::from(End::from(exit)), exit);
+        }
     }
 }

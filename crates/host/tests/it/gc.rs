@@ -1,0 +1,167 @@
+//! What is removed after supervisors that were killed, and what is not.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stockade_host::driver::Driver;
+use stockade_host::gc::{Options, Report, collect};
+use stockade_host::state::{NewSandbox, SandboxFolder};
+
+use crate::fake::{FakeDriver, leftover};
+use crate::rig::{Rig, block_on};
+
+crate::tests![
+    leftovers_of_the_dead_are_reaped_and_of_the_living_not,
+    changes_of_the_dead_are_kept_and_described,
+    a_dry_run_removes_nothing,
+    a_driver_that_cannot_be_asked_keeps_its_sandboxes,
+    creations_beside_it_come_to_no_harm,
+];
+
+async fn gc(rig: &Rig, options: Options) -> Report {
+    let drivers: Vec<Arc<dyn Driver>> = vec![Arc::new(FakeDriver {
+        knobs: Arc::clone(&rig.knobs),
+    })];
+    collect(&rig.dirs, &drivers, options).await.unwrap()
+}
+
+/// A sandbox whose supervisor was killed: another process made it and is gone.
+fn dead(rig: &Rig, changes: bool) -> String {
+    let place = rig.dirs.path().display();
+    let folder = create(rig, changes);
+    let (id, path) = (folder.id().to_owned(), folder.path().to_owned());
+    // A copy under another id, which nobody has locked.
+    let other = format!("{}{}", &id[..11], if id.ends_with('0') { '1' } else { '0' });
+    let copy = PathBuf::from(format!("{place}/sandboxes/{other}"));
+    fs::create_dir(&copy).unwrap();
+    let text = fs::read_to_string(path.join("status.json"))
+        .unwrap()
+        .replace(&id, &other);
+    fs::write(copy.join("status.json"), text).unwrap();
+    if let Some(changes) = folder.changes_dir() {
+        let name = changes
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .replace(&id, &other);
+        fs::create_dir_all(changes.with_file_name(&name).join("work/work")).unwrap();
+        fs::create_dir_all(changes.with_file_name(&name).join("upper")).unwrap();
+        fs::write(changes.with_file_name(&name).join("upper/file"), "changed").unwrap();
+    }
+    folder.abandon().unwrap();
+    other
+}
+
+fn create(rig: &Rig, changes: bool) -> SandboxFolder {
+    let workspace = rig.place.path().join("project");
+    fs::create_dir_all(&workspace).unwrap();
+    let new = NewSandbox {
+        workspace: Some(workspace),
+        copy_on_write: changes,
+        ..Rig::new_sandbox()
+    };
+    rig.dirs.create(new).unwrap()
+}
+
+fn leftovers_of_the_dead_are_reaped_and_of_the_living_not() {
+    block_on(async {
+        let rig = Rig::new();
+        let live = create(&rig, false);
+        let dead = dead(&rig, false);
+        *rig.knobs.leftovers.lock().unwrap() =
+            vec![leftover(live.id()), leftover(&dead), leftover("000000000000")];
+        let report = gc(&rig, Options::default()).await;
+        assert_eq!(report.dead, std::slice::from_ref(&dead));
+        assert_eq!(
+            *rig.knobs.reaped.lock().unwrap(),
+            [leftover(&dead), leftover("000000000000")]
+        );
+        assert_eq!(rig.remains(), [format!("sandboxes/{}", live.id())]);
+        rig.knobs.leftovers.lock().unwrap().clear();
+        assert!(gc(&rig, Options::default()).await.is_clean());
+    });
+}
+
+fn changes_of_the_dead_are_kept_and_described() {
+    block_on(async {
+        let rig = Rig::new();
+        let id = dead(&rig, true);
+        let report = gc(&rig, Options::default()).await;
+        assert_eq!(report.kept_changes.len(), 1);
+        let sets = rig.dirs.change_sets().unwrap();
+        let meta = sets[0].meta.as_ref().unwrap();
+        assert_eq!(
+            (&meta.id, &meta.workspace),
+            (&id, &rig.place.path().join("project"))
+        );
+        assert_eq!(fs::read_to_string(sets[0].upper.join("file")).unwrap(), "changed");
+        assert!(gc(&rig, Options::default()).await.is_clean());
+        assert_eq!(rig.dirs.change_sets().unwrap().len(), 1);
+    });
+}
+
+fn a_dry_run_removes_nothing() {
+    block_on(async {
+        let rig = Rig::new();
+        let id = dead(&rig, false);
+        *rig.knobs.leftovers.lock().unwrap() = vec![leftover(&id)];
+        let report = gc(
+            &rig,
+            Options {
+                dry_run: true,
+                ..Options::default()
+            },
+        )
+        .await;
+        assert_eq!((report.dead.len(), report.reaped.len()), (1, 1));
+        assert!(rig.knobs.reaped.lock().unwrap().is_empty());
+        assert_eq!(rig.remains().len(), 1);
+    });
+}
+
+fn a_driver_that_cannot_be_asked_keeps_its_sandboxes() {
+    block_on(async {
+        let rig = Rig::new();
+        dead(&rig, false);
+        let report = collect(&rig.dirs, &[], Options::default()).await.unwrap();
+        assert!(report.dead.is_empty() && report.problems[0].contains("driver fake cannot be asked"));
+        assert_eq!(rig.remains().len(), 1);
+    });
+}
+
+fn creations_beside_it_come_to_no_harm() {
+    block_on(async {
+        let rig = Rig::new();
+        let dirs = Arc::clone(&rig.dirs);
+        let creator = std::thread::spawn(move || {
+            for round in 0..300 {
+                let new = NewSandbox {
+                    name: Some(format!("n{}", round % 3)),
+                    ..Rig::new_sandbox()
+                };
+                let folder = dirs.create(new).unwrap();
+                assert!(folder.path().join("status.json").exists());
+                assert!(dirs.find(folder.id()).unwrap().live);
+                folder.abandon().unwrap();
+            }
+        });
+        while !creator.is_finished() {
+            let report = gc(
+                &rig,
+                Options {
+                    time: Duration::from_secs(5),
+                    ..Options::default()
+                },
+            )
+            .await;
+            // A directory that was made and not yet locked may be taken: its maker takes another.
+            assert!(report.reaped.is_empty(), "{report:?}");
+        }
+        creator.join().unwrap();
+        gc(&rig, Options::default()).await;
+        assert!(rig.remains().is_empty());
+    });
+}

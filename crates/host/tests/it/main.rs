@@ -1,0 +1,64 @@
+//! Supervises sandboxes of a fake driver: the guest in them is the real one, as the first
+//! process of a PID namespace; only the wall around it is missing.
+
+// A test says what it expects by failing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod control;
+mod disk;
+mod ends;
+mod fake;
+mod gc;
+mod guest;
+mod links;
+mod opening;
+mod rig;
+mod signals;
+mod streams;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some(guest::SERVE) => guest::serve(),
+        Some(signals::SHIM) => signals::be_shim(),
+        Some(disk::FULL) => disk::be_on_a_full_disk(),
+        _ => {}
+    }
+    let arguments = Arguments::from_args();
+    let namespaces = guest::namespaces_work();
+    if !namespaces {
+        eprintln!("skipped: `unshare` cannot make a PID namespace here, so no guest can be started in one");
+    }
+    let mut trials = Vec::new();
+    for tests in [
+        streams::TESTS,
+        ends::TESTS,
+        links::TESTS,
+        control::TESTS,
+        signals::TESTS,
+        gc::TESTS,
+        opening::TESTS,
+        disk::TESTS,
+    ] {
+        for (name, test) in tests {
+            let trial = Trial::test(*name, || {
+                test();
+                Ok(())
+            });
+            trials.push(trial.with_ignored_flag(!namespaces));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Tests of one file: names and functions.
+type Tests = &'static [(&'static str, fn())];
+
+/// Makes the list of tests of a file from their functions.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub const TESTS: crate::Tests = &[$((concat!(module_path!(), "::", stringify!($name)), $name as fn())),*];
+    };
+}
+use tests;
