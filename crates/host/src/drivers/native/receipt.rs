@@ -363,8 +363,26 @@ impl Check<'_> {
 
     /// Read-only or covered, wherever the host's kernel has such a file at all.
     fn knobs(&self) -> Finding {
-        const READ_ONLY: [&str; 4] = ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"];
-        const COVERED: [&str; 4] = ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/kallsyms"];
+        const READ_ONLY: [&str; 5] = [
+            "/proc/sys",
+            "/proc/sysrq-trigger",
+            "/proc/irq",
+            "/proc/bus",
+            "/proc/fs",
+        ];
+        const COVERED: [&str; 11] = [
+            "/proc/acpi",
+            "/proc/asound",
+            "/proc/interrupts",
+            "/proc/kallsyms",
+            "/proc/kcore",
+            "/proc/key-users",
+            "/proc/keys",
+            "/proc/latency_stats",
+            "/proc/modules",
+            "/proc/sched_debug",
+            "/proc/timer_list",
+        ];
         let exists = |path: &&&str| Path::new(path).exists();
         let read_only = READ_ONLY.iter().filter(exists).map(|path| {
             let mount = self.seen.mount(Path::new(path));
@@ -387,11 +405,10 @@ impl Check<'_> {
             .mounts
             .iter()
             .all(|mount| mount.kind != "sysfs" || mount.read_only);
-        all(read_only.chain(covered).chain([host(
-            no_sysfs,
-            "no writable sysfs",
-            "sysfs: read-only parts or none",
-        )]))
+        all(read_only.chain(covered).chain([
+            host(no_sysfs, "no writable sysfs", "sysfs: read-only parts or none"),
+            self.own_namespace("cgroup"),
+        ]))
     }
 
     fn environment(&self) -> Finding {
