@@ -85,13 +85,25 @@ impl Behaviour {
     /// A behaviour that a function checks.
     #[must_use]
     pub const fn test(id: &'static str, intent: &'static str, run: fn(&World) -> Verdict) -> Self {
-        Self { id, intent, how: How::Real, alone: false, check: Check::Test(run) }
+        Self {
+            id,
+            intent,
+            how: How::Real,
+            alone: false,
+            check: Check::Test(run),
+        }
     }
 
     /// An attack that must not reach its canary.
     #[must_use]
     pub const fn denial(id: &'static str, intent: &'static str, denial: Denial) -> Self {
-        Self { id, intent, how: How::Real, alone: false, check: Check::Denial(denial) }
+        Self {
+            id,
+            intent,
+            how: How::Real,
+            alone: false,
+            check: Check::Denial(denial),
+        }
     }
 
     /// Nothing else of this suite runs meanwhile.

@@ -58,7 +58,9 @@ pub fn token() -> Verdict<String> {
 
 /// What the output gives away, if it holds the value.
 fn told(seen: &Seen, token: &str) -> Option<String> {
-    seen.output.contains(token).then(|| "its value was read".to_owned())
+    seen.output
+        .contains(token)
+        .then(|| "its value was read".to_owned())
 }
 
 /// The kernel itself is the canary: the payload says `REACHED` only with something that it
@@ -73,7 +75,9 @@ impl Proof {
     /// # Errors
     /// None.
     pub fn plant(_: &World) -> Verdict<Box<dyn Canary>> {
-        Ok(Box::new(Self { arguments: Vec::new() }))
+        Ok(Box::new(Self {
+            arguments: Vec::new(),
+        }))
     }
 
     /// A random value that has to come back through the kernel.
@@ -81,7 +85,9 @@ impl Proof {
     /// # Errors
     /// There is no randomness.
     pub fn with_token(_: &World) -> Verdict<Box<dyn Canary>> {
-        Ok(Box::new(Self { arguments: vec![token()?] }))
+        Ok(Box::new(Self {
+            arguments: vec![token()?],
+        }))
     }
 }
 
@@ -91,7 +97,10 @@ impl Canary for Proof {
     }
 
     fn reached(&mut self, seen: &Seen) -> Option<String> {
-        seen.output.lines().find(|line| line.starts_with("REACHED")).map(str::to_owned)
+        seen.output
+            .lines()
+            .find(|line| line.starts_with("REACHED"))
+            .map(str::to_owned)
     }
 }
 
@@ -111,9 +120,24 @@ impl LauncherSecret {
     /// There is no randomness.
     pub fn variable(_: &World) -> Verdict<Box<dyn Canary>> {
         let token = token()?;
-        let names = ["AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "SSH_AUTH_SOCK", "LD_PRELOADED", "A_SECRET"];
-        let variables = names.iter().map(|name| ((*name).to_owned(), format!("/none/{token}"))).collect();
-        Ok(Box::new(Self { token, launcher: Vec::new(), arguments: Vec::new(), variables, file: None }))
+        let names = [
+            "AWS_SECRET_ACCESS_KEY",
+            "OPENAI_API_KEY",
+            "SSH_AUTH_SOCK",
+            "LD_PRELOADED",
+            "A_SECRET",
+        ];
+        let variables = names
+            .iter()
+            .map(|name| ((*name).to_owned(), format!("/none/{token}")))
+            .collect();
+        Ok(Box::new(Self {
+            token,
+            launcher: Vec::new(),
+            arguments: Vec::new(),
+            variables,
+            file: None,
+        }))
     }
 
     /// In an open file, an open directory and a pipe that were not closed.
@@ -125,10 +149,18 @@ impl LauncherSecret {
         let directory = file.path().parent().unwrap_or(file.path()).display().to_string();
         let payload = world.suite().payload().display().to_string();
         let path = file.path().display().to_string();
-        let launcher = [&payload, "launch", "--fd", &path, "--fd", &directory, "--pipe", "--"];
+        let launcher = [
+            &payload, "launch", "--fd", &path, "--fd", &directory, "--pipe", "--",
+        ];
         let launcher = launcher.iter().map(|text| (*text).to_owned()).collect();
         let token = file.token().to_owned();
-        Ok(Box::new(Self { token, launcher, arguments: Vec::new(), variables: Vec::new(), file: Some(file) }))
+        Ok(Box::new(Self {
+            token,
+            launcher,
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            file: Some(file),
+        }))
     }
 
     /// In its session keyring.
@@ -141,7 +173,13 @@ impl LauncherSecret {
         let payload = world.suite().payload().display().to_string();
         let launcher = [payload.as_str(), "launch", "--key", &name, &token, "--"];
         let launcher = launcher.iter().map(|text| (*text).to_owned()).collect();
-        Ok(Box::new(Self { token, launcher, arguments: vec![name], variables: Vec::new(), file: None }))
+        Ok(Box::new(Self {
+            token,
+            launcher,
+            arguments: vec![name],
+            variables: Vec::new(),
+            file: None,
+        }))
     }
 }
 
@@ -153,7 +191,10 @@ impl Canary for LauncherSecret {
     fn reached(&mut self, seen: &Seen) -> Option<String> {
         let by_file = self.file.as_mut().and_then(|file| file.reached(seen));
         by_file.or_else(|| told(seen, &self.token)).or_else(|| {
-            seen.output.lines().find(|line| line.starts_with("REACHED")).map(str::to_owned)
+            seen.output
+                .lines()
+                .find(|line| line.starts_with("REACHED"))
+                .map(str::to_owned)
         })
     }
 

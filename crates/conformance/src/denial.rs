@@ -36,7 +36,13 @@ impl Denial {
     /// An attack under the default policy with a control that everybody can run.
     #[must_use]
     pub const fn new(attack: &'static str, plant: fn(&World) -> Verdict<Box<dyn Canary>>) -> Self {
-        Self { attack, plant, control: Control::Anybody, wrapper: &[], flags: &[] }
+        Self {
+            attack,
+            plant,
+            control: Control::Anybody,
+            wrapper: &[],
+            flags: &[],
+        }
     }
 
     /// The control may be refused outside too.
@@ -68,15 +74,27 @@ impl Denial {
         let mut canary = (self.plant)(world)?;
         let outside = self.control(world, canary.as_ref())?;
         let Some(how) = canary.reached(&seen(&outside)) else {
-            let said: String = format!("exit {}: {}", outside.code, outside.all().trim()).chars().take(400).collect();
+            let said: String = format!("exit {}: {}", outside.code, outside.all().trim())
+                .chars()
+                .take(400)
+                .collect();
             return match self.control {
-                Control::Anybody => fail(format!("the control of {id} did not reach its canary, so nothing is shown; {said}")),
-                Control::If(reason) => skip(format!("inconclusive: outside it is refused, too ({reason}); {said}")),
+                Control::Anybody => fail(format!(
+                    "the control of {id} did not reach its canary, so nothing is shown; {said}"
+                )),
+                Control::If(reason) => skip(format!(
+                    "inconclusive: outside it is refused, too ({reason}); {said}"
+                )),
             };
         };
         drop(canary);
         let mut canary = (self.plant)(world)?;
-        let flags: Vec<String> = self.flags.iter().map(|flag| (*flag).to_owned()).chain(canary.flags()).collect();
+        let flags: Vec<String> = self
+            .flags
+            .iter()
+            .map(|flag| (*flag).to_owned())
+            .chain(canary.flags())
+            .collect();
         let mut sandbox = world.sandbox().flags(&flags);
         for (name, value) in canary.variables() {
             sandbox = sandbox.variable(&name, value);
@@ -90,8 +108,17 @@ impl Denial {
 impl Denial {
     fn control(&self, world: &World, canary: &dyn Canary) -> Verdict<Finished> {
         let launcher = canary.launcher();
-        let wrapper: Vec<&str> = self.wrapper.iter().copied().chain(launcher.iter().map(String::as_str)).collect();
-        world.outside(&wrapper, &canary.variables(), &arguments(self.attack, canary.outside()))
+        let wrapper: Vec<&str> = self
+            .wrapper
+            .iter()
+            .copied()
+            .chain(launcher.iter().map(String::as_str))
+            .collect();
+        world.outside(
+            &wrapper,
+            &canary.variables(),
+            &arguments(self.attack, canary.outside()),
+        )
     }
 }
 
@@ -104,7 +131,11 @@ pub fn held(id: &str, inside: &Finished, canary: &mut dyn Canary) -> Verdict {
         return fail(format!("{id}: reached from inside: {how}\n{}", inside.all()));
     }
     if !inside.text().lines().any(|line| line == DONE) {
-        return fail(format!("{id}: the attack did not run to its end (exit {}), so nothing is shown\n{}", inside.code, inside.all()));
+        return fail(format!(
+            "{id}: the attack did not run to its end (exit {}), so nothing is shown\n{}",
+            inside.code,
+            inside.all()
+        ));
     }
     Ok(())
 }
@@ -116,7 +147,9 @@ pub fn arguments(attack: &str, rest: Vec<String>) -> Vec<String> {
 }
 
 fn seen(finished: &Finished) -> Seen {
-    Seen { output: finished.text() }
+    Seen {
+        output: finished.text(),
+    }
 }
 
 fn with_control(stop: Stop, how: &str) -> Stop {

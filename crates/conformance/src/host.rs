@@ -49,7 +49,9 @@ pub fn signal(pid: u32, signal: Signal) -> Verdict {
 /// # Errors
 /// The kernel refuses.
 pub fn adopt_orphans() -> Verdict {
-    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+    Ok(rustix::process::set_child_subreaper(Some(
+        rustix::process::getpid(),
+    ))?)
 }
 
 /// Every process below another, zombies left out.
@@ -77,14 +79,19 @@ pub fn mentioning(text: &str) -> BTreeSet<Process> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).contains(text)
     };
-    let rows = rows().into_values().filter(|row| row.process.pid != own && row.state != "Z" && row.state != "X");
-    rows.map(|row| row.process).filter(|process| mentions(process.pid)).collect()
+    let rows = rows()
+        .into_values()
+        .filter(|row| row.process.pid != own && row.state != "Z" && row.state != "X");
+    rows.map(|row| row.process)
+        .filter(|process| mentions(process.pid))
+        .collect()
 }
 
 /// True while the process runs.
 #[must_use]
 pub fn is_alive(process: &Process) -> bool {
-    row(process.pid).is_some_and(|row| row.process.started == process.started && row.state != "Z" && row.state != "X")
+    row(process.pid)
+        .is_some_and(|row| row.process.started == process.started && row.state != "Z" && row.state != "X")
 }
 
 /// Waits until all of these have ended.
@@ -118,7 +125,11 @@ fn row(pid: u32) -> Option<Row> {
     let name = head.split_once('(')?.1.to_owned();
     let fields: Vec<&str> = rest.split_whitespace().collect();
     Some(Row {
-        process: Process { pid, started: fields.get(19)?.parse().ok()?, name },
+        process: Process {
+            pid,
+            started: fields.get(19)?.parse().ok()?,
+            name,
+        },
         parent: fields.get(1)?.parse().ok()?,
         state: (*fields.first()?).to_owned(),
     })
@@ -127,7 +138,11 @@ fn row(pid: u32) -> Option<Row> {
 /// Mounts of this namespace.
 #[must_use]
 pub fn mounts() -> BTreeSet<String> {
-    fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines().map(str::to_owned).collect()
+    fs::read_to_string("/proc/self/mountinfo")
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Cgroups whose path names one of these sandboxes.
@@ -137,7 +152,10 @@ pub fn cgroups_of(ids: &BTreeSet<String>) -> BTreeSet<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for line in mounts.lines() {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let kind = fields.iter().position(|field| *field == "-").and_then(|at| fields.get(at + 1));
+        let kind = fields
+            .iter()
+            .position(|field| *field == "-")
+            .and_then(|at| fields.get(at + 1));
         if let (Some(at), Some(&("cgroup" | "cgroup2"))) = (fields.get(4), kind) {
             walk(Path::new(at), ids, &mut found);
         }
@@ -198,8 +216,10 @@ mod tests {
     #[test]
     fn a_child_is_found_below_its_parent_until_it_ends() {
         let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
-        let found: BTreeSet<Process> =
-            below(std::process::id()).into_iter().filter(|process| process.pid == child.id()).collect();
+        let found: BTreeSet<Process> = below(std::process::id())
+            .into_iter()
+            .filter(|process| process.pid == child.id())
+            .collect();
         assert_eq!(found.len(), 1);
         child.kill().unwrap();
         until_gone(&found, Duration::from_secs(20)).unwrap();

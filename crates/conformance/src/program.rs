@@ -14,20 +14,33 @@ use crate::behaviour::{Verdict, fail};
 pub fn stockade() -> Verdict<PathBuf> {
     if let Some(named) = std::env::var_os("STOCKADE_BIN") {
         let path = PathBuf::from(named);
-        return if path.is_file() { Ok(path) } else { fail(format!("STOCKADE_BIN {}: no such file", path.display())) };
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            fail(format!("STOCKADE_BIN {}: no such file", path.display()))
+        };
     }
     let own = std::env::current_exe()?;
     // target/TRIPLE/debug/deps/conformance-… -> target/TRIPLE/debug/stockade
-    let Some(beside) = own.parent().and_then(Path::parent).map(|directory| directory.join("stockade")) else {
+    let Some(beside) = own
+        .parent()
+        .and_then(Path::parent)
+        .map(|directory| directory.join("stockade"))
+    else {
         return fail("set STOCKADE_BIN to the program under test");
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo).args(["build", "--quiet", "-p", "stockade"]).status();
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "-p", "stockade"])
+        .status();
     match built {
         Ok(status) if status.success() && beside.is_file() => Ok(beside),
         Ok(status) if beside.is_file() => fail(format!("cargo build -p stockade: {status}")),
         _ if beside.is_file() => Ok(beside),
-        _ => fail(format!("{} is missing; build it or set STOCKADE_BIN", beside.display())),
+        _ => fail(format!(
+            "{} is missing; build it or set STOCKADE_BIN",
+            beside.display()
+        )),
     }
 }
 

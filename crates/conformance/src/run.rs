@@ -141,21 +141,36 @@ impl<'w> Sandbox<'w> {
     /// It does not start.
     pub fn start_open<S: Into<OsString> + Clone>(self, command: &[S]) -> Verdict<Running> {
         let (mut prepared, events) = self.prepare(command);
-        prepared.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        prepared
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = prepared.spawn()?;
         let streams = Streams::of(&mut child);
         let deadline = Instant::now() + self.limit;
-        Ok(Running { child, streams, events, deadline, started: Instant::now() })
+        Ok(Running {
+            child,
+            streams,
+            events,
+            deadline,
+            started: Instant::now(),
+        })
     }
 
     /// The command line, and where its events appear.
     #[must_use]
     pub fn prepare<S: Into<OsString> + Clone>(&self, command: &[S]) -> (Command, PathBuf) {
         let suite = self.world.suite();
-        let events = self.world.path(&format!("outside/events-{}", self.world.number()));
+        let events = self
+            .world
+            .path(&format!("outside/events-{}", self.world.number()));
         let mut prepared = self.world.command(std::path::Path::new("/bin/sh"));
         prepared.current_dir(&self.directory);
-        prepared.arg("-c").arg(WITH_EVENTS).arg(&events).args(&self.launcher);
+        prepared
+            .arg("-c")
+            .arg(WITH_EVENTS)
+            .arg(&events)
+            .args(&self.launcher);
         prepared.arg(suite.program()).args(["run", "--status-fd", "3"]);
         if let Some(driver) = suite.driver() {
             prepared.args(["--driver", driver]);
@@ -224,7 +239,9 @@ impl Running {
     /// It ends before, or takes too long.
     pub fn until_output(&mut self, text: &str) -> Verdict {
         self.until(&format!("the output {text:?}"), |running| {
-            String::from_utf8_lossy(&running.output()).contains(text).then_some(())
+            String::from_utf8_lossy(&running.output())
+                .contains(text)
+                .then_some(())
         })
     }
 
@@ -240,10 +257,16 @@ impl Running {
                 return Ok(seen);
             }
             if let Some(status) = ended {
-                return fail(format!("ended ({status}) before {what}: {}", self.streams.complaint()));
+                return fail(format!(
+                    "ended ({status}) before {what}: {}",
+                    self.streams.complaint()
+                ));
             }
             if Instant::now() > self.deadline {
-                return fail(format!("waited too long for {what}: {}", self.streams.complaint()));
+                return fail(format!(
+                    "waited too long for {what}: {}",
+                    self.streams.complaint()
+                ));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -272,7 +295,12 @@ impl Running {
     pub fn wait(mut self) -> Verdict<Finished> {
         let status = finished::wait(&mut self.child, self.deadline)?;
         let events = finished::read_events(&self.events);
-        Ok(Finished::new(status, &self.streams, events, self.started.elapsed()))
+        Ok(Finished::new(
+            status,
+            &self.streams,
+            events,
+            self.started.elapsed(),
+        ))
     }
 }
 

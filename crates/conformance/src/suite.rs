@@ -55,7 +55,12 @@ impl Suite {
         host::adopt_orphans()?;
         let directory = tempfile::Builder::new().prefix("stockade-suite-").tempdir()?;
         let payload = program::install(directory.path())?;
-        Ok(Self { program: program::stockade()?, driver, payload, _directory: directory })
+        Ok(Self {
+            program: program::stockade()?,
+            driver,
+            payload,
+            _directory: directory,
+        })
     }
 
     /// The program under test.
@@ -80,7 +85,9 @@ impl Suite {
 /// Takes `--driver NAME` out of the arguments; `STOCKADE_DRIVER` stands for it.
 #[must_use]
 pub fn take_driver(arguments: Vec<String>) -> (Option<String>, Vec<String>) {
-    let mut driver = std::env::var("STOCKADE_DRIVER").ok().filter(|name| !name.is_empty());
+    let mut driver = std::env::var("STOCKADE_DRIVER")
+        .ok()
+        .filter(|name| !name.is_empty());
     let mut rest = Vec::new();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -102,7 +109,11 @@ struct Shared {
 /// Runs the tables; returns true if nothing failed.
 pub fn run(suite: Suite, groups: &'static [Group], arguments: Vec<String>) -> bool {
     let arguments = Arguments::from_iter(arguments);
-    let shared = Arc::new(Shared { suite, rows: Mutex::default(), alone: RwLock::default() });
+    let shared = Arc::new(Shared {
+        suite,
+        rows: Mutex::default(),
+        alone: RwLock::default(),
+    });
     let mut trials = Vec::new();
     for (group, behaviours) in groups {
         for behaviour in *behaviours {
@@ -138,8 +149,20 @@ fn one(shared: &Shared, group: &'static str, behaviour: &'static Behaviour) -> R
         tell_skip(&format!("{group}::{}", behaviour.id), why);
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let row = Row { id: behaviour.id, group, intent: behaviour.intent, column, outcome, reason, seconds };
-    shared.rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+    let row = Row {
+        id: behaviour.id,
+        group,
+        intent: behaviour.intent,
+        column,
+        outcome,
+        reason,
+        seconds,
+    };
+    shared
+        .rows
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(row);
     match verdict {
         Ok(()) | Err(Stop::Skipped(_)) => Ok(()),
         Err(Stop::Failed(why)) => Err(Failed::from(format!("{}\n{why}", behaviour.intent))),
@@ -174,12 +197,24 @@ fn keep(shared: &Shared) -> Verdict {
     rows.sort_by_key(|row| (row.group, row.id));
     let driver = shared.suite.driver().unwrap_or("native");
     let user = if host::is_root() { "root" } else { "user" };
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
-    let results = Results { version: 1, driver, user, kernel, results: &rows };
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let results = Results {
+        version: 1,
+        driver,
+        user,
+        kernel,
+        results: &rows,
+    };
     let directory = results_directory()?;
     std::fs::create_dir_all(&directory)?;
     let text = serde_json::to_string_pretty(&results)?;
-    Ok(std::fs::write(directory.join(format!("{driver}-{user}.json")), text)?)
+    Ok(std::fs::write(
+        directory.join(format!("{driver}-{user}.json")),
+        text,
+    )?)
 }
 
 /// `STOCKADE_RESULTS`, else `conformance` in cargo's target directory, else
@@ -189,7 +224,10 @@ fn results_directory() -> Verdict<PathBuf> {
         return Ok(named.into());
     }
     let own = std::env::current_exe()?;
-    let target = own.ancestors().filter(|path| path.join("CACHEDIR.TAG").is_file()).last();
+    let target = own
+        .ancestors()
+        .filter(|path| path.join("CACHEDIR.TAG").is_file())
+        .last();
     let beside = || own.with_file_name("conformance-results");
     Ok(target.map_or_else(beside, |target| target.join("conformance")))
 }
@@ -204,7 +242,10 @@ mod tests {
 
     #[test]
     fn the_driver_is_taken_out_and_the_rest_stays() {
-        assert_eq!(taken(&["x", "--driver", "docker", "exit"]), (Some("docker".into()), vec!["x".into(), "exit".into()]));
+        assert_eq!(
+            taken(&["x", "--driver", "docker", "exit"]),
+            (Some("docker".into()), vec!["x".into(), "exit".into()])
+        );
         assert_eq!(taken(&["x", "--driver=docker"]).0, Some("docker".into()));
         assert_eq!(taken(&["x", "--list"]), (None, vec!["x".into(), "--list".into()]));
     }

@@ -25,7 +25,11 @@ impl Tree {
     pub fn differences(&self, later: &Self) -> String {
         let mut text = String::new();
         let all: std::collections::BTreeSet<&PathBuf> = self.0.keys().chain(later.0.keys()).collect();
-        for path in all.into_iter().filter(|path| self.0.get(*path) != later.0.get(*path)).take(10) {
+        for path in all
+            .into_iter()
+            .filter(|path| self.0.get(*path) != later.0.get(*path))
+            .take(10)
+        {
             let show = |tree: &Self| tree.0.get(path).cloned().unwrap_or_else(|| "nothing".to_owned());
             let _ = write!(text, "\n  {}: {} -> {}", path.display(), show(self), show(later));
         }
@@ -34,7 +38,11 @@ impl Tree {
 }
 
 fn take(root: &Path, below: &Path, entries: &mut BTreeMap<PathBuf, String>) {
-    let path = if below.as_os_str().is_empty() { root.to_path_buf() } else { root.join(below) };
+    let path = if below.as_os_str().is_empty() {
+        root.to_path_buf()
+    } else {
+        root.join(below)
+    };
     entries.insert(below.to_path_buf(), describe(&path));
     let is_directory = path.symlink_metadata().is_ok_and(|found| found.is_dir());
     if is_directory {
@@ -50,7 +58,8 @@ fn describe(path: &Path) -> String {
         Err(error) => return error.to_string(),
     };
     let content = if found.is_symlink() {
-        path.read_link().map_or_else(|error| error.to_string(), |target| target.display().to_string())
+        path.read_link()
+            .map_or_else(|error| error.to_string(), |target| target.display().to_string())
     } else if found.is_file() {
         std::fs::read(path).map_or_else(|error| error.to_string(), |bytes| hash(&bytes))
     } else {
@@ -64,7 +73,11 @@ fn describe(path: &Path) -> String {
         found.uid(),
         found.gid(),
         if found.is_file() { found.size() } else { 0 },
-        if found.is_file() && !is_payload { found.nlink() } else { 0 },
+        if found.is_file() && !is_payload {
+            found.nlink()
+        } else {
+            0
+        },
         found.mtime(),
         found.mtime_nsec()
     )
@@ -73,10 +86,12 @@ fn describe(path: &Path) -> String {
 /// The SHA-256 of some bytes, in hexadecimal.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]

@@ -32,7 +32,11 @@ impl<'a> World<'a> {
             fs::create_dir(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
         }
-        Ok(Self { suite, root, numbers: Cell::new(0) })
+        Ok(Self {
+            suite,
+            root,
+            numbers: Cell::new(0),
+        })
     }
 
     /// What all behaviours share.
@@ -147,11 +151,21 @@ impl<'a> World<'a> {
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.work()).env_clear().env("PATH", HOST_PATH).env("LANG", "C.UTF-8");
-        command.env("HOME", self.path("home")).env("XDG_STATE_HOME", self.path("state"));
-        command.env("USER", "somebody").env("TMPDIR", std::env::temp_dir());
+        command
+            .current_dir(self.work())
+            .env_clear()
+            .env("PATH", HOST_PATH)
+            .env("LANG", "C.UTF-8");
+        command
+            .env("HOME", self.path("home"))
+            .env("XDG_STATE_HOME", self.path("state"));
+        command
+            .env("USER", "somebody")
+            .env("TMPDIR", std::env::temp_dir());
         // The user's own service manager hands out cgroups where there is one.
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|path| path.is_dir());
         command.env("XDG_RUNTIME_DIR", runtime.unwrap_or_else(|| self.path("run")));
         if let Some(bus) = std::env::var_os("DBUS_SESSION_BUS_ADDRESS") {
             command.env("DBUS_SESSION_BUS_ADDRESS", bus);
@@ -169,7 +183,9 @@ impl Drop for World<'_> {
 /// Overlay leaves a directory of mode 000, and tests make some: an ordinary user could not
 /// remove them.
 fn open_up(directory: &Path) {
-    let Ok(found) = directory.symlink_metadata() else { return };
+    let Ok(found) = directory.symlink_metadata() else {
+        return;
+    };
     if !found.is_dir() {
         return;
     }

@@ -7,14 +7,40 @@ use super::out::{argument, note, reached, succeeded};
 use super::sys::{Arg, call};
 
 /// By the ids of the catalogue.
-pub const ATTACKS: super::Table =
-    &[("DV01", open_nodes), ("DV02", make_nodes), ("KN", open_settings), ("KN06", cgroups), ("nodes", names)];
+pub const ATTACKS: super::Table = &[
+    ("DV01", open_nodes),
+    ("DV02", make_nodes),
+    ("KN", open_settings),
+    ("KN06", cgroups),
+    ("nodes", names),
+];
 
 /// Never a watchdog: opening one starts it.
 const NODES: [&str; 24] = [
-    "mem", "kmem", "port", "kmsg", "kvm", "fuse", "net/tun", "loop-control", "loop0", "mapper/control", "uinput",
-    "cpu/0/msr", "vhost-net", "vhost-vsock", "userfaultfd", "sda", "vda", "nvme0n1", "xvda", "vsock", "autofs", "btrfs-control",
-    "console", "tty0",
+    "mem",
+    "kmem",
+    "port",
+    "kmsg",
+    "kvm",
+    "fuse",
+    "net/tun",
+    "loop-control",
+    "loop0",
+    "mapper/control",
+    "uinput",
+    "cpu/0/msr",
+    "vhost-net",
+    "vhost-vsock",
+    "userfaultfd",
+    "sda",
+    "vda",
+    "nvme0n1",
+    "xvda",
+    "vsock",
+    "autofs",
+    "btrfs-control",
+    "console",
+    "tty0",
 ];
 
 fn open_nodes(_: &[String]) {
@@ -31,10 +57,18 @@ fn make_nodes(_: &[String]) {
         let path = format!("{directory}/node-{}", std::process::id());
         let device = (1 << 8) | 5;
         let mode = i64::from(libc::S_IFCHR) | 0o666;
-        let made = call(libc::SYS_mknod, &mut [Arg::Text(&path), Arg::Int(mode), Arg::Int(device)]);
+        let made = call(
+            libc::SYS_mknod,
+            &mut [Arg::Text(&path), Arg::Int(mode), Arg::Int(device)],
+        );
         note(format!("mknod {path}: {made:?}"));
         let mut byte = [1_u8];
-        if made.is_ok() && fs::File::open(&path).and_then(|mut node| std::io::Read::read(&mut node, &mut byte)).is_ok() && byte == [0] {
+        if made.is_ok()
+            && fs::File::open(&path)
+                .and_then(|mut node| std::io::Read::read(&mut node, &mut byte))
+                .is_ok()
+            && byte == [0]
+        {
             reached(format!("a new device node in {directory}"));
         }
         let _ = fs::remove_file(&path);
@@ -79,7 +113,11 @@ fn open_settings(_: &[String]) {
         }
     }
     for entry in fs::read_dir("/sys/module").into_iter().flatten().flatten() {
-        for parameter in fs::read_dir(entry.path().join("parameters")).into_iter().flatten().flatten() {
+        for parameter in fs::read_dir(entry.path().join("parameters"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             if OpenOptions::new().write(true).open(parameter.path()).is_ok() {
                 reached(parameter.path().display());
             }
@@ -100,8 +138,15 @@ fn cgroups(arguments: &[String]) {
 
 fn walk(directory: &Path, depth: u32, found: &mut u32) {
     const KNOBS: [&str; 9] = [
-        "cgroup.procs", "tasks", "release_agent", "notify_on_release", "memory.max", "pids.max", "cpu.max",
-        "memory.limit_in_bytes", "cgroup.subtree_control",
+        "cgroup.procs",
+        "tasks",
+        "release_agent",
+        "notify_on_release",
+        "memory.max",
+        "pids.max",
+        "cpu.max",
+        "memory.limit_in_bytes",
+        "cgroup.subtree_control",
     ];
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -112,7 +157,9 @@ fn walk(directory: &Path, depth: u32, found: &mut u32) {
             continue;
         }
         *found += 1;
-        if KNOBS.iter().any(|knob| entry.file_name() == *knob) && OpenOptions::new().write(true).open(&path).is_ok() {
+        if KNOBS.iter().any(|knob| entry.file_name() == *knob)
+            && OpenOptions::new().write(true).open(&path).is_ok()
+        {
             reached(path.display());
         }
     }

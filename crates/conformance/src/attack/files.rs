@@ -42,7 +42,15 @@ fn by_climbing(arguments: &[String]) {
     let up = "../".repeat(64);
     let long = format!("/{}", "./".repeat(1900));
     let below = path.trim_start_matches('/');
-    for start in [up.as_str(), "/../../../../", "////", long.as_str(), "/proc/self/root/", "/proc/self/cwd/../../../../../../", "/dev/fd/../../../../"] {
+    for start in [
+        up.as_str(),
+        "/../../../../",
+        "////",
+        long.as_str(),
+        "/proc/self/root/",
+        "/proc/self/cwd/../../../../../../",
+        "/dev/fd/../../../../",
+    ] {
         let whole = format!("{start}{below}");
         result(&start[..start.len().min(40)], fs::read(&whole));
     }
@@ -77,11 +85,19 @@ fn by_processes(arguments: &[String]) {
         if !process.join("status").exists() {
             continue;
         }
-        result(process.display(), fs::read(format!("{}/root{target}", process.display())));
+        result(
+            process.display(),
+            fs::read(format!("{}/root{target}", process.display())),
+        );
         let directory = Path::new(target).parent().unwrap_or(Path::new("/"));
-        let Ok(cwd) = fs::read_link(process.join("cwd")) else { continue };
+        let Ok(cwd) = fs::read_link(process.join("cwd")) else {
+            continue;
+        };
         let up = "../".repeat(cwd.components().count());
-        result("by cwd", fs::read(process.join("cwd").join(format!("{up}{}", &target[1..]))));
+        result(
+            "by cwd",
+            fs::read(process.join("cwd").join(format!("{up}{}", &target[1..]))),
+        );
         for descriptor in fs::read_dir(process.join("fd")).into_iter().flatten().flatten() {
             result("by descriptor", fs::read(descriptor.path().join(&target[1..])));
             if fs::read_link(descriptor.path()).is_ok_and(|found| found.starts_with(directory)) {
@@ -96,32 +112,52 @@ fn handle_of(path: &str) -> Option<Vec<u8>> {
     let mut handle = vec![0_u8; 8 + 128];
     handle[..4].copy_from_slice(&128_u32.to_ne_bytes());
     let mut mount = [0_u8; 4];
-    let mut arguments =
-        [Arg::Int(i64::from(libc::AT_FDCWD)), Arg::Text(path), Arg::Bytes(&mut handle), Arg::Bytes(&mut mount), Arg::Int(0)];
+    let mut arguments = [
+        Arg::Int(i64::from(libc::AT_FDCWD)),
+        Arg::Text(path),
+        Arg::Bytes(&mut handle),
+        Arg::Bytes(&mut mount),
+        Arg::Int(0),
+    ];
     call(libc::SYS_name_to_handle_at, &mut arguments).ok()?;
     Some(handle)
 }
 
 fn show_handle(arguments: &[String]) {
     if let Some(handle) = handle_of(argument(arguments, 0)) {
-        println!("{}", handle.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        println!(
+            "{}",
+            handle
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        );
     }
 }
 
 fn by_handle(arguments: &[String]) {
     let text = argument(arguments, 0);
-    let bytes = (0..text.len() / 2).filter_map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok());
+    let bytes =
+        (0..text.len() / 2).filter_map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok());
     let handle: Vec<u8> = bytes.collect();
     if handle.len() < 8 {
         return note("no handle was given");
     }
     for mount in ["/", ".", "/usr", "/tmp", "/dev", "/etc"] {
-        let Ok(directory) = fs::File::open(mount) else { continue };
+        let Ok(directory) = fs::File::open(mount) else {
+            continue;
+        };
         let mut copy = handle.clone();
-        let mut arguments = [Arg::Int(i64::from(directory.as_raw_fd())), Arg::Bytes(&mut copy), Arg::Int(0)];
+        let mut arguments = [
+            Arg::Int(i64::from(directory.as_raw_fd())),
+            Arg::Bytes(&mut copy),
+            Arg::Int(0),
+        ];
         match call(libc::SYS_open_by_handle_at, &mut arguments) {
             Ok(descriptor) => {
-                let Some(owned) = sys::own(descriptor) else { continue };
+                let Some(owned) = sys::own(descriptor) else {
+                    continue;
+                };
                 result(mount, fs::read(format!("/proc/self/fd/{}", owned.as_raw_fd())));
             }
             Err(error) => note(format!("{mount}: {error}")),
@@ -137,29 +173,50 @@ fn attempt(path: &str, what: &str, result: std::io::Result<()>) {
 }
 
 fn append(path: &Path) -> std::io::Result<()> {
-    OpenOptions::new().append(true).open(path)?.write_all(b"changed\n")
+    OpenOptions::new()
+        .append(true)
+        .open(path)?
+        .write_all(b"changed\n")
 }
 
 fn reopen(path: &Path) -> std::io::Result<()> {
     let file = fs::File::open(path)?;
     let again = format!("/proc/self/fd/{}", file.as_raw_fd());
-    OpenOptions::new().write(true).open(again)?.write_all(b"changed\n")
+    OpenOptions::new()
+        .write(true)
+        .open(again)?
+        .write_all(b"changed\n")
 }
 
 fn unnamed(directory: &Path) -> std::io::Result<()> {
-    let file = OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(directory)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_TMPFILE)
+        .open(directory)?;
     let from = format!("/proc/self/fd/{}", file.as_raw_fd());
     let to = directory.join("linked").display().to_string();
     let here = i64::from(libc::AT_FDCWD);
     let follow = i64::from(libc::AT_SYMLINK_FOLLOW);
-    let mut arguments = [Arg::Int(here), Arg::Text(&from), Arg::Int(here), Arg::Text(&to), Arg::Int(follow)];
+    let mut arguments = [
+        Arg::Int(here),
+        Arg::Text(&from),
+        Arg::Int(here),
+        Arg::Text(&to),
+        Arg::Int(follow),
+    ];
     call(libc::SYS_linkat, &mut arguments).map(drop)
 }
 
 fn set_attribute(path: &Path, name: &str) -> std::io::Result<()> {
     let path = path.display().to_string();
     let mut value = *b"y";
-    let mut arguments = [Arg::Text(&path), Arg::Text(name), Arg::Bytes(&mut value), Arg::Int(1), Arg::Int(0)];
+    let mut arguments = [
+        Arg::Text(&path),
+        Arg::Text(name),
+        Arg::Bytes(&mut value),
+        Arg::Int(1),
+        Arg::Int(0),
+    ];
     call(libc::SYS_setxattr, &mut arguments).map(drop)
 }
 
@@ -175,14 +232,36 @@ fn write_everywhere(arguments: &[String]) {
     let shown = argument(arguments, 0);
     attempt(shown, "append", append(&file));
     attempt(shown, "reopen", reopen(&file));
-    attempt(shown, "truncate", OpenOptions::new().write(true).truncate(true).open(&file).map(drop));
+    attempt(
+        shown,
+        "truncate",
+        OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(&file)
+            .map(drop),
+    );
     attempt(shown, "tmpfile", unnamed(&directory));
     attempt(shown, "times", set_times(&file));
     attempt(shown, "setxattr", set_attribute(&file, "user.stockade"));
-    attempt(shown, "chmod", fs::set_permissions(&file, fs::Permissions::from_mode(0o777)));
-    let owner = fs::metadata(&file).map(|found| (found.uid(), found.gid())).unwrap_or_default();
-    attempt(shown, "chown", std::os::unix::fs::chown(&file, Some(owner.0), Some(owner.1)));
-    attempt(shown, "rename", fs::rename(directory.join("below"), directory.join("moved")));
+    attempt(
+        shown,
+        "chmod",
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o777)),
+    );
+    let owner = fs::metadata(&file)
+        .map(|found| (found.uid(), found.gid()))
+        .unwrap_or_default();
+    attempt(
+        shown,
+        "chown",
+        std::os::unix::fs::chown(&file, Some(owner.0), Some(owner.1)),
+    );
+    attempt(
+        shown,
+        "rename",
+        fs::rename(directory.join("below"), directory.join("moved")),
+    );
     attempt(shown, "create", fs::write(directory.join("created"), "x"));
     attempt(shown, "mkdir", fs::create_dir(directory.join("made")));
     attempt(shown, "symlink", symlink("/", directory.join("link")));
@@ -192,7 +271,18 @@ fn write_everywhere(arguments: &[String]) {
 
 /// Files of procfs and sysfs that tell about the host.
 fn masked(_: &[String]) {
-    for path in ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/modules", "/proc/interrupts", "/proc/kallsyms", "/sys/firmware/acpi/tables/DSDT", "/sys/kernel/notes", "/sys/class/net/lo/mtu"] {
+    for path in [
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/timer_list",
+        "/proc/sched_debug",
+        "/proc/modules",
+        "/proc/interrupts",
+        "/proc/kallsyms",
+        "/sys/firmware/acpi/tables/DSDT",
+        "/sys/kernel/notes",
+        "/sys/class/net/lo/mtu",
+    ] {
         let mut first = [0_u8; 64];
         let count = fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut first));
         match count {
@@ -206,19 +296,35 @@ fn masked(_: &[String]) {
 /// What overlay keeps in attributes and special files, put there by hand.
 fn damage_layers(arguments: &[String]) {
     let directory = PathBuf::from(argument(arguments, 0));
-    for name in ["user.overlay.opaque", "user.overlay.redirect", "user.overlay.metacopy", "user.overlay.whiteout", "trusted.overlay.opaque"] {
+    for name in [
+        "user.overlay.opaque",
+        "user.overlay.redirect",
+        "user.overlay.metacopy",
+        "user.overlay.whiteout",
+        "trusted.overlay.opaque",
+    ] {
         attempt(name, "setxattr", set_attribute(&directory, name));
         attempt(name, "setxattr", set_attribute(&directory.join("below"), name));
     }
     let whiteout = directory.join("white").display().to_string();
-    let mut arguments_ = [Arg::Text(&whiteout), Arg::Int(i64::from(libc::S_IFCHR) | 0o600), Arg::Int(0)];
-    attempt("whiteout", "mknod", call(libc::SYS_mknod, &mut arguments_).map(drop));
+    let mut arguments_ = [
+        Arg::Text(&whiteout),
+        Arg::Int(i64::from(libc::S_IFCHR) | 0o600),
+        Arg::Int(0),
+    ];
+    attempt(
+        "whiteout",
+        "mknod",
+        call(libc::SYS_mknod, &mut arguments_).map(drop),
+    );
     write_everywhere(arguments);
 }
 
 /// Creates a file of a given name in each directory, and takes it away again.
 fn create_in(arguments: &[String]) {
-    let Some((name, directories)) = arguments.split_first() else { return };
+    let Some((name, directories)) = arguments.split_first() else {
+        return;
+    };
     for directory in directories {
         let path = Path::new(directory).join(name);
         match fs::write(&path, "x") {

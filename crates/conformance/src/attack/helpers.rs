@@ -15,11 +15,26 @@ pub fn victim(arguments: &[String]) -> ExitCode {
     const IDLE: i64 = 3 << 13;
     let memory = argument(arguments, 0).as_bytes().to_vec();
     let file = File::open(argument(arguments, 1));
-    let _ = call(libc::SYS_setpriority, &mut [Arg::Int(0), Arg::Int(0), Arg::Int(13)]);
-    let _ = call(libc::SYS_ioprio_set, &mut [Arg::Int(1), Arg::Int(0), Arg::Int(IDLE)]);
+    let _ = call(
+        libc::SYS_setpriority,
+        &mut [Arg::Int(0), Arg::Int(0), Arg::Int(13)],
+    );
+    let _ = call(
+        libc::SYS_ioprio_set,
+        &mut [Arg::Int(1), Arg::Int(0), Arg::Int(IDLE)],
+    );
     // Where the Yama module is on, only those that are named may trace.
     let tracer = i64::from(libc::PR_SET_PTRACER);
-    let _ = call(libc::SYS_prctl, &mut [Arg::Int(tracer), Arg::Int(ANY_TRACER), Arg::Int(0), Arg::Int(0), Arg::Int(0)]);
+    let _ = call(
+        libc::SYS_prctl,
+        &mut [
+            Arg::Int(tracer),
+            Arg::Int(ANY_TRACER),
+            Arg::Int(0),
+            Arg::Int(0),
+            Arg::Int(0),
+        ],
+    );
     let descriptor = file.as_ref().map_or(-1, |file| file.as_raw_fd());
     println!("ready {} {} {descriptor}", memory.as_ptr() as usize, memory.len());
     for line in std::io::stdin().lock().lines() {
@@ -29,10 +44,16 @@ pub fn victim(arguments: &[String]) -> ExitCode {
         let memory = String::from_utf8_lossy(std::hint::black_box(&memory)).into_owned();
         let nice = call(libc::SYS_getpriority, &mut [Arg::Int(0), Arg::Int(0)]).unwrap_or(0);
         let mut mask = [0_u8; 128];
-        let _ = call(libc::SYS_sched_getaffinity, &mut [Arg::Int(0), Arg::Int(128), Arg::Bytes(&mut mask)]);
+        let _ = call(
+            libc::SYS_sched_getaffinity,
+            &mut [Arg::Int(0), Arg::Int(128), Arg::Bytes(&mut mask)],
+        );
         let mut limit = [0_u8; 16];
         let core = i64::from(libc::RLIMIT_CORE);
-        let _ = call(libc::SYS_prlimit64, &mut [Arg::Int(0), Arg::Int(core), Arg::Null, Arg::Bytes(&mut limit)]);
+        let _ = call(
+            libc::SYS_prlimit64,
+            &mut [Arg::Int(0), Arg::Int(core), Arg::Null, Arg::Bytes(&mut limit)],
+        );
         println!("memory {memory} nice {nice} mask {:?} core {limit:?}", &mask[..8]);
     }
     ExitCode::SUCCESS
@@ -44,8 +65,14 @@ pub fn ipc(arguments: &[String]) -> ExitCode {
     let key = number(arguments, 0);
     let secret = std::env::var("VICTIM_SECRET").unwrap_or_default();
     let create = i64::from(libc::IPC_CREAT) | 0o666;
-    let memory = call(libc::SYS_shmget, &mut [Arg::Int(key), Arg::Int(4096), Arg::Int(create)]);
-    let semaphore = call(libc::SYS_semget, &mut [Arg::Int(key), Arg::Int(1), Arg::Int(create)]);
+    let memory = call(
+        libc::SYS_shmget,
+        &mut [Arg::Int(key), Arg::Int(4096), Arg::Int(create)],
+    );
+    let semaphore = call(
+        libc::SYS_semget,
+        &mut [Arg::Int(key), Arg::Int(1), Arg::Int(create)],
+    );
     let queue = call(libc::SYS_msgget, &mut [Arg::Int(key), Arg::Int(create)]);
     let mut message = [0_u8; 8 + 64];
     message[0] = 1;
@@ -53,7 +80,12 @@ pub fn ipc(arguments: &[String]) -> ExitCode {
     message[8..8 + length].copy_from_slice(&secret.as_bytes()[..length]);
     if let Ok(queue) = &queue {
         for _ in 0..8 {
-            let mut send = [Arg::Int(*queue), Arg::Bytes(&mut message), Arg::Int(64), Arg::Int(0)];
+            let mut send = [
+                Arg::Int(*queue),
+                Arg::Bytes(&mut message),
+                Arg::Int(64),
+                Arg::Int(0),
+            ];
             let _ = call(libc::SYS_msgsnd, &mut send);
         }
     }
@@ -66,7 +98,12 @@ pub fn ipc(arguments: &[String]) -> ExitCode {
     }
     let remove = i64::from(libc::IPC_RMID);
     let _ = memory.map(|id| call(libc::SYS_shmctl, &mut [Arg::Int(id), Arg::Int(remove), Arg::Null]));
-    let _ = semaphore.map(|id| call(libc::SYS_semctl, &mut [Arg::Int(id), Arg::Int(0), Arg::Int(remove), Arg::Null]));
+    let _ = semaphore.map(|id| {
+        call(
+            libc::SYS_semctl,
+            &mut [Arg::Int(id), Arg::Int(0), Arg::Int(remove), Arg::Null],
+        )
+    });
     let _ = queue.map(|id| call(libc::SYS_msgctl, &mut [Arg::Int(id), Arg::Int(remove), Arg::Null]));
     let _ = sys::duplicate(-1);
     ExitCode::SUCCESS

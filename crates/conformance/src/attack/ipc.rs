@@ -7,12 +7,20 @@ use super::out::{argument, note, number, reached, read};
 use super::sys::{self, Arg, call};
 
 /// By the ids of the catalogue.
-pub const ATTACKS: super::Table =
-    &[("IP01", abstract_names), ("IP04", paths), ("IP06", objects), ("IP07", paths_that_answer), ("IP08", common_places)];
+pub const ATTACKS: super::Table = &[
+    ("IP01", abstract_names),
+    ("IP04", paths),
+    ("IP06", objects),
+    ("IP07", paths_that_answer),
+    ("IP08", common_places),
+];
 
 fn abstract_names(arguments: &[String]) {
     let stream = SocketAddr::from_abstract_name(argument(arguments, 0));
-    note(format!("stream: {:?}", stream.and_then(|name| UnixStream::connect_addr(&name))));
+    note(format!(
+        "stream: {:?}",
+        stream.and_then(|name| UnixStream::connect_addr(&name))
+    ));
     let sent = UnixDatagram::unbound().and_then(|socket| {
         let name = SocketAddr::from_abstract_name(argument(arguments, 1))?;
         socket.send_to_addr(b"hello", &name)
@@ -53,7 +61,13 @@ fn objects(arguments: &[String]) {
         Ok(id) => {
             let mut message = [0_u8; 8 + 64];
             let wait = i64::from(libc::IPC_NOWAIT);
-            let mut receive = [Arg::Int(id), Arg::Bytes(&mut message), Arg::Int(64), Arg::Int(0), Arg::Int(wait)];
+            let mut receive = [
+                Arg::Int(id),
+                Arg::Bytes(&mut message),
+                Arg::Int(64),
+                Arg::Int(0),
+                Arg::Int(wait),
+            ];
             note(format!("msgrcv: {:?}", call(libc::SYS_msgrcv, &mut receive)));
             read(&message[8..]);
         }
@@ -61,11 +75,23 @@ fn objects(arguments: &[String]) {
     }
     let name = format!("stockade-{key}");
     let flags = i64::from(libc::O_RDONLY | libc::O_NONBLOCK);
-    match call(libc::SYS_mq_open, &mut [Arg::Text(&name), Arg::Int(flags), Arg::Int(0), Arg::Null]) {
+    match call(
+        libc::SYS_mq_open,
+        &mut [Arg::Text(&name), Arg::Int(flags), Arg::Int(0), Arg::Null],
+    ) {
         Ok(queue) => {
             let mut message = [0_u8; 64];
-            let mut receive = [Arg::Int(queue), Arg::Bytes(&mut message), Arg::Int(64), Arg::Null, Arg::Null];
-            note(format!("mq_timedreceive: {:?}", call(libc::SYS_mq_timedreceive, &mut receive)));
+            let mut receive = [
+                Arg::Int(queue),
+                Arg::Bytes(&mut message),
+                Arg::Int(64),
+                Arg::Null,
+                Arg::Null,
+            ];
+            note(format!(
+                "mq_timedreceive: {:?}",
+                call(libc::SYS_mq_timedreceive, &mut receive)
+            ));
             read(&message);
             drop(sys::own(queue));
         }

@@ -23,9 +23,14 @@ pub const ATTACKS: super::Table = &[
 
 /// Each gate in a process of its own: the kernel may kill it there.
 fn foreign_gates(arguments: &[String]) {
-    let Ok(own) = std::env::current_exe() else { return note("no program of my own") };
+    let Ok(own) = std::env::current_exe() else {
+        return note("no program of my own");
+    };
     for gate in ["KS02-int80", "KS02-x32"] {
-        let output = std::process::Command::new(&own).arg(gate).args(arguments).output();
+        let output = std::process::Command::new(&own)
+            .arg(gate)
+            .args(arguments)
+            .output();
         match output {
             Ok(output) => {
                 note(format!("{gate}: {}", output.status));
@@ -46,20 +51,37 @@ fn x32(arguments: &[String]) {
     const X32: i64 = 0x4000_0000;
     let text = argument(arguments, 0);
     let length = i64::try_from(text.len()).unwrap_or(0);
-    note(format!("{:?}", call(X32 | libc::SYS_write, &mut [Arg::Int(1), Arg::Text(text), Arg::Int(length)])));
+    note(format!(
+        "{:?}",
+        call(
+            X32 | libc::SYS_write,
+            &mut [Arg::Int(1), Arg::Text(text), Arg::Int(length)]
+        )
+    ));
 }
 
 fn io_uring(_: &[String]) {
     // struct io_uring_params
     let mut parameters = [0_u8; 120];
-    let made = call(libc::SYS_io_uring_setup, &mut [Arg::Int(4), Arg::Bytes(&mut parameters)]);
+    let made = call(
+        libc::SYS_io_uring_setup,
+        &mut [Arg::Int(4), Arg::Bytes(&mut parameters)],
+    );
     succeeded("io_uring_setup", &made);
     if let Some(ring) = made.ok().and_then(sys::own) {
         const REGISTER_PROBE: i64 = 8;
         let mut probe = [0_u8; 16 + 256 * 8];
         let ring = i64::from(ring.as_raw_fd());
-        let mut arguments = [Arg::Int(ring), Arg::Int(REGISTER_PROBE), Arg::Bytes(&mut probe), Arg::Int(256)];
-        succeeded("io_uring probe", &call(libc::SYS_io_uring_register, &mut arguments));
+        let mut arguments = [
+            Arg::Int(ring),
+            Arg::Int(REGISTER_PROBE),
+            Arg::Bytes(&mut probe),
+            Arg::Int(256),
+        ];
+        succeeded(
+            "io_uring probe",
+            &call(libc::SYS_io_uring_register, &mut arguments),
+        );
     }
 }
 
@@ -69,7 +91,10 @@ fn bpf_map(_: &[String]) {
     for (at, value) in [(0, 2_u32), (4, 4), (8, 8), (12, 1)] {
         attributes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
     }
-    let made = call(libc::SYS_bpf, &mut [Arg::Int(0), Arg::Bytes(&mut attributes), Arg::Int(72)]);
+    let made = call(
+        libc::SYS_bpf,
+        &mut [Arg::Int(0), Arg::Bytes(&mut attributes), Arg::Int(72)],
+    );
     succeeded("bpf map", &made);
     drop(made.ok().and_then(sys::own));
 }
@@ -81,7 +106,13 @@ fn perf_counter(_: &[String]) {
     attributes[4..8].copy_from_slice(&112_u32.to_ne_bytes());
     attributes[8..16].copy_from_slice(&1_u64.to_ne_bytes());
     attributes[40..48].copy_from_slice(&0b110_0000_u64.to_ne_bytes());
-    let mut arguments = [Arg::Bytes(&mut attributes), Arg::Int(0), Arg::Int(-1), Arg::Int(-1), Arg::Int(0)];
+    let mut arguments = [
+        Arg::Bytes(&mut attributes),
+        Arg::Int(0),
+        Arg::Int(-1),
+        Arg::Int(-1),
+        Arg::Int(0),
+    ];
     let made = call(libc::SYS_perf_event_open, &mut arguments);
     succeeded("perf_event_open", &made);
     drop(made.ok().and_then(sys::own));
@@ -90,7 +121,10 @@ fn perf_counter(_: &[String]) {
 fn user_faults(_: &[String]) {
     const USER_MODE_ONLY: i64 = 1;
     for flags in [0, USER_MODE_ONLY] {
-        let made = call(libc::SYS_userfaultfd, &mut [Arg::Int(flags | i64::from(libc::O_CLOEXEC))]);
+        let made = call(
+            libc::SYS_userfaultfd,
+            &mut [Arg::Int(flags | i64::from(libc::O_CLOEXEC))],
+        );
         succeeded("userfaultfd", &made);
         drop(made.ok().and_then(sys::own));
     }
@@ -105,18 +139,36 @@ fn keys(arguments: &[String]) {
     const USER: i64 = -4;
     for ring in [SESSION, USER] {
         let name = argument(arguments, 0);
-        let mut search = [Arg::Int(SEARCH), Arg::Int(ring), Arg::Text("user"), Arg::Text(name), Arg::Int(0)];
+        let mut search = [
+            Arg::Int(SEARCH),
+            Arg::Int(ring),
+            Arg::Text("user"),
+            Arg::Text(name),
+            Arg::Int(0),
+        ];
         match call(libc::SYS_keyctl, &mut search) {
             Ok(key) => {
                 let mut content = vec![0_u8; 256];
-                let mut read = [Arg::Int(READ), Arg::Int(key), Arg::Bytes(&mut content), Arg::Int(256)];
-                let length = call(libc::SYS_keyctl, &mut read).map(|length| usize::try_from(length).unwrap_or(0));
+                let mut read = [
+                    Arg::Int(READ),
+                    Arg::Int(key),
+                    Arg::Bytes(&mut content),
+                    Arg::Int(256),
+                ];
+                let length =
+                    call(libc::SYS_keyctl, &mut read).map(|length| usize::try_from(length).unwrap_or(0));
                 result("key", length.map(|length| content[..length.min(256)].to_vec()));
             }
             Err(error) => note(format!("keyctl: {error}")),
         }
     }
-    let mut add = [Arg::Text("user"), Arg::Text("left"), Arg::Text("x"), Arg::Int(1), Arg::Int(-4)];
+    let mut add = [
+        Arg::Text("user"),
+        Arg::Text("left"),
+        Arg::Text("x"),
+        Arg::Int(1),
+        Arg::Int(-4),
+    ];
     succeeded("add_key", &call(libc::SYS_add_key, &mut add));
     note(argument(arguments, 1));
 }
@@ -144,8 +196,17 @@ fn families(_: &[String]) {
         ("AF_KEY", libc::AF_KEY),
     ];
     for (name, family) in FAMILIES {
-        for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_SEQPACKET] {
-            let mut arguments = [Arg::Int(i64::from(family)), Arg::Int(i64::from(kind)), Arg::Int(0)];
+        for kind in [
+            libc::SOCK_STREAM,
+            libc::SOCK_DGRAM,
+            libc::SOCK_RAW,
+            libc::SOCK_SEQPACKET,
+        ] {
+            let mut arguments = [
+                Arg::Int(i64::from(family)),
+                Arg::Int(i64::from(kind)),
+                Arg::Int(0),
+            ];
             let made = call(libc::SYS_socket, &mut arguments);
             succeeded(format!("{name} {kind}"), &made);
             drop(made.ok().and_then(sys::own));
@@ -153,7 +214,10 @@ fn families(_: &[String]) {
     }
     for protocol in [libc::IPPROTO_ICMP, libc::IPPROTO_RAW, libc::IPPROTO_TCP] {
         let (family, kind) = (i64::from(libc::AF_INET), i64::from(libc::SOCK_RAW));
-        let made = call(libc::SYS_socket, &mut [Arg::Int(family), Arg::Int(kind), Arg::Int(i64::from(protocol))]);
+        let made = call(
+            libc::SYS_socket,
+            &mut [Arg::Int(family), Arg::Int(kind), Arg::Int(i64::from(protocol))],
+        );
         succeeded(format!("raw IP protocol {protocol}"), &made);
         drop(made.ok().and_then(sys::own));
     }
@@ -161,8 +225,19 @@ fn families(_: &[String]) {
 
 /// Netlink families that speak about more than the own network.
 fn netlink_families(_: &[String]) {
-    for (name, protocol) in [("audit", 9), ("uevent", 15), ("netfilter", 12), ("xfrm", 6), ("generic", 16), ("connector", 11)] {
-        let mut arguments = [Arg::Int(i64::from(libc::AF_NETLINK)), Arg::Int(3), Arg::Int(protocol)];
+    for (name, protocol) in [
+        ("audit", 9),
+        ("uevent", 15),
+        ("netfilter", 12),
+        ("xfrm", 6),
+        ("generic", 16),
+        ("connector", 11),
+    ] {
+        let mut arguments = [
+            Arg::Int(i64::from(libc::AF_NETLINK)),
+            Arg::Int(3),
+            Arg::Int(protocol),
+        ];
         let made = call(libc::SYS_socket, &mut arguments);
         succeeded(format!("netlink {name}"), &made);
         drop(made.ok().and_then(sys::own));
@@ -180,11 +255,19 @@ fn segments(_: &[String]) {
         limit: u32,
         flags: u32,
     }
-    let mut descriptor = Descriptor { entry: 0, base: 0, limit: 0xfff, flags: 1 };
+    let mut descriptor = Descriptor {
+        entry: 0,
+        base: 0,
+        limit: 0xfff,
+        flags: 1,
+    };
     let mut arguments = [Arg::Int(1), Arg::Bytes(bytes_of(&mut descriptor)), Arg::Int(16)];
     succeeded("modify_ldt", &call(libc::SYS_modify_ldt, &mut arguments));
     succeeded("iopl", &call(libc::SYS_iopl, &mut [Arg::Int(3)]));
-    succeeded("ioperm", &call(libc::SYS_ioperm, &mut [Arg::Int(0x80), Arg::Int(1), Arg::Int(1)]));
+    succeeded(
+        "ioperm",
+        &call(libc::SYS_ioperm, &mut [Arg::Int(0x80), Arg::Int(1), Arg::Int(1)]),
+    );
 }
 
 /// Other machines have neither.

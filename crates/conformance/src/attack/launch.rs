@@ -12,7 +12,12 @@ use super::sys::{self, Arg, call};
 pub fn run(arguments: &[String]) -> ExitCode {
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
-        let mut number = || words.next().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+        let mut number = || {
+            words
+                .next()
+                .and_then(|text| text.parse::<i64>().ok())
+                .unwrap_or(0)
+        };
         match word.as_str() {
             "--" => {
                 let rest: Vec<&String> = words.collect();
@@ -21,12 +26,18 @@ pub fn run(arguments: &[String]) -> ExitCode {
             "--umask" => drop(call(libc::SYS_umask, &mut [Arg::Int(number())])),
             "--block" => sys::block(i32::try_from(number()).unwrap_or(0)),
             "--ignore" => sys::ignore(i32::try_from(number()).unwrap_or(0)),
-            "--nice" => drop(call(libc::SYS_setpriority, &mut [Arg::Int(0), Arg::Int(0), Arg::Int(number())])),
+            "--nice" => drop(call(
+                libc::SYS_setpriority,
+                &mut [Arg::Int(0), Arg::Int(0), Arg::Int(number())],
+            )),
             "--personality" => drop(call(libc::SYS_personality, &mut [Arg::Int(number())])),
             "--limit" => limit(number(), number()),
             "--fd" => leave_open(words.next().map_or("", String::as_str)),
             "--pipe" => leave_pipe(),
-            "--key" => add_key(words.next().map_or("", String::as_str), words.next().map_or("", String::as_str)),
+            "--key" => add_key(
+                words.next().map_or("", String::as_str),
+                words.next().map_or("", String::as_str),
+            ),
             other => {
                 eprintln!("attack launch: what is {other}?");
                 return ExitCode::from(99);
@@ -37,7 +48,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
 }
 
 fn become_command(words: &[&String]) -> ExitCode {
-    let Some((program, rest)) = words.split_first() else { return ExitCode::from(99) };
+    let Some((program, rest)) = words.split_first() else {
+        return ExitCode::from(99);
+    };
     // The runtime of Rust ignores it, which programs would inherit.
     let error = Command::new(program).args(rest).exec();
     eprintln!("attack launch: {program}: {error}");
@@ -62,7 +75,12 @@ fn limit(resource: i64, value: i64) {
     let mut limits = [0_u8; 16];
     limits[..8].copy_from_slice(&value.to_ne_bytes());
     limits[8..].copy_from_slice(&value.to_ne_bytes());
-    let mut arguments = [Arg::Int(0), Arg::Int(resource), Arg::Bytes(&mut limits), Arg::Null];
+    let mut arguments = [
+        Arg::Int(0),
+        Arg::Int(resource),
+        Arg::Bytes(&mut limits),
+        Arg::Null,
+    ];
     if let Err(error) = call(libc::SYS_prlimit64, &mut arguments) {
         eprintln!("attack launch: limit {resource}: {error}");
     }
@@ -74,8 +92,13 @@ fn add_key(name: &str, value: &str) {
     const SESSION: i64 = -3;
     let _ = call(libc::SYS_keyctl, &mut [Arg::Int(JOIN_SESSION), Arg::Null]);
     let length = i64::try_from(value.len()).unwrap_or(0);
-    let mut arguments =
-        [Arg::Text("user"), Arg::Text(name), Arg::Text(value), Arg::Int(length), Arg::Int(SESSION)];
+    let mut arguments = [
+        Arg::Text("user"),
+        Arg::Text(name),
+        Arg::Text(value),
+        Arg::Int(length),
+        Arg::Int(SESSION),
+    ];
     if let Err(error) = call(libc::SYS_add_key, &mut arguments) {
         eprintln!("attack launch: key: {error}");
     }

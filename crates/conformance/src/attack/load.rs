@@ -53,7 +53,10 @@ fn forks(bound: u64) -> u64 {
     }
     let got = children.len() as u64;
     for child in children {
-        let _ = call(libc::SYS_kill, &mut [Arg::Int(i64::from(child)), Arg::Int(i64::from(libc::SIGKILL))]);
+        let _ = call(
+            libc::SYS_kill,
+            &mut [Arg::Int(i64::from(child)), Arg::Int(i64::from(libc::SIGKILL))],
+        );
         let _ = sys::wait(child);
     }
     got
@@ -62,7 +65,11 @@ fn forks(bound: u64) -> u64 {
 fn threads(bound: u64) -> u64 {
     let mut got = 0;
     while got < bound {
-        if std::thread::Builder::new().stack_size(64 << 10).spawn(pause).is_err() {
+        if std::thread::Builder::new()
+            .stack_size(64 << 10)
+            .spawn(pause)
+            .is_err()
+        {
             break;
         }
         got += 1;
@@ -98,7 +105,9 @@ fn memfds(bound: u64) -> u64 {
     let (mut files, mut got) = (Vec::new(), 0);
     while got < bound {
         let made = call(libc::SYS_memfd_create, &mut [Arg::Text("filler"), Arg::Int(0)]);
-        let Some(owned) = made.ok().and_then(sys::own) else { break };
+        let Some(owned) = made.ok().and_then(sys::own) else {
+            break;
+        };
         let mut file = File::from(owned);
         let more = fill(&mut file, 8 << 20);
         files.push(file);
@@ -184,7 +193,10 @@ fn deaf(milliseconds: u64) -> u64 {
 fn stopped() -> u64 {
     println!("stopping");
     let own = i64::from(std::process::id());
-    let _ = call(libc::SYS_kill, &mut [Arg::Int(own), Arg::Int(i64::from(libc::SIGSTOP))]);
+    let _ = call(
+        libc::SYS_kill,
+        &mut [Arg::Int(own), Arg::Int(i64::from(libc::SIGSTOP))],
+    );
     0
 }
 

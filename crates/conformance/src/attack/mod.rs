@@ -43,20 +43,29 @@ const TABLES: &[Table] = &[
     side::ATTACKS,
 ];
 
-const ROLES: &[(&str, Role)] =
-    &[("launch", launch::run), ("victim", helpers::victim), ("ipc", helpers::ipc), ("load", load::run), ("do", side::act)];
+const ROLES: &[(&str, Role)] = &[
+    ("launch", launch::run),
+    ("victim", helpers::victim),
+    ("ipc", helpers::ipc),
+    ("load", load::run),
+    ("do", side::act),
+];
 
 /// Whether this process was started as the payload.
 #[must_use]
 pub fn is_meant() -> bool {
     let name = std::env::args_os().next().map(std::path::PathBuf::from);
-    name.and_then(|path| Some(path.file_name()?.to_string_lossy().starts_with("attack"))).unwrap_or(false)
+    name.and_then(|path| Some(path.file_name()?.to_string_lossy().starts_with("attack")))
+        .unwrap_or(false)
 }
 
 /// Plays the part that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let Some((name, rest)) = arguments.split_first() else {
         eprintln!("attack: name an attack or a role");
         return ExitCode::from(99);
@@ -64,7 +73,11 @@ pub fn main() -> ExitCode {
     if let Some((_, role)) = ROLES.iter().find(|(role, _)| role == name) {
         return role(rest);
     }
-    match TABLES.iter().flat_map(|table| table.iter()).find(|(attack, _)| attack == name) {
+    match TABLES
+        .iter()
+        .flat_map(|table| table.iter())
+        .find(|(attack, _)| attack == name)
+    {
         Some((_, attack)) => {
             attack(rest);
             println!("DONE");

@@ -8,12 +8,22 @@ use super::out::{argument, note, reached, succeeded};
 use super::sys::{Arg, call};
 
 /// By the ids of the catalogue.
-pub const ATTACKS: super::Table =
-    &[("FS10", make_writable), ("DV04", mount_new), ("PV09", own_namespaces), ("PV12", foreign_namespaces)];
+pub const ATTACKS: super::Table = &[
+    ("FS10", make_writable),
+    ("DV04", mount_new),
+    ("PV09", own_namespaces),
+    ("PV12", foreign_namespaces),
+];
 
 fn mount(source: &str, at: &str, kind: &str, flags: u64, data: &str) -> std::io::Result<()> {
     let flags = i64::try_from(flags).unwrap_or(0);
-    let mut arguments = [Arg::Text(source), Arg::Text(at), Arg::Text(kind), Arg::Int(flags), Arg::Text(data)];
+    let mut arguments = [
+        Arg::Text(source),
+        Arg::Text(at),
+        Arg::Text(kind),
+        Arg::Int(flags),
+        Arg::Text(data),
+    ];
     call(libc::SYS_mount, &mut arguments).map(drop)
 }
 
@@ -25,8 +35,13 @@ fn make_writable(arguments: &[String]) {
     attributes[8] = 0x0f;
     let here = i64::from(libc::AT_FDCWD);
     for flags in [0, i64::from(libc::AT_RECURSIVE)] {
-        let mut call_arguments =
-            [Arg::Int(here), Arg::Text(at), Arg::Int(flags), Arg::Bytes(&mut attributes), Arg::Int(32)];
+        let mut call_arguments = [
+            Arg::Int(here),
+            Arg::Text(at),
+            Arg::Int(flags),
+            Arg::Bytes(&mut attributes),
+            Arg::Int(32),
+        ];
         match call(libc::SYS_mount_setattr, &mut call_arguments) {
             Ok(_) => note("mount_setattr: done"),
             Err(error) => note(format!("mount_setattr: {error}")),
@@ -43,7 +58,10 @@ fn make_writable(arguments: &[String]) {
         Err(error) => note(format!("write: {error}")),
     }
     for covered in ["/proc/kcore", "/proc/sys", "/dev", at] {
-        let result = call(libc::SYS_umount2, &mut [Arg::Text(covered), Arg::Int(i64::from(libc::MNT_DETACH))]);
+        let result = call(
+            libc::SYS_umount2,
+            &mut [Arg::Text(covered), Arg::Int(i64::from(libc::MNT_DETACH))],
+        );
         note(format!("umount {covered}: {result:?}"));
     }
     let _ = fs::write(Path::new(at).join("file"), "changed");
@@ -53,29 +71,50 @@ fn make_writable(arguments: &[String]) {
 fn mount_new(_: &[String]) {
     let at = format!("mount-{}", std::process::id());
     let _ = fs::create_dir(&at);
-    for kind in ["proc", "sysfs", "tmpfs", "cgroup2", "cgroup", "debugfs", "devpts", "mqueue", "overlay", "ext4"] {
+    for kind in [
+        "proc", "sysfs", "tmpfs", "cgroup2", "cgroup", "debugfs", "devpts", "mqueue", "overlay", "ext4",
+    ] {
         match mount("none", &at, kind, 0, "") {
             Ok(()) => {
                 reached(format!("mounted {kind}"));
-                let _ = call(libc::SYS_umount2, &mut [Arg::Text(&at), Arg::Int(i64::from(libc::MNT_DETACH))]);
+                let _ = call(
+                    libc::SYS_umount2,
+                    &mut [Arg::Text(&at), Arg::Int(i64::from(libc::MNT_DETACH))],
+                );
             }
             Err(error) => note(format!("mount {kind}: {error}")),
         }
-        succeeded(format!("fsopen {kind}"), &call(libc::SYS_fsopen, &mut [Arg::Text(kind), Arg::Int(1)]));
+        succeeded(
+            format!("fsopen {kind}"),
+            &call(libc::SYS_fsopen, &mut [Arg::Text(kind), Arg::Int(1)]),
+        );
     }
     let clone = i64::from(libc::OPEN_TREE_CLONE);
     let here = i64::from(libc::AT_FDCWD);
-    succeeded("open_tree", &call(libc::SYS_open_tree, &mut [Arg::Int(here), Arg::Text("/"), Arg::Int(clone)]));
+    succeeded(
+        "open_tree",
+        &call(
+            libc::SYS_open_tree,
+            &mut [Arg::Int(here), Arg::Text("/"), Arg::Int(clone)],
+        ),
+    );
     succeeded("bind", &mount("/", &at, "", libc::MS_BIND, ""));
     succeeded("chroot", &call(libc::SYS_chroot, &mut [Arg::Text("/")]));
-    succeeded("pivot_root", &call(libc::SYS_pivot_root, &mut [Arg::Text("."), Arg::Text(".")]));
+    succeeded(
+        "pivot_root",
+        &call(libc::SYS_pivot_root, &mut [Arg::Text("."), Arg::Text(".")]),
+    );
     let _ = fs::remove_dir(&at);
 }
 
 /// A user namespace of the own, and what it would allow.
 fn own_namespaces(_: &[String]) {
     let user = i64::from(libc::CLONE_NEWUSER);
-    for (name, flags) in [("user", 0), ("user and mount", i64::from(libc::CLONE_NEWNS)), ("user and network", i64::from(libc::CLONE_NEWNET))] {
+    for (name, flags) in [
+        ("user", 0),
+        ("user and mount", i64::from(libc::CLONE_NEWNS)),
+        ("user and network", i64::from(libc::CLONE_NEWNET)),
+    ] {
         let child = super::sys::fork(|| {
             let result = call(libc::SYS_unshare, &mut [Arg::Int(user | flags)]);
             succeeded(format!("unshare {name}"), &result);
@@ -114,7 +153,10 @@ fn foreign_namespaces(arguments: &[String]) {
                 continue;
             };
             let descriptor = i64::from(std::os::fd::AsRawFd::as_raw_fd(&file));
-            succeeded(format!("setns {path}"), &call(libc::SYS_setns, &mut [Arg::Int(descriptor), Arg::Int(0)]));
+            succeeded(
+                format!("setns {path}"),
+                &call(libc::SYS_setns, &mut [Arg::Int(descriptor), Arg::Int(0)]),
+            );
         }
     }
 }

@@ -8,8 +8,13 @@ use super::out::{argument, note, number, reached, read};
 use super::sys::{self, Arg, call};
 
 /// By the ids of the catalogue.
-pub const ATTACKS: super::Table =
-    &[("NW01", connect), ("NW02", other_ways), ("NW03", connect_to), ("NW04", datagrams), ("NW11", learn)];
+pub const ATTACKS: super::Table = &[
+    ("NW01", connect),
+    ("NW02", other_ways),
+    ("NW03", connect_to),
+    ("NW04", datagrams),
+    ("NW11", learn),
+];
 
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -18,7 +23,10 @@ fn port(arguments: &[String], index: usize) -> u16 {
 }
 
 fn try_connect(address: SocketAddr) {
-    note(format!("{address}: {:?}", TcpStream::connect_timeout(&address, PATIENCE)));
+    note(format!(
+        "{address}: {:?}",
+        TcpStream::connect_timeout(&address, PATIENCE)
+    ));
 }
 
 fn connect(arguments: &[String]) {
@@ -41,7 +49,11 @@ fn datagrams(arguments: &[String]) {
 fn other_ways(arguments: &[String]) {
     let port = port(arguments, 0);
     let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
-    for address in [(Ipv6Addr::LOCALHOST, port), (mapped, port), (Ipv6Addr::UNSPECIFIED, port)] {
+    for address in [
+        (Ipv6Addr::LOCALHOST, port),
+        (mapped, port),
+        (Ipv6Addr::UNSPECIFIED, port),
+    ] {
         try_connect(address.into());
     }
     for address in [Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(127, 1, 2, 3)] {
@@ -56,18 +68,30 @@ fn other_ways(arguments: &[String]) {
     address[2..4].copy_from_slice(&port.to_be_bytes());
     address[4..8].copy_from_slice(&[127, 0, 0, 1]);
     for (name, protocol) in [("TCP fast open", TCP), ("MPTCP", MPTCP), ("SCTP", SCTP)] {
-        let made = call(libc::SYS_socket, &mut [Arg::Int(2), Arg::Int(1), Arg::Int(protocol)]);
+        let made = call(
+            libc::SYS_socket,
+            &mut [Arg::Int(2), Arg::Int(1), Arg::Int(protocol)],
+        );
         let Ok(socket) = made else {
             note(format!("{name}: {made:?}"));
             continue;
         };
         let result = if protocol == TCP {
             let fast_open = i64::from(libc::MSG_FASTOPEN);
-            let mut send =
-                [Arg::Int(socket), Arg::Text("hello"), Arg::Int(5), Arg::Int(fast_open), Arg::Bytes(&mut address), Arg::Int(16)];
+            let mut send = [
+                Arg::Int(socket),
+                Arg::Text("hello"),
+                Arg::Int(5),
+                Arg::Int(fast_open),
+                Arg::Bytes(&mut address),
+                Arg::Int(16),
+            ];
             call(libc::SYS_sendto, &mut send)
         } else {
-            call(libc::SYS_connect, &mut [Arg::Int(socket), Arg::Bytes(&mut address), Arg::Int(16)])
+            call(
+                libc::SYS_connect,
+                &mut [Arg::Int(socket), Arg::Bytes(&mut address), Arg::Int(16)],
+            )
         };
         note(format!("{name}: {result:?}"));
         drop(sys::own(socket));
@@ -83,7 +107,11 @@ fn learn(arguments: &[String]) {
             reached(format!("/proc/net/{file} shows the host's port"));
         }
         if file == "dev" {
-            for name in text.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()) {
+            for name in text
+                .lines()
+                .filter_map(|line| line.split_once(':'))
+                .map(|(name, _)| name.trim())
+            {
                 if name != "lo" {
                     reached(format!("interface {name}"));
                 }
@@ -110,15 +138,35 @@ fn links() -> std::io::Result<usize> {
     const NEW_LINK: u16 = 16;
     const GET_LINK: u16 = 18;
     const REQUEST_DUMP: u16 = 0x301;
-    let socket = call(libc::SYS_socket, &mut [Arg::Int(i64::from(libc::AF_NETLINK)), Arg::Int(3), Arg::Int(0)])?;
+    let socket = call(
+        libc::SYS_socket,
+        &mut [Arg::Int(i64::from(libc::AF_NETLINK)), Arg::Int(3), Arg::Int(0)],
+    )?;
     let _owned = sys::own(socket);
     let mut request = [0_u8; 32];
     request[..4].copy_from_slice(&32_u32.to_ne_bytes());
     request[4..6].copy_from_slice(&GET_LINK.to_ne_bytes());
     request[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
-    call(libc::SYS_sendto, &mut [Arg::Int(socket), Arg::Bytes(&mut request), Arg::Int(32), Arg::Int(0), Arg::Null, Arg::Int(0)])?;
+    call(
+        libc::SYS_sendto,
+        &mut [
+            Arg::Int(socket),
+            Arg::Bytes(&mut request),
+            Arg::Int(32),
+            Arg::Int(0),
+            Arg::Null,
+            Arg::Int(0),
+        ],
+    )?;
     let mut buffer = vec![0_u8; 64 << 10];
-    let mut receive = [Arg::Int(socket), Arg::Bytes(&mut buffer), Arg::Int(64 << 10), Arg::Int(0), Arg::Null, Arg::Null];
+    let mut receive = [
+        Arg::Int(socket),
+        Arg::Bytes(&mut buffer),
+        Arg::Int(64 << 10),
+        Arg::Int(0),
+        Arg::Null,
+        Arg::Null,
+    ];
     let length = usize::try_from(call(libc::SYS_recvfrom, &mut receive)?).unwrap_or(0);
     let (mut at, mut count) = (0, 0);
     while at + 16 <= length {

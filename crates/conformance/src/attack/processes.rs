@@ -27,9 +27,16 @@ pub const ATTACKS: super::Table = &[
 /// The victim, and inside also every low number: what it would be called in a namespace.
 fn targets(arguments: &[String]) -> Vec<i64> {
     let victim = number(arguments, 0);
-    let others = if argument(arguments, 4) == "all" { 1..65 } else { 0..0 };
+    let others = if argument(arguments, 4) == "all" {
+        1..65
+    } else {
+        0..0
+    };
     let own = i64::from(std::process::id());
-    std::iter::once(victim).chain(others).filter(|pid| *pid > 0 && *pid != own).collect()
+    std::iter::once(victim)
+        .chain(others)
+        .filter(|pid| *pid > 0 && *pid != own)
+        .collect()
 }
 
 /// Of the victim's secret.
@@ -56,7 +63,8 @@ fn scan(arguments: &[String]) {
         // The raw call returns 20 minus the niceness.
         let nice = call(libc::SYS_getpriority, &mut [Arg::Int(PROCESS), Arg::Int(pid)]);
         if nice.is_ok_and(|raw| raw == 20 - 13) {
-            let class = call(libc::SYS_ioprio_get, &mut [Arg::Int(IO_PROCESS), Arg::Int(pid)]).map(|raw| raw >> 13);
+            let class =
+                call(libc::SYS_ioprio_get, &mut [Arg::Int(IO_PROCESS), Arg::Int(pid)]).map(|raw| raw >> 13);
             if class.is_ok_and(|class| class == IDLE) {
                 reached(format!("process {pid} has the victim's marks"));
             }
@@ -68,18 +76,28 @@ fn send_signals(arguments: &[String]) {
     let usr1 = i64::from(libc::SIGUSR1);
     for pid in targets(arguments) {
         if argument(arguments, 4) != "all" || pid == number(arguments, 0) {
-            succeeded(format!("signal 0 to {pid}"), &call(libc::SYS_kill, &mut [Arg::Int(pid), Arg::Int(0)]));
+            succeeded(
+                format!("signal 0 to {pid}"),
+                &call(libc::SYS_kill, &mut [Arg::Int(pid), Arg::Int(0)]),
+            );
         }
         for number in [libc::SYS_tgkill, libc::SYS_kill] {
             let mut by_thread = [Arg::Int(pid), Arg::Int(pid), Arg::Int(usr1)];
             let mut by_process = [Arg::Int(pid), Arg::Int(usr1)];
-            let chosen: &mut [Arg<'_>] = if number == libc::SYS_kill { &mut by_process } else { &mut by_thread };
+            let chosen: &mut [Arg<'_>] = if number == libc::SYS_kill {
+                &mut by_process
+            } else {
+                &mut by_thread
+            };
             note(format!("signal to {pid}: {:?}", call(number, chosen)));
         }
     }
     if argument(arguments, 4) == "all" {
         sys::ignore(libc::SIGUSR1);
-        note(format!("to all: {:?}", call(libc::SYS_kill, &mut [Arg::Int(-1), Arg::Int(usr1)])));
+        note(format!(
+            "to all: {:?}",
+            call(libc::SYS_kill, &mut [Arg::Int(-1), Arg::Int(usr1)])
+        ));
     }
 }
 
@@ -105,8 +123,14 @@ fn read_and_write_memory(arguments: &[String]) {
     for pid in targets(arguments) {
         let mut local = sys::vector(buffer.as_mut_ptr() as u64, buffer.len());
         let mut remote = sys::vector(address, buffer.len());
-        let mut call_arguments =
-            [Arg::Int(pid), Arg::Bytes(&mut local), Arg::Int(1), Arg::Bytes(&mut remote), Arg::Int(1), Arg::Int(0)];
+        let mut call_arguments = [
+            Arg::Int(pid),
+            Arg::Bytes(&mut local),
+            Arg::Int(1),
+            Arg::Bytes(&mut remote),
+            Arg::Int(1),
+            Arg::Int(0),
+        ];
         match call(libc::SYS_process_vm_readv, &mut call_arguments) {
             Ok(_) => read(&buffer),
             Err(error) => note(format!("process_vm_readv {pid}: {error}")),
@@ -114,9 +138,18 @@ fn read_and_write_memory(arguments: &[String]) {
         let mut written = *b"overwritten";
         let mut local = sys::vector(written.as_mut_ptr() as u64, written.len());
         let mut remote = sys::vector(address, written.len());
-        let mut call_arguments =
-            [Arg::Int(pid), Arg::Bytes(&mut local), Arg::Int(1), Arg::Bytes(&mut remote), Arg::Int(1), Arg::Int(0)];
-        note(format!("process_vm_writev {pid}: {:?}", call(libc::SYS_process_vm_writev, &mut call_arguments)));
+        let mut call_arguments = [
+            Arg::Int(pid),
+            Arg::Bytes(&mut local),
+            Arg::Int(1),
+            Arg::Bytes(&mut remote),
+            Arg::Int(1),
+            Arg::Int(0),
+        ];
+        note(format!(
+            "process_vm_writev {pid}: {:?}",
+            call(libc::SYS_process_vm_writev, &mut call_arguments)
+        ));
     }
 }
 
@@ -129,7 +162,9 @@ fn take_descriptors(arguments: &[String]) {
         for descriptor in 0..32 {
             let mut call_arguments = [Arg::Int(process), Arg::Int(descriptor), Arg::Int(0)];
             let taken = call(libc::SYS_pidfd_getfd, &mut call_arguments);
-            let Some(taken) = taken.ok().and_then(sys::own) else { continue };
+            let Some(taken) = taken.ok().and_then(sys::own) else {
+                continue;
+            };
             let path = format!("/proc/self/fd/{}", taken.as_raw_fd());
             // Others could let a reader wait for ever.
             if fs::metadata(&path).is_ok_and(|found| found.is_file()) {
@@ -151,7 +186,10 @@ fn read_proc(arguments: &[String]) {
     let length = usize::try_from(number(arguments, 2)).unwrap_or(0);
     for pid in targets(arguments) {
         for file in ["environ", "auxv", "maps", "cmdline"] {
-            result(format!("/proc/{pid}/{file}"), fs::read(format!("/proc/{pid}/{file}")));
+            result(
+                format!("/proc/{pid}/{file}"),
+                fs::read(format!("/proc/{pid}/{file}")),
+            );
         }
         result("mem", memory_of(pid, address(arguments), length));
     }
@@ -159,17 +197,26 @@ fn read_proc(arguments: &[String]) {
 
 fn change_scheduling(arguments: &[String]) {
     for pid in targets(arguments) {
-        let nice = call(libc::SYS_setpriority, &mut [Arg::Int(0), Arg::Int(pid), Arg::Int(19)]);
+        let nice = call(
+            libc::SYS_setpriority,
+            &mut [Arg::Int(0), Arg::Int(pid), Arg::Int(19)],
+        );
         note(format!("setpriority {pid}: {nice:?}"));
         let mut mask = [1_u8; 8];
         let mut call_arguments = [Arg::Int(pid), Arg::Int(8), Arg::Bytes(&mut mask)];
-        note(format!("sched_setaffinity {pid}: {:?}", call(libc::SYS_sched_setaffinity, &mut call_arguments)));
+        note(format!(
+            "sched_setaffinity {pid}: {:?}",
+            call(libc::SYS_sched_setaffinity, &mut call_arguments)
+        ));
         let mut limit = [0_u8; 16];
         limit[..8].copy_from_slice(&77_u64.to_ne_bytes());
         limit[8..].copy_from_slice(&78_u64.to_ne_bytes());
         let core = i64::from(libc::RLIMIT_CORE);
         let mut call_arguments = [Arg::Int(pid), Arg::Int(core), Arg::Bytes(&mut limit), Arg::Null];
-        note(format!("prlimit {pid}: {:?}", call(libc::SYS_prlimit64, &mut call_arguments)));
+        note(format!(
+            "prlimit {pid}: {:?}",
+            call(libc::SYS_prlimit64, &mut call_arguments)
+        ));
     }
 }
 
@@ -190,18 +237,39 @@ fn attack_guest(arguments: &[String]) {
         }
     }
     succeeded("its memory", &fs::File::open(format!("/proc/{guest}/mem")));
-    succeeded("its memory, to write", &fs::OpenOptions::new().write(true).open(format!("/proc/{guest}/mem")));
+    succeeded(
+        "its memory, to write",
+        &fs::OpenOptions::new()
+            .write(true)
+            .open(format!("/proc/{guest}/mem")),
+    );
     succeeded("its program", &fs::File::open(format!("/proc/{guest}/exe")));
     succeeded("its root", &fs::read_dir(format!("/proc/{guest}/root/")));
     if let Ok(process) = call(libc::SYS_pidfd_open, &mut [Arg::Int(guest), Arg::Int(0)]) {
         for descriptor in 0..16 {
             let mut call_arguments = [Arg::Int(process), Arg::Int(descriptor), Arg::Int(0)];
-            succeeded(format!("descriptor {descriptor} of the guest"), &call(libc::SYS_pidfd_getfd, &mut call_arguments));
+            succeeded(
+                format!("descriptor {descriptor} of the guest"),
+                &call(libc::SYS_pidfd_getfd, &mut call_arguments),
+            );
         }
     }
     // Last, because it may succeed: nothing after this line would run.
-    for signal in [libc::SIGSTOP, libc::SIGTERM, libc::SIGHUP, libc::SIGSEGV, libc::SIGSYS, libc::SIGKILL] {
-        note(format!("signal {signal}: {:?}", call(libc::SYS_kill, &mut [Arg::Int(guest), Arg::Int(i64::from(signal))])));
+    for signal in [
+        libc::SIGSTOP,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGSEGV,
+        libc::SIGSYS,
+        libc::SIGKILL,
+    ] {
+        note(format!(
+            "signal {signal}: {:?}",
+            call(
+                libc::SYS_kill,
+                &mut [Arg::Int(guest), Arg::Int(i64::from(signal))]
+            )
+        ));
     }
 }
 
@@ -220,7 +288,10 @@ fn overwrite_program(arguments: &[String]) {
                 }
                 Err(error) => note(format!("{}: {error}", program.display())),
             }
-            succeeded(format!("a link to {}", program.display()), &fs::hard_link(&program, "linked-program"));
+            succeeded(
+                format!("a link to {}", program.display()),
+                &fs::hard_link(&program, "linked-program"),
+            );
         }
     }
 }

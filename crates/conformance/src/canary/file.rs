@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Canary, Seen, told, token};
+use super::{Canary, Seen, token, told};
 use crate::behaviour::Verdict;
 use crate::tree::Tree;
 use crate::world::World;
@@ -25,7 +25,13 @@ impl FileCanary {
         let token = token()?;
         let path = world.file(name, &token)?;
         let before = Tree::of(&path);
-        Ok(Self { path, token, before, flags: Vec::new(), remove: false })
+        Ok(Self {
+            path,
+            token,
+            before,
+            flags: Vec::new(),
+            remove: false,
+        })
     }
 
     /// Writes it anywhere on the host; it is removed with this value.
@@ -36,7 +42,13 @@ impl FileCanary {
         let token = token()?;
         std::fs::write(&path, &token)?;
         let before = Tree::of(&path);
-        Ok(Self { path, token, before, flags: Vec::new(), remove: true })
+        Ok(Self {
+            path,
+            token,
+            before,
+            flags: Vec::new(),
+            remove: true,
+        })
     }
 
     /// Outside of everything that a sandbox sees.
@@ -44,7 +56,10 @@ impl FileCanary {
     /// # Errors
     /// It cannot be written.
     pub fn outside_view(world: &World) -> Verdict<Box<dyn Canary>> {
-        Ok(Box::new(Self::at(world, &format!("outside/secret-{}", world.number()))?))
+        Ok(Box::new(Self::at(
+            world,
+            &format!("outside/secret-{}", world.number()),
+        )?))
     }
 
     /// Its path.
@@ -68,7 +83,11 @@ impl Canary for FileCanary {
     fn reached(&mut self, seen: &Seen) -> Option<String> {
         let now = Tree::of(&self.path);
         if now != self.before {
-            return Some(format!("{} changed:{}", self.path.display(), self.before.differences(&now)));
+            return Some(format!(
+                "{} changed:{}",
+                self.path.display(),
+                self.before.differences(&now)
+            ));
         }
         told(seen, &self.token)
     }
@@ -100,7 +119,11 @@ impl TreeCanary {
         world.file(&format!("{name}/below/file"), token()?)?;
         let path = world.path(&name);
         let flags = flags(&path.display().to_string());
-        Ok(Box::new(Self { before: Tree::of(&path), path, flags }))
+        Ok(Box::new(Self {
+            before: Tree::of(&path),
+            path,
+            flags,
+        }))
     }
 
     /// Shown inside, read-only.
@@ -117,7 +140,11 @@ impl TreeCanary {
         world.file("work/tree/below/file", token()?)?;
         let path = world.path("work/tree");
         let flags = mode(&path.display().to_string());
-        Ok(Box::new(Self { before: Tree::of(&path), path, flags }))
+        Ok(Box::new(Self {
+            before: Tree::of(&path),
+            path,
+            flags,
+        }))
     }
 
     /// A part of a workspace that is copy-on-write.

@@ -7,7 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener};
 use std::path::PathBuf;
 
-use super::{Canary, Seen, told, token};
+use super::{Canary, Seen, token, told};
 use crate::behaviour::{Verdict, skip};
 use crate::host;
 use crate::world::World;
@@ -37,7 +37,12 @@ impl SocketCanary {
                 Socket::Datagram(socket) => socket.set_nonblocking(true)?,
             }
         }
-        Ok(Box::new(Self { sockets, arguments, token: token()?, file: None }))
+        Ok(Box::new(Self {
+            sockets,
+            arguments,
+            token: token()?,
+            file: None,
+        }))
     }
 
     /// One port on the loopback of both address families.
@@ -78,13 +83,18 @@ impl SocketCanary {
     pub fn host_address(_: &World) -> Verdict<Box<dyn Canary>> {
         // Connecting a datagram socket sends nothing: it only asks for the route.
         let probe = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        let address = probe.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| probe.local_addr());
+        let address = probe
+            .connect((Ipv4Addr::new(192, 0, 2, 1), 9))
+            .and_then(|()| probe.local_addr());
         let Ok(SocketAddr::V4(address)) = address else {
             return skip("the host has no address but its loopback");
         };
         let listener = TcpListener::bind((*address.ip(), 0))?;
         let port = listener.local_addr()?.port();
-        Self::listen(vec![Socket::Tcp(listener)], vec![address.ip().to_string(), port.to_string()])
+        Self::listen(
+            vec![Socket::Tcp(listener)],
+            vec![address.ip().to_string(), port.to_string()],
+        )
     }
 
     /// Abstract names: a stream and a datagram socket.
@@ -106,13 +116,21 @@ impl SocketCanary {
     pub fn path(world: &World) -> Verdict<Box<dyn Canary>> {
         let number = world.number();
         let path = if host::is_root() {
-            PathBuf::from(format!("/run/stockade-conformance-{}-{number}.sock", std::process::id()))
+            PathBuf::from(format!(
+                "/run/stockade-conformance-{}-{number}.sock",
+                std::process::id()
+            ))
         } else {
             world.path(&format!("home/docker-{number}.sock"))
         };
         let socket = Socket::Unix(UnixListener::bind(&path)?);
         let arguments = vec![path.display().to_string()];
-        Ok(Box::new(Self { sockets: vec![socket], arguments, token: token()?, file: Some(path) }))
+        Ok(Box::new(Self {
+            sockets: vec![socket],
+            arguments,
+            token: token()?,
+            file: Some(path),
+        }))
     }
 }
 
@@ -159,7 +177,11 @@ impl Canary for Found {
     }
 
     fn reached(&mut self, seen: &Seen) -> Option<String> {
-        let found = seen.output.lines().find(|line| line.starts_with("REACHED")).map(str::to_owned);
+        let found = seen
+            .output
+            .lines()
+            .find(|line| line.starts_with("REACHED"))
+            .map(str::to_owned);
         found.or_else(|| self.0.reached(seen))
     }
 }

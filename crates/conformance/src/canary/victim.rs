@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::{Canary, Seen, told, token};
+use super::{Canary, Seen, token, told};
 use crate::behaviour::{Verdict, fail};
 use crate::world::World;
 
@@ -18,10 +18,19 @@ impl Helper {
     /// Starts the payload in one of its helping roles; returns its first line.
     fn start(world: &World, arguments: &[&str], token: &str) -> Verdict<(Self, String)> {
         let mut command = Command::new(world.suite().payload());
-        command.args(arguments).env_clear().env("VICTIM_SECRET", token).current_dir(world.path("outside"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("VICTIM_SECRET", token)
+            .current_dir(world.path("outside"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let Some(stdout) = child.stdout.take() else { return fail("the helper has no output") };
-        let mut helper = Self { child, answers: BufReader::new(stdout) };
+        let Some(stdout) = child.stdout.take() else {
+            return fail("the helper has no output");
+        };
+        let mut helper = Self {
+            child,
+            answers: BufReader::new(stdout),
+        };
         match helper.line() {
             Some(line) if line.starts_with("ready") => Ok((helper, line)),
             other => fail(format!("the helper {arguments:?} did not start: {other:?}")),
@@ -68,22 +77,37 @@ impl Victim {
         let secret = world.file(&format!("outside/victim-{}", world.number()), &token)?;
         let secret = secret.display().to_string();
         let (mut helper, place) = Helper::start(world, &["victim", &token, &secret], &token)?;
-        let Some(before) = helper.ask() else { return fail("the victim does not answer") };
-        Ok(Box::new(Self { helper, token, place, before }))
+        let Some(before) = helper.ask() else {
+            return fail("the victim does not answer");
+        };
+        Ok(Box::new(Self {
+            helper,
+            token,
+            place,
+            before,
+        }))
     }
 
     /// `T` or `t` in /proc means that somebody stopped or traced it.
     fn is_stopped(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.helper.child.id())).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.helper.child.id())).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
     }
 }
 
 impl Canary for Victim {
     /// Its process id, and where in its memory the secret is.
     fn outside(&self) -> Vec<String> {
-        let place = self.place.trim_start_matches("ready ").split(' ').map(str::to_owned);
-        std::iter::once(self.helper.child.id().to_string()).chain(place).collect()
+        let place = self
+            .place
+            .trim_start_matches("ready ")
+            .split(' ')
+            .map(str::to_owned);
+        std::iter::once(self.helper.child.id().to_string())
+            .chain(place)
+            .collect()
     }
 
     /// The same, and that all processes may be attacked.
@@ -125,7 +149,11 @@ impl IpcCanary {
         let token = token()?;
         let key = u32::from_str_radix(&token[7..14], 16)?.to_string();
         let (helper, _) = Helper::start(world, &["ipc", &key], &token)?;
-        Ok(Box::new(Self { _helper: helper, token, key }))
+        Ok(Box::new(Self {
+            _helper: helper,
+            token,
+            key,
+        }))
     }
 }
 

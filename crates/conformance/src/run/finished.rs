@@ -34,7 +34,10 @@ impl Finished {
     pub(super) fn new(status: ExitStatus, streams: &Streams, events: Vec<Value>, took: Duration) -> Self {
         let streams_closed = streams.drained();
         Self {
-            code: status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1),
+            code: status
+                .code()
+                .or_else(|| status.signal().map(|signal| 128 + signal))
+                .unwrap_or(-1),
             stdout: streams.output(),
             stdout_total: streams.output_total(),
             stderr: streams.complaint(),
@@ -64,7 +67,12 @@ impl Finished {
         if self.code == code {
             return Ok(self);
         }
-        fail(format!("exit code {} instead of {code}\nstdout: {}\nstderr: {}", self.code, self.brief(), self.stderr))
+        fail(format!(
+            "exit code {} instead of {code}\nstdout: {}\nstderr: {}",
+            self.code,
+            self.brief(),
+            self.stderr
+        ))
     }
 
     /// Passes on if it ended well and wrote exactly this (white space at the ends aside).
@@ -76,7 +84,11 @@ impl Finished {
         if this.text().trim() == text {
             return Ok(this);
         }
-        fail(format!("wrote {:?} instead of {text:?}\nstderr: {}", this.brief(), this.stderr))
+        fail(format!(
+            "wrote {:?} instead of {text:?}\nstderr: {}",
+            this.brief(),
+            this.stderr
+        ))
     }
 
     /// Passes on if standard error holds all of these.
@@ -86,7 +98,10 @@ impl Finished {
     pub fn complains(self, texts: &[&str]) -> Verdict<Self> {
         match texts.iter().find(|text| !self.stderr.contains(**text)) {
             None => Ok(self),
-            Some(missing) => fail(format!("standard error does not say {missing:?}:\n{}", self.stderr)),
+            Some(missing) => fail(format!(
+                "standard error does not say {missing:?}:\n{}",
+                self.stderr
+            )),
         }
     }
 
@@ -99,7 +114,9 @@ impl Finished {
     /// The cause in the event of the end: `code`, `signal`, `out-of-memory` …
     #[must_use]
     pub fn cause(&self) -> &str {
-        self.ended().and_then(|event| event["cause"].as_str()).unwrap_or("no ended event")
+        self.ended()
+            .and_then(|event| event["cause"].as_str())
+            .unwrap_or("no ended event")
     }
 
     /// The id of the sandbox.
@@ -118,7 +135,10 @@ impl Finished {
 /// # Errors
 /// It does not start, or does not end in time.
 pub fn finish(mut command: Command, stdin: Vec<u8>, limit: Option<Duration>) -> Verdict<Finished> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let begun = Instant::now();
     let mut child = command.spawn()?;
     feed(&mut child, stdin);
@@ -147,5 +167,7 @@ pub(super) fn wait(child: &mut Child, deadline: Instant) -> Verdict<ExitStatus> 
 /// Events, one JSON object a line; a line that is not complete yet is left out.
 pub(super) fn read_events(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }

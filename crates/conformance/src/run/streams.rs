@@ -30,11 +30,19 @@ pub struct Streams {
 
 impl Streams {
     pub fn of(child: &mut Child) -> Self {
-        Self { out: Stream::read(child.stdout.take()), err: Stream::read(child.stderr.take()) }
+        Self {
+            out: Stream::read(child.stdout.take()),
+            err: Stream::read(child.stderr.take()),
+        }
     }
 
     pub fn output(&self) -> Vec<u8> {
-        self.out.kept.lock().unwrap_or_else(PoisonError::into_inner).bytes.clone()
+        self.out
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .bytes
+            .clone()
     }
 
     /// Bytes of standard output, kept or not.

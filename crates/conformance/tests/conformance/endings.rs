@@ -6,22 +6,69 @@ use rustix::process::Signal;
 use stockade_conformance::{Behaviour, Running, Verdict, World, ensure, host};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("CL01", "a detached child that hears no signal is gone when the run ends", background),
-    Behaviour::test("endings-deaf-timeout", "a command that ignores signals is killed at the time limit", deaf_timeout),
-    Behaviour::test("endings-deaf-stop", "a command that ignores signals is killed after the grace", deaf_stop),
-    Behaviour::test("endings-stopped", "a command that stopped itself is killed at the time limit", stopped_timeout),
-    Behaviour::test("endings-stopped-stop", "a command that stopped itself is ended by `stop`", stopped_stop),
-    Behaviour::test("endings-sigterm", "SIGTERM to the supervisor reaches the command, and nothing stays", sigterm),
-    Behaviour::test("endings-sigint", "SIGINT without a terminal reaches the command", sigint),
-    Behaviour::test("endings-sighup", "SIGHUP to the supervisor ends everything", sighup),
-    Behaviour::test("endings-orphans", "orphans become children of PID 1 inside, and are reaped", orphans),
-    Behaviour::test("endings-deep", "a tree of processes in several sessions ends with its first", deep),
-    Behaviour::test("endings-time-of-children", "the time limit ends children that outlive the command's own time", slow_tree),
+    Behaviour::test(
+        "CL01",
+        "a detached child that hears no signal is gone when the run ends",
+        background,
+    ),
+    Behaviour::test(
+        "endings-deaf-timeout",
+        "a command that ignores signals is killed at the time limit",
+        deaf_timeout,
+    ),
+    Behaviour::test(
+        "endings-deaf-stop",
+        "a command that ignores signals is killed after the grace",
+        deaf_stop,
+    ),
+    Behaviour::test(
+        "endings-stopped",
+        "a command that stopped itself is killed at the time limit",
+        stopped_timeout,
+    ),
+    Behaviour::test(
+        "endings-stopped-stop",
+        "a command that stopped itself is ended by `stop`",
+        stopped_stop,
+    ),
+    Behaviour::test(
+        "endings-sigterm",
+        "SIGTERM to the supervisor reaches the command, and nothing stays",
+        sigterm,
+    ),
+    Behaviour::test(
+        "endings-sigint",
+        "SIGINT without a terminal reaches the command",
+        sigint,
+    ),
+    Behaviour::test(
+        "endings-sighup",
+        "SIGHUP to the supervisor ends everything",
+        sighup,
+    ),
+    Behaviour::test(
+        "endings-orphans",
+        "orphans become children of PID 1 inside, and are reaped",
+        orphans,
+    ),
+    Behaviour::test(
+        "endings-deep",
+        "a tree of processes in several sessions ends with its first",
+        deep,
+    ),
+    Behaviour::test(
+        "endings-time-of-children",
+        "the time limit ends children that outlive the command's own time",
+        slow_tree,
+    ),
 ];
 
 fn load(world: &World, words: &[&str]) -> Vec<String> {
     let payload = world.payload().display().to_string();
-    [payload, "load".into()].into_iter().chain(words.iter().map(|word| (*word).to_owned())).collect()
+    [payload, "load".into()]
+        .into_iter()
+        .chain(words.iter().map(|word| (*word).to_owned()))
+        .collect()
 }
 
 /// Nothing with this world's payload runs any more.
@@ -33,14 +80,19 @@ fn nothing_left(world: &World) -> Verdict {
 fn background(world: &World) -> Verdict {
     // The control: without a sandbox it stays.
     let payload = world.payload();
-    world.outside(&[], &[], &["load".into(), "background".into(), "50000".into()])?.expect(0)?;
+    world
+        .outside(&[], &[], &["load".into(), "background".into(), "50000".into()])?
+        .expect(0)?;
     let left = host::mentioning(&payload.display().to_string());
     ensure!(left.len() == 1, "the control left {left:?}");
     for process in &left {
         host::signal(process.pid, Signal::KILL)?;
     }
     host::until_gone(&left, Duration::from_secs(10))?;
-    let finished = world.sandbox().run(&load(world, &["background", "50000"]))?.expect(0)?;
+    let finished = world
+        .sandbox()
+        .run(&load(world, &["background", "50000"]))?
+        .expect(0)?;
     ensure!(finished.streams_closed, "something holds the streams");
     nothing_left(world)
 }
@@ -48,20 +100,29 @@ fn background(world: &World) -> Verdict {
 fn deaf_timeout(world: &World) -> Verdict {
     let sandbox = world.sandbox().flags(&["--timeout", "500ms"]);
     let finished = sandbox.run(&load(world, &["deaf", "50000"]))?.expect(124)?;
-    ensure!(finished.text().contains("deaf"), "it did not start: {}", finished.all());
+    ensure!(
+        finished.text().contains("deaf"),
+        "it did not start: {}",
+        finished.all()
+    );
     ensure!(finished.took < Duration::from_secs(20), "{:?}", finished.took);
     nothing_left(world)
 }
 
 fn waiting_for(world: &World, words: &[&str], text: &str) -> Verdict<Running> {
-    let mut running = world.sandbox().flags(&["--name", "stubborn"]).start_open(&load(world, words))?;
+    let mut running = world
+        .sandbox()
+        .flags(&["--name", "stubborn"])
+        .start_open(&load(world, words))?;
     running.until_output(text)?;
     Ok(running)
 }
 
 fn deaf_stop(world: &World) -> Verdict {
     let running = waiting_for(world, &["deaf", "50000"], "deaf")?;
-    world.stockade(&["stop", "--grace", "300ms", "stubborn"])?.expect(0)?;
+    world
+        .stockade(&["stop", "--grace", "300ms", "stubborn"])?
+        .expect(0)?;
     running.wait()?.expect(137)?;
     nothing_left(world)
 }
@@ -69,20 +130,27 @@ fn deaf_stop(world: &World) -> Verdict {
 fn stopped_timeout(world: &World) -> Verdict {
     let sandbox = world.sandbox().flags(&["--timeout", "700ms"]);
     let finished = sandbox.run(&load(world, &["stopped"]))?.expect(124)?;
-    ensure!(finished.text().contains("stopping"), "it did not start: {}", finished.all());
+    ensure!(
+        finished.text().contains("stopping"),
+        "it did not start: {}",
+        finished.all()
+    );
     nothing_left(world)
 }
 
 fn stopped_stop(world: &World) -> Verdict {
     let running = waiting_for(world, &["stopped"], "stopping")?;
-    world.stockade(&["stop", "--grace", "300ms", "stubborn"])?.expect(0)?;
+    world
+        .stockade(&["stop", "--grace", "300ms", "stubborn"])?
+        .expect(0)?;
     let finished = running.wait()?;
     ensure!(finished.code != 0, "exit 0");
     nothing_left(world)
 }
 
 fn trapping(world: &World, signal: &str) -> Verdict<Running> {
-    let script = format!("trap 'echo got {signal}; exit 9' {signal}; echo ready; while :; do sleep 0.05; done");
+    let script =
+        format!("trap 'echo got {signal}; exit 9' {signal}; echo ready; while :; do sleep 0.05; done");
     let mut running = world.sandbox().start_open(&["sh", "-c", &script])?;
     running.until_output("ready")?;
     Ok(running)
@@ -92,7 +160,12 @@ fn sigterm(world: &World) -> Verdict {
     let running = trapping(world, "TERM")?;
     running.signal(Signal::TERM)?;
     let finished = running.wait()?;
-    ensure!(finished.text().contains("got TERM"), "exit {}: {}", finished.code, finished.all());
+    ensure!(
+        finished.text().contains("got TERM"),
+        "exit {}: {}",
+        finished.code,
+        finished.all()
+    );
     ensure!(finished.code != 0, "exit 0 after SIGTERM");
     nothing_left(world)
 }
@@ -101,7 +174,12 @@ fn sigint(world: &World) -> Verdict {
     let running = trapping(world, "INT")?;
     running.signal(Signal::INT)?;
     let finished = running.wait()?;
-    ensure!(finished.text().contains("got INT"), "exit {}: {}", finished.code, finished.all());
+    ensure!(
+        finished.text().contains("got INT"),
+        "exit {}: {}",
+        finished.code,
+        finished.all()
+    );
     nothing_left(world)
 }
 

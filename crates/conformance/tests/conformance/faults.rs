@@ -7,13 +7,37 @@ use std::time::Duration;
 use stockade_conformance::{Behaviour, Finished, Verdict, World, ensure, fail, host, program, skip};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("R8-missing", "system calls that an old kernel does not have", missing_calls).simulated(),
-    Behaviour::test("R8-refused", "system calls that the host's rules refuse", refused_calls).simulated(),
-    Behaviour::test("R8-memory", "system calls that find no memory, at their first three uses", no_memory).simulated(),
-    Behaviour::test("R8-lies", "system calls that say yes and do nothing are noticed", lying_calls).simulated(),
+    Behaviour::test(
+        "R8-missing",
+        "system calls that an old kernel does not have",
+        missing_calls,
+    )
+    .simulated(),
+    Behaviour::test(
+        "R8-refused",
+        "system calls that the host's rules refuse",
+        refused_calls,
+    )
+    .simulated(),
+    Behaviour::test(
+        "R8-memory",
+        "system calls that find no memory, at their first three uses",
+        no_memory,
+    )
+    .simulated(),
+    Behaviour::test(
+        "R8-lies",
+        "system calls that say yes and do nothing are noticed",
+        lying_calls,
+    )
+    .simulated(),
     Behaviour::test("R8-descriptors", "few descriptors", few_descriptors),
     Behaviour::test("R8-disk", "a full disk below the state directory", full_disk),
-    Behaviour::test("R8-state", "a state directory that cannot be written, or is a file", bad_state),
+    Behaviour::test(
+        "R8-state",
+        "a state directory that cannot be written, or is a file",
+        bad_state,
+    ),
     Behaviour::test("R8-home", "no home directory, no variables at all", no_variables),
     Behaviour::test("R8-directory", "a current directory that is gone", no_directory),
     Behaviour::test("R8-streams", "closed standard streams", closed_streams),
@@ -21,9 +45,27 @@ pub const ALL: &[Behaviour] = &[
 
 /// What the set-up needs of the kernel.
 const SET_UP: [&str; 21] = [
-    "clone3", "openat2", "open_tree", "move_mount", "mount_setattr", "fsopen", "fsconfig", "fsmount", "pivot_root", "mount", "umount2",
-    "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp", "capset", "close_range", "unshare", "setresuid",
-    "setsid", "sethostname",
+    "clone3",
+    "openat2",
+    "open_tree",
+    "move_mount",
+    "mount_setattr",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "pivot_root",
+    "mount",
+    "umount2",
+    "landlock_create_ruleset",
+    "landlock_add_rule",
+    "landlock_restrict_self",
+    "seccomp",
+    "capset",
+    "close_range",
+    "unshare",
+    "setresuid",
+    "setsid",
+    "sethostname",
 ];
 
 fn inject(world: &World, what: &str) -> Verdict<Finished> {
@@ -31,11 +73,24 @@ fn inject(world: &World, what: &str) -> Verdict<Finished> {
         return skip("strace is missing");
     }
     let log = world.path("outside/strace").display().to_string();
-    let launcher = ["strace", "-f", "-qq", "-o", &log, "-e", &format!("trace={}", what.split(':').next().unwrap_or_default()), "-e", &format!("inject={what}")];
+    let launcher = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        &log,
+        "-e",
+        &format!("trace={}", what.split(':').next().unwrap_or_default()),
+        "-e",
+        &format!("inject={what}"),
+    ];
     let target = world.path("outside/target").display().to_string();
     let _ = std::fs::remove_file(world.path("outside/target/ran"));
     std::fs::create_dir_all(world.path("outside/target"))?;
-    let sandbox = world.sandbox().launcher(&launcher).flags(&["--rw", &target, "--rm"]);
+    let sandbox = world
+        .sandbox()
+        .launcher(&launcher)
+        .flags(&["--rw", &target, "--rm"]);
     sandbox.run(&["sh", "-c", "echo x > $0/ran", &target])
 }
 
@@ -51,8 +106,16 @@ fn whole_or_nothing(world: &World, what: &str) -> Verdict {
         }
         (125, _) => {
             ensure!(!ran, "{what}: exit 125, and the command ran: {}", finished.stderr);
-            ensure!(finished.stderr.trim().len() > 20, "{what}: no error is told: {:?}", finished.stderr);
-            ensure!(!finished.stderr.contains("panicked"), "{what}: {}", finished.stderr);
+            ensure!(
+                finished.stderr.trim().len() > 20,
+                "{what}: no error is told: {:?}",
+                finished.stderr
+            );
+            ensure!(
+                !finished.stderr.contains("panicked"),
+                "{what}: {}",
+                finished.stderr
+            );
         }
         (code, _) => return fail(format!("{what}: exit {code}, ran: {ran}: {}", finished.all())),
     }
@@ -61,7 +124,8 @@ fn whole_or_nothing(world: &World, what: &str) -> Verdict {
 
 fn nothing_left(world: &World, what: &str) -> Verdict {
     let left: BTreeSet<_> = host::mentioning(&world.path("").display().to_string());
-    host::until_gone(&left, Duration::from_secs(3)).map_err(|_| stockade_conformance::Stop::Failed(format!("{what}: left running: {left:?}")))?;
+    host::until_gone(&left, Duration::from_secs(3))
+        .map_err(|_| stockade_conformance::Stop::Failed(format!("{what}: left running: {left:?}")))?;
     let list = world.stockade(&["ls", "--json"])?.expect(0)?.text();
     ensure!(list.trim() == "[]", "{what}: left behind: {list}");
     Ok(())
@@ -81,7 +145,11 @@ fn each(world: &World, calls: &[&str], errors: &[&str], whens: &[&str]) -> Verdi
             }
         }
     }
-    if wrong.is_empty() { Ok(()) } else { fail(wrong.join("\n--\n")) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        fail(wrong.join("\n--\n"))
+    }
 }
 
 fn missing_calls(world: &World) -> Verdict {
@@ -90,16 +158,55 @@ fn missing_calls(world: &World) -> Verdict {
 
 fn refused_calls(world: &World) -> Verdict {
     each(world, &SET_UP, &["error=EPERM"], &[""])?;
-    each(world, &["prctl", "setgroups", "setresgid", "prlimit64", "pidfd_send_signal"], &["error=EPERM"], &[""])
+    each(
+        world,
+        &[
+            "prctl",
+            "setgroups",
+            "setresgid",
+            "prlimit64",
+            "pidfd_send_signal",
+        ],
+        &["error=EPERM"],
+        &[""],
+    )
 }
 
 fn no_memory(world: &World) -> Verdict {
-    each(world, &["clone3", "open_tree", "fsmount", "fsconfig", "move_mount", "socketpair", "sendmsg"], &["error=ENOMEM"], &[":when=1", ":when=2", ":when=3"])
+    each(
+        world,
+        &[
+            "clone3",
+            "open_tree",
+            "fsmount",
+            "fsconfig",
+            "move_mount",
+            "socketpair",
+            "sendmsg",
+        ],
+        &["error=ENOMEM"],
+        &[":when=1", ":when=2", ":when=3"],
+    )
 }
 
 /// A wall that is only said to stand must be found missing by the evidence.
 fn lying_calls(world: &World) -> Verdict {
-    each(world, &["capset", "seccomp", "landlock_restrict_self", "mount_setattr", "unshare", "sethostname", "umount2", "pivot_root", "setsid"], &["retval=0"], &[""])
+    each(
+        world,
+        &[
+            "capset",
+            "seccomp",
+            "landlock_restrict_self",
+            "mount_setattr",
+            "unshare",
+            "sethostname",
+            "umount2",
+            "pivot_root",
+            "setsid",
+        ],
+        &["retval=0"],
+        &[""],
+    )
 }
 
 fn few_descriptors(world: &World) -> Verdict {
@@ -108,11 +215,19 @@ fn few_descriptors(world: &World) -> Verdict {
     let mut succeeded = false;
     for limit in ["6", "10", "14", "18", "24", "32", "64"] {
         let launcher = [payload.as_str(), "launch", "--limit", nofile, limit, "--"];
-        let finished = world.sandbox().launcher(&launcher).flags(&["--rm"]).run(&["echo", "ran"])?;
+        let finished = world
+            .sandbox()
+            .launcher(&launcher)
+            .flags(&["--rm"])
+            .run(&["echo", "ran"])?;
         match finished.code {
             0 => succeeded = finished.text() == "ran\n",
             // The loader itself may not get as far as our own error.
-            125..=127 => ensure!(finished.stderr.len() > 10 && !finished.text().contains("ran"), "{limit}: {}", finished.all()),
+            125..=127 => ensure!(
+                finished.stderr.len() > 10 && !finished.text().contains("ran"),
+                "{limit}: {}",
+                finished.all()
+            ),
             code => return fail(format!("{limit} descriptors: exit {code}: {}", finished.all())),
         }
         nothing_left(world, limit)?;
@@ -131,15 +246,27 @@ fn full_disk(world: &World) -> Verdict {
             "mount -t tmpfs -o size={size} none \"$0\" && head -c {fill}k /dev/zero > \"$0/filler\" 2>/dev/null; exec \"$@\""
         );
         let launcher = ["unshare", "--mount", "sh", "-c", &script, &state];
-        let finished = world.sandbox().launcher(&launcher).shell("echo ran; echo more > file")?;
+        let finished = world
+            .sandbox()
+            .launcher(&launcher)
+            .shell("echo ran; echo more > file")?;
         match finished.code {
             0 => ensure!(finished.text() == "ran\n", "{size}: {}", finished.all()),
             125 => {
-                ensure!(!finished.text().contains("ran"), "{size}: the command ran: {}", finished.all());
+                ensure!(
+                    !finished.text().contains("ran"),
+                    "{size}: the command ran: {}",
+                    finished.all()
+                );
                 finished.complains(&["space"])?;
             }
             // Writing inside may find no room either.
-            _ => ensure!(finished.text() == "ran\n", "{size}: exit {}: {}", finished.code, finished.all()),
+            _ => ensure!(
+                finished.text() == "ran\n",
+                "{size}: exit {}: {}",
+                finished.code,
+                finished.all()
+            ),
         }
         nothing_left(world, size)?;
     }
@@ -148,14 +275,31 @@ fn full_disk(world: &World) -> Verdict {
 
 fn bad_state(world: &World) -> Verdict {
     let file = world.file("outside/a-file", "")?;
-    for value in [file.display().to_string(), "/proc/nowhere".to_owned(), "/dev/null/state".to_owned(), "relative/state".to_owned()] {
+    for value in [
+        file.display().to_string(),
+        "/proc/nowhere".to_owned(),
+        "/dev/null/state".to_owned(),
+        "relative/state".to_owned(),
+    ] {
         let sandbox = world.sandbox().variable("XDG_STATE_HOME", &value);
         let finished = sandbox.run(&["echo", "ran"])?;
         // A relative value is to be ignored, by the rules of that variable.
         let ignored = value.starts_with("relative") && finished.code == 0;
-        ensure!(ignored || finished.code == 125, "{value}: exit {}: {}", finished.code, finished.all());
-        ensure!(ignored || finished.stderr.contains(&value), "{value} is not named: {}", finished.stderr);
-        ensure!(!world.path("work/relative").exists(), "a relative state directory was made in the workspace");
+        ensure!(
+            ignored || finished.code == 125,
+            "{value}: exit {}: {}",
+            finished.code,
+            finished.all()
+        );
+        ensure!(
+            ignored || finished.stderr.contains(&value),
+            "{value} is not named: {}",
+            finished.stderr
+        );
+        ensure!(
+            !world.path("work/relative").exists(),
+            "a relative state directory was made in the workspace"
+        );
     }
     Ok(())
 }
@@ -163,7 +307,9 @@ fn bad_state(world: &World) -> Verdict {
 fn no_variables(world: &World) -> Verdict {
     let program = world.suite().program().display().to_string();
     let mut command = world.command(std::path::Path::new(&program));
-    command.env_clear().args(["run", "--rm", "--", "/bin/echo", "ran"]);
+    command
+        .env_clear()
+        .args(["run", "--rm", "--", "/bin/echo", "ran"]);
     let finished = stockade_conformance::run::finish(command, Vec::new(), None)?;
     match finished.code {
         0 => ensure!(finished.text() == "ran\n", "{}", finished.all()),
@@ -178,7 +324,11 @@ fn no_directory(world: &World) -> Verdict {
     let mut command = world.command(std::path::Path::new("/bin/sh"));
     command.args(["-c", script]).arg(world.suite().program());
     let finished = stockade_conformance::run::finish(command, Vec::new(), None)?.expect(125)?;
-    ensure!(!finished.text().contains("ran") && finished.stderr.len() > 20, "{}", finished.all());
+    ensure!(
+        !finished.text().contains("ran") && finished.stderr.len() > 20,
+        "{}",
+        finished.all()
+    );
     Ok(())
 }
 
@@ -186,13 +336,27 @@ fn closed_streams(world: &World) -> Verdict {
     let file = world.path("outside/target").display().to_string();
     std::fs::create_dir_all(&file)?;
     for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
-        let script = format!(r#"exec {closed}; exec "$0" run --rm --rw "$1" -- sh -c 'echo out; echo err >&2; echo ran > "$0"/ran' "$1""#);
+        let script = format!(
+            r#"exec {closed}; exec "$0" run --rm --rw "$1" -- sh -c 'echo out; echo err >&2; echo ran > "$0"/ran' "$1""#
+        );
         let mut command = world.command(std::path::Path::new("/bin/sh"));
-        command.args(["-c", &script]).arg(world.suite().program()).arg(&file);
+        command
+            .args(["-c", &script])
+            .arg(world.suite().program())
+            .arg(&file);
         let finished = stockade_conformance::run::finish(command, Vec::new(), None)?;
-        ensure!([0, 125].contains(&finished.code) || finished.code == 1, "{closed}: exit {}: {}", finished.code, finished.all());
+        ensure!(
+            [0, 125].contains(&finished.code) || finished.code == 1,
+            "{closed}: exit {}: {}",
+            finished.code,
+            finished.all()
+        );
         let ran = std::fs::read_to_string(world.path("outside/target/ran")).unwrap_or_default();
-        ensure!(finished.code == 125 || ran == "ran\n", "{closed}: the file holds {ran:?}: {}", finished.all());
+        ensure!(
+            finished.code == 125 || ran == "ran\n",
+            "{closed}: the file holds {ran:?}: {}",
+            finished.all()
+        );
         let _ = std::fs::remove_file(world.path("outside/target/ran"));
     }
     Ok(())

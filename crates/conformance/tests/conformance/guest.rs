@@ -5,10 +5,22 @@ use stockade_conformance::denial::arguments;
 use stockade_conformance::{Behaviour, Verdict, World, ensure, tree};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("PR09", "PID 1 can be neither read nor traced nor signalled, and serves on", attacked),
+    Behaviour::test(
+        "PR09",
+        "PID 1 can be neither read nor traced nor signalled, and serves on",
+        attacked,
+    ),
     Behaviour::test("PR09-exec", "nor by a second command", attacked_by_exec),
-    Behaviour::test("PR09-image", "nor where an image has its own programs", programs_unchanged),
-    Behaviour::test("PR10", "what lies beside PID 1 is only the workload", only_the_workload),
+    Behaviour::test(
+        "PR09-image",
+        "nor where an image has its own programs",
+        programs_unchanged,
+    ),
+    Behaviour::test(
+        "PR10",
+        "what lies beside PID 1 is only the workload",
+        only_the_workload,
+    ),
 ];
 
 /// The control: the same attack on a process of the same user that does not protect itself.
@@ -16,9 +28,19 @@ fn control(world: &World) -> Verdict {
     let mut victim = Victim::plant(world)?;
     let words = arguments("PR09", victim.outside());
     let outside = world.outside(&[], &[], &words)?;
-    let found = outside.text().lines().filter(|line| line.starts_with("REACHED")).count();
-    ensure!(found >= 5, "the control found only {found} holes: {}", outside.all());
-    let reached = victim.reached(&Seen { output: outside.text() });
+    let found = outside
+        .text()
+        .lines()
+        .filter(|line| line.starts_with("REACHED"))
+        .count();
+    ensure!(
+        found >= 5,
+        "the control found only {found} holes: {}",
+        outside.all()
+    );
+    let reached = victim.reached(&Seen {
+        output: outside.text(),
+    });
     ensure!(reached.is_some(), "the control's victim lives on");
     Ok(())
 }
@@ -31,17 +53,32 @@ fn attacked(world: &World) -> Verdict {
     let finished = world.sandbox().run(&["sh", "-c", script, &payload])?.expect(8)?;
     ensure!(finished.text().contains("DONE\nstill here"), "{}", finished.all());
     ensure!(!finished.text().contains("REACHED"), "{}", finished.all());
-    ensure!(tree::hash(&std::fs::read(world.suite().program())?) == before, "the program was overwritten");
+    ensure!(
+        tree::hash(&std::fs::read(world.suite().program())?) == before,
+        "the program was overwritten"
+    );
     Ok(())
 }
 
 fn attacked_by_exec(world: &World) -> Verdict {
-    let mut running = world.sandbox().flags(&["--name", "target"]).start_open(&["sh", "-c", "echo ready; read line; exit 4"])?;
+    let mut running = world.sandbox().flags(&["--name", "target"]).start_open(&[
+        "sh",
+        "-c",
+        "echo ready; read line; exit 4",
+    ])?;
     running.until_output("ready")?;
     let payload = world.payload().display().to_string();
-    let finished = world.stockade(&["exec", "target", &payload, "PR09", "1"])?.expect(0)?;
-    ensure!(finished.text().contains("DONE") && !finished.text().contains("REACHED"), "{}", finished.all());
-    world.stockade(&["exec", "target", "echo", "served"])?.expect_text("served")?;
+    let finished = world
+        .stockade(&["exec", "target", &payload, "PR09", "1"])?
+        .expect(0)?;
+    ensure!(
+        finished.text().contains("DONE") && !finished.text().contains("REACHED"),
+        "{}",
+        finished.all()
+    );
+    world
+        .stockade(&["exec", "target", "echo", "served"])?
+        .expect_text("served")?;
     running.feed(b"\n".to_vec());
     running.wait()?.expect(4).map(drop)
 }
@@ -54,14 +91,20 @@ fn programs_unchanged(world: &World) -> Verdict {
     let before = tree::hash(&std::fs::read(&program)?);
     let finished = world.sandbox().run(&["sh", "-c", script, &payload, &program])?;
     ensure!(!finished.text().contains("REACHED"), "{}", finished.all());
-    ensure!(tree::hash(&std::fs::read(&program)?) == before, "the program was changed");
+    ensure!(
+        tree::hash(&std::fs::read(&program)?) == before,
+        "the program was changed"
+    );
     Ok(())
 }
 
 fn only_the_workload(world: &World) -> Verdict {
     let script = "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' < $p/cmdline); done";
     let text = world.shell(script)?.expect(0)?.text();
-    let strangers: Vec<&str> = text.lines().filter(|line| !line.contains("sh -c") && !line.starts_with("1 ") && line.contains(' ')).collect();
+    let strangers: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("sh -c") && !line.starts_with("1 ") && line.contains(' '))
+        .collect();
     ensure!(strangers.iter().all(|line| line.contains("tr ")), "{strangers:?}");
     Ok(())
 }

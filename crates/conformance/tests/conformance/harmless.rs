@@ -7,34 +7,72 @@ pub const ALL: &[Behaviour] = &[
     Behaviour::test("harmless-workspace", "`rm -rf .` in the workspace", workspace),
     Behaviour::test("harmless-home", "`rm -rf ~`", home),
     Behaviour::test("harmless-root", "`rm -rf /`", root),
-    Behaviour::test("harmless-overwrite", "overwriting, truncating, moving and changing modes of everything", overwrite),
-    Behaviour::test("harmless-git", "`git clean -fdx` and a forced reset of the whole history", git),
+    Behaviour::test(
+        "harmless-overwrite",
+        "overwriting, truncating, moving and changing modes of everything",
+        overwrite,
+    ),
+    Behaviour::test(
+        "harmless-git",
+        "`git clean -fdx` and a forced reset of the whole history",
+        git,
+    ),
 ];
 
 /// Runs a script; home and workspace of the host must be what they were.
 fn unharmed(world: &World, script: &str, effect: &str) -> Verdict {
-    for name in ["work/file", "work/below/file", "work/.hidden/file", "home/file", "home/.ssh/key", "outside/file"] {
+    for name in [
+        "work/file",
+        "work/below/file",
+        "work/.hidden/file",
+        "home/file",
+        "home/.ssh/key",
+        "outside/file",
+    ] {
         world.file(name, name)?;
     }
     let before = ["work", "home"].map(|name| Tree::of(&world.path(name)));
-    let finished = world.sandbox().flags(&["-q"]).shell(&format!("{script}; {effect}"))?;
+    let finished = world
+        .sandbox()
+        .flags(&["-q"])
+        .shell(&format!("{script}; {effect}"))?;
     let later = ["work", "home"].map(|name| Tree::of(&world.path(name)));
     for (before, later) in before.iter().zip(&later) {
-        ensure!(before == later, "the host was changed:{}\n{}", before.differences(later), finished.all());
+        ensure!(
+            before == later,
+            "the host was changed:{}\n{}",
+            before.differences(later),
+            finished.all()
+        );
     }
-    ensure!(std::fs::read_to_string(world.path("outside/file"))? == "outside/file", "the neighbour was changed");
+    ensure!(
+        std::fs::read_to_string(world.path("outside/file"))? == "outside/file",
+        "the neighbour was changed"
+    );
     // Inside it was effective, or nothing is shown.
-    ensure!(finished.text().contains("effective"), "nothing happened inside: {}", finished.all());
+    ensure!(
+        finished.text().contains("effective"),
+        "nothing happened inside: {}",
+        finished.all()
+    );
     Ok(())
 }
 
 fn workspace(world: &World) -> Verdict {
     let script = r#"rm -rf ./* ./.hidden "$PWD" 2>/dev/null; cd /"#;
-    unharmed(world, script, &format!("test -e {}/file || echo effective", world.work().display()))
+    unharmed(
+        world,
+        script,
+        &format!("test -e {}/file || echo effective", world.work().display()),
+    )
 }
 
 fn home(world: &World) -> Verdict {
-    unharmed(world, "touch ~/mine; rm -rf ~ ~/* ~/.* 2>/dev/null", "test -e ~/mine || echo effective")
+    unharmed(
+        world,
+        "touch ~/mine; rm -rf ~ ~/* ~/.* 2>/dev/null",
+        "test -e ~/mine || echo effective",
+    )
 }
 
 fn root(world: &World) -> Verdict {
@@ -53,7 +91,10 @@ fn git(world: &World) -> Verdict {
     }
     let git = stockade_conformance::run::finish;
     let mut command = world.command(std::path::Path::new("/bin/sh"));
-    command.args(["-c", "git init -q . && git add -A . && git -c user.name=a -c user.email=a@b commit -qm one"]);
+    command.args([
+        "-c",
+        "git init -q . && git add -A . && git -c user.name=a -c user.email=a@b commit -qm one",
+    ]);
     git(command, Vec::new(), None)?.expect(0)?;
     let script = "rm -rf .git/refs .git/objects; git clean -fdxq; rm -rf .git";
     unharmed(world, script, "test -d .git || echo effective")

@@ -9,10 +9,28 @@ use stockade_conformance::{Behaviour, Verdict, World, ensure, host, program, ski
 pub const ALL: &[Behaviour] = &[
     Behaviour::test("R2-running", "killed while commands run", while_running).alone(),
     Behaviour::test("R2-start", "killed at forty moments of its start", while_starting).alone(),
-    Behaviour::test("R2-calls", "killed at each step of the set-up", at_each_call).alone().simulated(),
-    Behaviour::test("R2-guest", "a guest that is killed at each step is an error, and nothing stays", guest_at_each_call).alone().simulated(),
-    Behaviour::test("R2-gc-live", "`gc` leaves running sandboxes and kept changes alone", gc_spares).alone(),
-    Behaviour::test("R2-gc-again", "`gc` run twice at once, and on a damaged state directory", gc_again).alone(),
+    Behaviour::test("R2-calls", "killed at each step of the set-up", at_each_call)
+        .alone()
+        .simulated(),
+    Behaviour::test(
+        "R2-guest",
+        "a guest that is killed at each step is an error, and nothing stays",
+        guest_at_each_call,
+    )
+    .alone()
+    .simulated(),
+    Behaviour::test(
+        "R2-gc-live",
+        "`gc` leaves running sandboxes and kept changes alone",
+        gc_spares,
+    )
+    .alone(),
+    Behaviour::test(
+        "R2-gc-again",
+        "`gc` run twice at once, and on a damaged state directory",
+        gc_again,
+    )
+    .alone(),
 ];
 
 /// What may be left of sandboxes with these ids after gc: nothing.
@@ -23,15 +41,24 @@ fn all_clean(world: &World, ids: &BTreeSet<String>, what: &str) -> Verdict {
     let cgroups = host::cgroups_of(ids);
     ensure!(cgroups.is_empty(), "{what}: cgroups are left: {cgroups:?}");
     let list = world.stockade(&["ls", "--json"])?.expect(0)?.text();
-    ensure!(!list.contains("running"), "{what}: still listed as running: {list}");
+    ensure!(
+        !list.contains("running"),
+        "{what}: still listed as running: {list}"
+    );
     let again = world.stockade(&["gc", "--dry-run"])?.expect(0)?;
-    ensure!(!again.all().contains("would remove"), "{what}: gc left something: {}", again.all());
+    ensure!(
+        !again.all().contains("would remove"),
+        "{what}: gc left something: {}",
+        again.all()
+    );
     Ok(())
 }
 
 fn told(what: &str, stop: stockade_conformance::Stop) -> stockade_conformance::Stop {
     match stop {
-        stockade_conformance::Stop::Failed(why) => stockade_conformance::Stop::Failed(format!("{what}: {why}")),
+        stockade_conformance::Stop::Failed(why) => {
+            stockade_conformance::Stop::Failed(format!("{what}: {why}"))
+        }
         skipped @ stockade_conformance::Stop::Skipped(_) => skipped,
     }
 }
@@ -43,7 +70,11 @@ fn ids(world: &World) -> BTreeSet<String> {
     while let Some(directory) = waiting.pop() {
         for entry in directory.read_dir().into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.len() >= 6 && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-') {
+            if name.len() >= 6
+                && name
+                    .chars()
+                    .all(|letter| letter.is_ascii_alphanumeric() || letter == '-')
+            {
                 found.insert(name);
             }
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.path().components().count() < 12 {
@@ -58,12 +89,19 @@ fn ids(world: &World) -> BTreeSet<String> {
 fn while_running(world: &World) -> Verdict {
     let payload = world.payload().display().to_string();
     let script = r#""$0" load background 50000; setsid "$0" load deaf 50000 & "$0" load stopped & "$0" load deaf 50000"#;
-    let mut running = world.sandbox().flags(&["--name", "killed"]).start_open(&["sh", "-c", script, &payload])?;
+    let mut running = world
+        .sandbox()
+        .flags(&["--name", "killed"])
+        .start_open(&["sh", "-c", script, &payload])?;
     let id = running.until_started()?;
     running.until_output("stopping")?;
     let mut exec = world.command(world.suite().program());
-    exec.args(["exec", "killed", &payload, "load", "deaf", "50000"]).stdin(std::process::Stdio::null());
-    let mut exec = exec.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn()?;
+    exec.args(["exec", "killed", &payload, "load", "deaf", "50000"])
+        .stdin(std::process::Stdio::null());
+    let mut exec = exec
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
     std::thread::sleep(Duration::from_millis(200));
     let inside = host::below(running.supervisor());
     ensure!(inside.len() >= 4, "only {inside:?} run inside");
@@ -72,12 +110,20 @@ fn while_running(world: &World) -> Verdict {
     drop(running);
     let begun = Instant::now();
     while exec.try_wait()?.is_none() {
-        ensure!(begun.elapsed() < Duration::from_secs(10), "`exec` into a dead sandbox hangs");
+        ensure!(
+            begun.elapsed() < Duration::from_secs(10),
+            "`exec` into a dead sandbox hangs"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     all_clean(world, &BTreeSet::from([id]), "while running")?;
     // The name is free again, and the change set is kept or gone, never in the way.
-    world.sandbox().flags(&["--name", "killed", "--rm"]).run(&["true"])?.expect(0).map(drop)
+    world
+        .sandbox()
+        .flags(&["--name", "killed", "--rm"])
+        .run(&["true"])?
+        .expect(0)
+        .map(drop)
 }
 
 fn while_starting(world: &World) -> Verdict {
@@ -90,15 +136,28 @@ fn while_starting(world: &World) -> Verdict {
         running.signal(Signal::KILL)?;
         drop(running);
         let left = host::below(std::process::id());
-        host::until_gone(&left, Duration::from_secs(2)).map_err(|stop| told(&format!("moment {moment}"), stop))?;
+        host::until_gone(&left, Duration::from_secs(2))
+            .map_err(|stop| told(&format!("moment {moment}"), stop))?;
     }
     let ids = ids(world);
     all_clean(world, &ids, "forty moments")
 }
 
 /// Calls in the order of a start; the first use that a supervisor makes of each.
-const STEPS: [&str; 12] =
-    ["mkdirat", "mkdir", "socketpair", "clone3", "open_tree", "sendmsg", "pidfd_open", "renameat", "renameat2", "unlinkat", "fsopen", "openat2"];
+const STEPS: [&str; 12] = [
+    "mkdirat",
+    "mkdir",
+    "socketpair",
+    "clone3",
+    "open_tree",
+    "sendmsg",
+    "pidfd_open",
+    "renameat",
+    "renameat2",
+    "unlinkat",
+    "fsopen",
+    "openat2",
+];
 
 fn killed_by_call(world: &World, follow: bool, call: &str, when: u32) -> Verdict<i32> {
     if program::find("strace").is_none() {
@@ -111,7 +170,11 @@ fn killed_by_call(world: &World, follow: bool, call: &str, when: u32) -> Verdict
     if follow {
         launcher.insert(1, "-f");
     }
-    let finished = world.sandbox().launcher(&launcher).flags(&["--rm"]).run(&["sh", "-c", "echo ran"])?;
+    let finished = world
+        .sandbox()
+        .launcher(&launcher)
+        .flags(&["--rm"])
+        .run(&["sh", "-c", "echo ran"])?;
     Ok(finished.code)
 }
 
@@ -127,11 +190,28 @@ fn at_each_call(world: &World) -> Verdict {
         }
     }
     ensure!(killed >= 5, "only {killed} of the calls were made");
-    world.sandbox().flags(&["--rm"]).run(&["true"])?.expect(0).map(drop)
+    world
+        .sandbox()
+        .flags(&["--rm"])
+        .run(&["true"])?
+        .expect(0)
+        .map(drop)
 }
 
 fn guest_at_each_call(world: &World) -> Verdict {
-    let calls = ["unshare", "fsopen", "fsmount", "move_mount", "pivot_root", "sethostname", "capset", "landlock_restrict_self", "seccomp", "setsid", "umount2"];
+    let calls = [
+        "unshare",
+        "fsopen",
+        "fsmount",
+        "move_mount",
+        "pivot_root",
+        "sethostname",
+        "capset",
+        "landlock_restrict_self",
+        "seccomp",
+        "setsid",
+        "umount2",
+    ];
     let mut killed = 0;
     for call in calls {
         for when in [1, 2] {
@@ -151,14 +231,31 @@ fn guest_at_each_call(world: &World) -> Verdict {
 }
 
 fn gc_spares(world: &World) -> Verdict {
-    world.sandbox().flags(&["--name", "kept"]).shell("echo x > file")?.expect(0)?;
-    let mut running = world.sandbox().flags(&["--name", "live"]).start_open(&["sh", "-c", "echo x > file; echo ready; read line; cat file; exit 6"])?;
+    world
+        .sandbox()
+        .flags(&["--name", "kept"])
+        .shell("echo x > file")?
+        .expect(0)?;
+    let mut running = world.sandbox().flags(&["--name", "live"]).start_open(&[
+        "sh",
+        "-c",
+        "echo x > file; echo ready; read line; cat file; exit 6",
+    ])?;
     running.until_output("ready")?;
     for _ in 0..3 {
         world.stockade(&["gc"])?.expect(0)?;
     }
-    world.stockade(&["exec", "live", "cat", "file"])?.expect_text("x")?;
-    ensure!(world.stockade(&["changes", "kept"])?.expect(0)?.text().contains("file"), "kept changes were removed");
+    world
+        .stockade(&["exec", "live", "cat", "file"])?
+        .expect_text("x")?;
+    ensure!(
+        world
+            .stockade(&["changes", "kept"])?
+            .expect(0)?
+            .text()
+            .contains("file"),
+        "kept changes were removed"
+    );
     running.feed(b"\n".to_vec());
     let finished = running.wait()?.expect(6)?;
     ensure!(finished.text() == "ready\nx\n", "{}", finished.all());
@@ -181,7 +278,9 @@ fn gc_again(world: &World) -> Verdict {
             })
             .collect();
         for run in runs {
-            let Ok(finished) = run.join() else { return stockade_conformance::fail("a thread ended") };
+            let Ok(finished) = run.join() else {
+                return stockade_conformance::fail("a thread ended");
+            };
             finished?.expect(0)?;
         }
         Ok(())
@@ -190,7 +289,12 @@ fn gc_again(world: &World) -> Verdict {
     world.file("state/stockade/sandboxes/garbage/status.json", "{ not json")?;
     world.file("state/stockade/sandboxes/loose-file", "x")?;
     let finished = world.stockade(&["gc"])?;
-    ensure!([0, 125].contains(&finished.code) && !finished.stderr.contains("panicked"), "exit {}: {}", finished.code, finished.all());
+    ensure!(
+        [0, 125].contains(&finished.code) && !finished.stderr.contains("panicked"),
+        "exit {}: {}",
+        finished.code,
+        finished.all()
+    );
     world.sandbox().flags(&["--rm"]).run(&["true"])?.expect(0)?;
     world.stockade(&["ls"])?.expect(0).map(drop)
 }

@@ -7,7 +7,11 @@ use stockade_conformance::{Behaviour, Verdict, World, ensure, host};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test("R1", "a hundred runs of every ending leave nothing", hundred).alone(),
-    Behaviour::test("CL07", "a supervisor has as many descriptors after sixty commands as after ten", descriptors),
+    Behaviour::test(
+        "CL07",
+        "a supervisor has as many descriptors after sixty commands as after ten",
+        descriptors,
+    ),
 ];
 
 fn files_below(directory: &Path, found: &mut BTreeSet<PathBuf>) {
@@ -23,7 +27,10 @@ fn kept(world: &World) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     files_below(&world.path("state"), &mut found);
     files_below(&world.path("run"), &mut found);
-    found.into_iter().filter(|path| !path.components().any(|part| part.as_os_str() == "audit")).collect()
+    found
+        .into_iter()
+        .filter(|path| !path.components().any(|part| part.as_os_str() == "audit"))
+        .collect()
 }
 
 fn one(world: &World, kind: u32, ids: &mut BTreeSet<String>) -> Verdict {
@@ -32,8 +39,13 @@ fn one(world: &World, kind: u32, ids: &mut BTreeSet<String>) -> Verdict {
     let finished = match kind % 5 {
         0 => sandbox.run(&["true"])?.expect(0)?,
         1 => sandbox.shell("echo x > file; kill -9 $$")?.expect(137)?,
-        2 => sandbox.flags(&["--timeout", "30ms"]).run(&[&payload, "load", "deaf", "20000"])?.expect(124)?,
-        3 => sandbox.run(&[&payload, "load", "background", "20000"])?.expect(0)?,
+        2 => sandbox
+            .flags(&["--timeout", "30ms"])
+            .run(&[&payload, "load", "deaf", "20000"])?
+            .expect(124)?,
+        3 => sandbox
+            .run(&[&payload, "load", "background", "20000"])?
+            .expect(0)?,
         _ => sandbox.run(&["no-such-program"])?.expect(127)?,
     };
     ids.extend(finished.id().map(str::to_owned));
@@ -59,21 +71,41 @@ fn hundred(world: &World) -> Verdict {
     ensure!(cgroups.is_empty(), "cgroups: {cgroups:?}");
     let later = kept(world);
     let new: Vec<_> = later.difference(&state).collect();
-    ensure!(new.is_empty(), "state: {} new: {:?}", new.len(), &new[..new.len().min(10)]);
+    ensure!(
+        new.is_empty(),
+        "state: {} new: {:?}",
+        new.len(),
+        &new[..new.len().min(10)]
+    );
     let root = world.path("").display().to_string();
-    let mounts: Vec<String> = host::mounts().difference(&mounts).filter(|line| line.contains(&root) || line.contains("stockade")).cloned().collect();
+    let mounts: Vec<String> = host::mounts()
+        .difference(&mounts)
+        .filter(|line| line.contains(&root) || line.contains("stockade"))
+        .cloned()
+        .collect();
     ensure!(mounts.is_empty(), "mounts: {mounts:?}");
-    let memory: Vec<String> = host::shared_memory().difference(&memory).filter(|name| name.contains("stockade")).cloned().collect();
+    let memory: Vec<String> = host::shared_memory()
+        .difference(&memory)
+        .filter(|name| name.contains("stockade"))
+        .cloned()
+        .collect();
     ensure!(memory.is_empty(), "shared memory: {memory:?}");
     Ok(())
 }
 
 fn descriptors(world: &World) -> Verdict {
-    let mut running = world.sandbox().flags(&["--name", "long"]).start_open(&["sleep", "58"])?;
+    let mut running = world
+        .sandbox()
+        .flags(&["--name", "long"])
+        .start_open(&["sleep", "58"])?;
     running.until_started()?;
     let exec = |count: u32| -> Verdict {
         for number in 0..count {
-            let word = if number % 2 == 0 { "true" } else { "no-such-program" };
+            let word = if number % 2 == 0 {
+                "true"
+            } else {
+                "no-such-program"
+            };
             world.stockade(&["exec", "-q", "long", word])?;
         }
         Ok(())
@@ -82,7 +114,12 @@ fn descriptors(world: &World) -> Verdict {
     let before = host::descriptors(running.supervisor())?;
     exec(50)?;
     let later = host::descriptors(running.supervisor())?;
-    ensure!(before.len() == later.len(), "{} descriptors became {}: {before:?} {later:?}", before.len(), later.len());
+    ensure!(
+        before.len() == later.len(),
+        "{} descriptors became {}: {before:?} {later:?}",
+        before.len(),
+        later.len()
+    );
     let processes = host::below(running.supervisor());
     ensure!(processes.len() <= 3, "{processes:?}");
     Ok(())

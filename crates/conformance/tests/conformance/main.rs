@@ -63,5 +63,9 @@ fn main() -> ExitCode {
             false
         }
     };
-    if good { ExitCode::SUCCESS } else { ExitCode::from(101) }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(101)
+    }
 }

@@ -6,39 +6,78 @@ use std::fs;
 use stockade_conformance::{Behaviour, Verdict, World, ensure, fail, host, skip};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("PV03", "no capability in any set, no_new_privs, a filter, no groups", rights),
-    Behaviour::test("SD07", "mask, signals, limits and priority of the launcher are reset", inherited),
-    Behaviour::test("SV08", "every thread inside, seen from the host, is confined as planned", from_outside),
+    Behaviour::test(
+        "PV03",
+        "no capability in any set, no_new_privs, a filter, no groups",
+        rights,
+    ),
+    Behaviour::test(
+        "SD07",
+        "mask, signals, limits and priority of the launcher are reset",
+        inherited,
+    ),
+    Behaviour::test(
+        "SV08",
+        "every thread inside, seen from the host, is confined as planned",
+        from_outside,
+    ),
     Behaviour::test("SD08", "the working directory is inside", directory),
     Behaviour::test("DV06", "mounts inside are not seen outside", propagation),
-    Behaviour::test("IL04", "the table of mounts names no directory of the host's user but the workspace", mount_table),
+    Behaviour::test(
+        "IL04",
+        "the table of mounts names no directory of the host's user but the workspace",
+        mount_table,
+    ),
     Behaviour::test("IL06", "cgroups inside name nothing of the host", cgroup_names),
 ];
 
 fn fields(text: &str) -> BTreeMap<String, String> {
     let pairs = text.lines().filter_map(|line| line.split_once(':'));
-    pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect()
 }
 
 fn check_rights(who: &str, found: &BTreeMap<String, String>) -> Verdict {
     for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
         let value = found.get(set).map_or("missing", String::as_str);
-        ensure!(value.chars().all(|digit| digit == '0') && !value.is_empty(), "{who}: {set} {value}");
+        ensure!(
+            value.chars().all(|digit| digit == '0') && !value.is_empty(),
+            "{who}: {set} {value}"
+        );
     }
-    ensure!(found.get("NoNewPrivs").is_some_and(|value| value == "1"), "{who}: NoNewPrivs {:?}", found.get("NoNewPrivs"));
-    ensure!(found.get("Seccomp").is_some_and(|value| value == "2"), "{who}: Seccomp {:?}", found.get("Seccomp"));
+    ensure!(
+        found.get("NoNewPrivs").is_some_and(|value| value == "1"),
+        "{who}: NoNewPrivs {:?}",
+        found.get("NoNewPrivs")
+    );
+    ensure!(
+        found.get("Seccomp").is_some_and(|value| value == "2"),
+        "{who}: Seccomp {:?}",
+        found.get("Seccomp")
+    );
     let ids = [found.get("Uid"), found.get("Gid")];
-    ensure!(ids.iter().flatten().all(|ids| ids.split_whitespace().all(|id| id != "0")), "{who}: {ids:?}");
+    ensure!(
+        ids.iter()
+            .flatten()
+            .all(|ids| ids.split_whitespace().all(|id| id != "0")),
+        "{who}: {ids:?}"
+    );
     Ok(())
 }
 
 fn rights(world: &World) -> Verdict {
     let control = fields(&world.outside(&[], &[], &["ids".into()])?.text());
-    ensure!(check_rights("control", &control).is_err(), "the control is confined already: {control:?}");
+    ensure!(
+        check_rights("control", &control).is_err(),
+        "the control is confined already: {control:?}"
+    );
     let inside = fields(&world.sandbox().attack(&["ids".into()])?.expect(0)?.text());
     check_rights("inside", &inside)?;
     let groups = inside.get("Groups").cloned().unwrap_or_default();
-    let harmless = groups.split_whitespace().all(|group| group == "65534" || Some(group) == inside.get("Gid").and_then(|ids| ids.split_whitespace().next()));
+    let harmless = groups.split_whitespace().all(|group| {
+        group == "65534" || Some(group) == inside.get("Gid").and_then(|ids| ids.split_whitespace().next())
+    });
     ensure!(harmless, "groups {groups:?}");
     Ok(())
 }
@@ -47,21 +86,68 @@ fn inherited(world: &World) -> Verdict {
     let payload = world.suite().payload().display().to_string();
     let (nofile, core) = ("7", "4");
     let launcher = [
-        payload.as_str(), "launch", "--umask", "0", "--block", "10", "--block", "15", "--ignore", "13", "--ignore", "17", "--ignore", "2",
-        "--limit", nofile, "40", "--limit", core, "1234567", "--nice", "5", "--personality", "262144", "--",
+        payload.as_str(),
+        "launch",
+        "--umask",
+        "0",
+        "--block",
+        "10",
+        "--block",
+        "15",
+        "--ignore",
+        "13",
+        "--ignore",
+        "17",
+        "--ignore",
+        "2",
+        "--limit",
+        nofile,
+        "40",
+        "--limit",
+        core,
+        "1234567",
+        "--nice",
+        "5",
+        "--personality",
+        "262144",
+        "--",
     ];
     let control = fields(&world.outside(&launcher, &[], &["SD07".into()])?.text());
     let loose = |found: &BTreeMap<String, String>, name: &str| found.get(name).cloned().unwrap_or_default();
-    ensure!(loose(&control, "Umask") == "0000" && loose(&control, "SigBlk").ends_with("4200"), "the control inherits nothing: {control:?}");
-    let finished = world.sandbox().launcher(&launcher).attack(&["SD07".into()])?.expect(0)?;
+    ensure!(
+        loose(&control, "Umask") == "0000" && loose(&control, "SigBlk").ends_with("4200"),
+        "the control inherits nothing: {control:?}"
+    );
+    let finished = world
+        .sandbox()
+        .launcher(&launcher)
+        .attack(&["SD07".into()])?
+        .expect(0)?;
     let inside = fields(&finished.text());
-    ensure!(loose(&inside, "Umask") == "0022", "umask {:?}", inside.get("Umask"));
-    ensure!(loose(&inside, "SigBlk").chars().all(|digit| digit == '0'), "blocked signals {:?}", inside.get("SigBlk"));
+    ensure!(
+        loose(&inside, "Umask") == "0022",
+        "umask {:?}",
+        inside.get("Umask")
+    );
+    ensure!(
+        loose(&inside, "SigBlk").chars().all(|digit| digit == '0'),
+        "blocked signals {:?}",
+        inside.get("SigBlk")
+    );
     // The runtime of the payload itself ignores SIGPIPE (bit 12).
     let ignored = u64::from_str_radix(&loose(&inside, "SigIgn"), 16)?;
     ensure!(ignored & !(1 << 12) == 0, "ignored signals {ignored:x}");
-    ensure!(loose(&inside, "Personality") == "0", "personality {:?}", inside.get("Personality"));
-    let files = finished.text().lines().find(|line| line.starts_with("Max open files")).unwrap_or_default().to_owned();
+    ensure!(
+        loose(&inside, "Personality") == "0",
+        "personality {:?}",
+        inside.get("Personality")
+    );
+    let files = finished
+        .text()
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap_or_default()
+        .to_owned();
     ensure!(!files.contains(" 40 "), "{files}");
     Ok(())
 }
@@ -69,14 +155,23 @@ fn inherited(world: &World) -> Verdict {
 /// The host's own look at all processes below the supervisor.
 fn from_outside(world: &World) -> Verdict {
     let script = "sleep 50 & sleep 50 & echo ready; wait";
-    let mut running = world.sandbox().flags(&["--name", "seen"]).start_open(&["sh", "-c", script])?;
+    let mut running = world
+        .sandbox()
+        .flags(&["--name", "seen"])
+        .start_open(&["sh", "-c", script])?;
     running.until_output("ready")?;
     let mut second = world.command(world.suite().program());
-    second.args(["exec", "seen", "sleep", "5"]).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    second
+        .args(["exec", "seen", "sleep", "5"])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null());
     let mut second = second.stderr(std::process::Stdio::null()).spawn()?;
     std::thread::sleep(std::time::Duration::from_millis(300));
     let inside = host::below(running.supervisor());
-    let checked = inside.iter().map(|process| check_process(process.pid)).collect::<Verdict<Vec<u32>>>();
+    let checked = inside
+        .iter()
+        .map(|process| check_process(process.pid))
+        .collect::<Verdict<Vec<u32>>>();
     second.kill()?;
     second.wait()?;
     if inside.is_empty() {
@@ -103,9 +198,15 @@ fn check_process(pid: u32) -> Verdict<u32> {
                 Err(error) => return fail(format!("{who}: {error}")),
             }
         }
-        let uid = status.get("Uid").and_then(|ids| ids.split_whitespace().next()).and_then(|id| id.parse::<u32>().ok());
+        let uid = status
+            .get("Uid")
+            .and_then(|ids| ids.split_whitespace().next())
+            .and_then(|id| id.parse::<u32>().ok());
         let own = rustix::process::getuid().as_raw();
-        ensure!(uid.is_some_and(|uid| uid == own && own != 0 || uid > 0x7000_0000), "{who} runs as {uid:?}");
+        ensure!(
+            uid.is_some_and(|uid| uid == own && own != 0 || uid > 0x7000_0000),
+            "{who} runs as {uid:?}"
+        );
     }
     Ok(count)
 }
@@ -113,7 +214,10 @@ fn check_process(pid: u32) -> Verdict<u32> {
 fn directory(world: &World) -> Verdict {
     let script = "pwd -P; readlink /proc/self/cwd; cd ..; pwd -P; ls -id / /proc/self/root/ | cut -d' ' -f1 | uniq | wc -l";
     let text = world.shell(script)?.expect(0)?.text();
-    ensure!(!text.contains("unreachable") && text.trim().ends_with('1'), "{text}");
+    ensure!(
+        !text.contains("unreachable") && text.trim().ends_with('1'),
+        "{text}"
+    );
     Ok(())
 }
 
@@ -123,13 +227,19 @@ fn propagation(world: &World) -> Verdict {
     running.until_started()?;
     let during = host::mounts();
     let root = world.path("").display().to_string();
-    let new: Vec<&String> = during.difference(&before).filter(|line| line.contains(&root)).collect();
+    let new: Vec<&String> = during
+        .difference(&before)
+        .filter(|line| line.contains(&root))
+        .collect();
     ensure!(new.is_empty(), "{new:?}");
     Ok(())
 }
 
 fn mount_table(world: &World) -> Verdict {
-    let text = world.run(&["cat", "/proc/self/mountinfo", "/proc/self/mounts"])?.expect(0)?.text();
+    let text = world
+        .run(&["cat", "/proc/self/mountinfo", "/proc/self/mounts"])?
+        .expect(0)?
+        .text();
     let state = world.path("state").display().to_string();
     ensure!(!text.contains(&state), "the state directory is named: {text}");
     Ok(())

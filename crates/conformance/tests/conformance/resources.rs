@@ -8,23 +8,62 @@ use crate::policy::can_enforce;
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test("RS01", "a fork bomb ends at the limit on processes", fork_bomb),
-    Behaviour::test("RS01-threads", "a flood of threads ends at the limit on processes", thread_flood),
-    Behaviour::test("RS02", "a memory bomb is killed at the limit, and the cause is told", memory_bomb),
-    Behaviour::test("RS02-child", "a child that is killed at the limit does not end its parent", child_out_of_memory),
-    Behaviour::test("RS03", "memory in /tmp, in /dev/shm and without a name counts", hidden_memory),
+    Behaviour::test(
+        "RS01-threads",
+        "a flood of threads ends at the limit on processes",
+        thread_flood,
+    ),
+    Behaviour::test(
+        "RS02",
+        "a memory bomb is killed at the limit, and the cause is told",
+        memory_bomb,
+    ),
+    Behaviour::test(
+        "RS02-child",
+        "a child that is killed at the limit does not end its parent",
+        child_out_of_memory,
+    ),
+    Behaviour::test(
+        "RS03",
+        "memory in /tmp, in /dev/shm and without a name counts",
+        hidden_memory,
+    ),
     Behaviour::test("RS05", "open files end at a limit for each process", many_files),
-    Behaviour::test("RS06", "what is written to the workspace is watched, and the command ends", disk_fill),
-    Behaviour::test("RS07", "thousands of files are written, listed and removed", many_inodes),
+    Behaviour::test(
+        "RS06",
+        "what is written to the workspace is watched, and the command ends",
+        disk_fill,
+    ),
+    Behaviour::test(
+        "RS07",
+        "thousands of files are written, listed and removed",
+        many_inodes,
+    ),
     Behaviour::test("RS08", "a huge file without content is listed at once", sparse),
-    Behaviour::test("RS09", "a flood of output is passed on, and the supervisor stays small", output_flood),
+    Behaviour::test(
+        "RS09",
+        "a flood of output is passed on, and the supervisor stays small",
+        output_flood,
+    ),
     Behaviour::test("RS12", "thousands of orphans are reaped", orphans),
     Behaviour::test("RS14", "a crash leaves no core file", no_core),
-    Behaviour::test("RS-cpu", "processor time is limited to what was asked for", processor),
-    Behaviour::test("R7", "another sandbox starts and ends while bombs go off", neighbour),
+    Behaviour::test(
+        "RS-cpu",
+        "processor time is limited to what was asked for",
+        processor,
+    ),
+    Behaviour::test(
+        "R7",
+        "another sandbox starts and ends while bombs go off",
+        neighbour,
+    ),
 ];
 
 fn load(world: &World, flags: &[&str], words: &[&str]) -> Verdict<Finished> {
-    let words: Vec<String> = std::iter::once("load").chain(words.iter().copied()).map(str::to_owned).collect();
+    let words: Vec<String> = std::iter::once("load")
+        .chain(words.iter().copied())
+        .map(str::to_owned)
+        .collect();
     world.sandbox().flags(flags).attack(&words)
 }
 
@@ -33,7 +72,11 @@ fn got(finished: &Finished) -> Verdict<u64> {
     let line = finished.stderr.lines().find_map(|line| line.strip_prefix("GOT "));
     match line.and_then(|line| line.split(' ').next()?.parse().ok()) {
         Some(count) => Ok(count),
-        None => fail(format!("the load did not run to its end: exit {}: {}", finished.code, finished.all())),
+        None => fail(format!(
+            "the load did not run to its end: exit {}: {}",
+            finished.code,
+            finished.all()
+        )),
     }
 }
 
@@ -41,7 +84,9 @@ fn needs(world: &World, control: &str) -> Verdict {
     if can_enforce(world, control)? {
         return Ok(());
     }
-    skip(format!("a limit on {control} cannot be enforced here; that this is told is checked by policy-require"))
+    skip(format!(
+        "a limit on {control} cannot be enforced here; that this is told is checked by policy-require"
+    ))
 }
 
 fn fork_bomb(world: &World) -> Verdict {
@@ -66,7 +111,9 @@ fn memory_bomb(world: &World) -> Verdict {
     needs(world, "memory")?;
     let finished = load(world, &["--memory", "64M"], &["memory", BOMB])?.expect(137)?;
     ensure!(finished.cause() == "out-of-memory", "cause {}", finished.cause());
-    let kills = finished.ended().and_then(|event| event["usage"]["oom_kills"].as_u64());
+    let kills = finished
+        .ended()
+        .and_then(|event| event["usage"]["oom_kills"].as_u64());
     ensure!(kills >= Some(1), "oom_kills {kills:?}");
     finished.complains(&["out of memory", "64 MiB", "--memory"])?;
     // The control: without the limit the same load runs to its end.
@@ -79,8 +126,17 @@ fn child_out_of_memory(world: &World) -> Verdict {
     needs(world, "memory")?;
     let payload = world.payload().display().to_string();
     let script = r#""$0" load memory 402653184; echo survived $?; exit 3"#;
-    let finished = world.sandbox().flags(&["--memory", "64M"]).run(&["sh", "-c", script, &payload])?.expect(3)?;
-    ensure!(finished.text().contains("survived 137") && finished.cause() == "code", "{} {}", finished.cause(), finished.all());
+    let finished = world
+        .sandbox()
+        .flags(&["--memory", "64M"])
+        .run(&["sh", "-c", script, &payload])?
+        .expect(3)?;
+    ensure!(
+        finished.text().contains("survived 137") && finished.cause() == "code",
+        "{} {}",
+        finished.cause(),
+        finished.all()
+    );
     Ok(())
 }
 
@@ -88,8 +144,15 @@ fn hidden_memory(world: &World) -> Verdict {
     needs(world, "memory")?;
     for kind in ["tmpfs", "shm", "memfd"] {
         let finished = load(world, &["--memory", "64M"], &[kind, BOMB])?;
-        let bounded = finished.code == 137 && finished.cause() == "out-of-memory" || got(&finished)? <= 64 << 20;
-        ensure!(bounded, "{kind}: exit {} cause {}: {}", finished.code, finished.cause(), finished.all());
+        let bounded =
+            finished.code == 137 && finished.cause() == "out-of-memory" || got(&finished)? <= 64 << 20;
+        ensure!(
+            bounded,
+            "{kind}: exit {} cause {}: {}",
+            finished.code,
+            finished.cause(),
+            finished.all()
+        );
     }
     Ok(())
 }
@@ -106,8 +169,15 @@ fn disk_fill(world: &World) -> Verdict {
     let payload = world.payload().display().to_string();
     // Slowly enough that a look once a second sees it before the bound of 1 GiB.
     let script = r#"i=0; while [ $i -lt 40 ]; do head -c 25M /dev/zero >> filler; i=$((i+1)); sleep 0.2; done; echo all written"#;
-    let finished = world.sandbox().policy(policy)?.run(&["sh", "-c", script, &payload])?;
-    ensure!(finished.code != 0 && !finished.text().contains("all written"), "it wrote all: {}", finished.all());
+    let finished = world
+        .sandbox()
+        .policy(policy)?
+        .run(&["sh", "-c", script, &payload])?;
+    ensure!(
+        finished.code != 0 && !finished.text().contains("all written"),
+        "it wrote all: {}",
+        finished.all()
+    );
     finished.complains(&["disk"]).map(drop)
 }
 
@@ -120,7 +190,11 @@ fn many_inodes(world: &World) -> Verdict {
 }
 
 fn sparse(world: &World) -> Verdict {
-    let finished = world.sandbox().flags(&["--name", "sparse"]).run(&["truncate", "-s", "4T", "huge"])?.expect(0)?;
+    let finished = world
+        .sandbox()
+        .flags(&["--name", "sparse"])
+        .run(&["truncate", "-s", "4T", "huge"])?
+        .expect(0)?;
     ensure!(finished.took < Duration::from_secs(30), "{:?}", finished.took);
     let text = world.stockade(&["changes", "sparse"])?.expect(0)?.text();
     ensure!(text.contains("huge"), "{text}");
@@ -134,14 +208,29 @@ fn output_flood(world: &World) -> Verdict {
     let mut running = world.sandbox().start_open(&["sh", "-c", &script, &payload])?;
     let peak = |pid: u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok())
+        status.lines().find_map(|line| {
+            line.strip_prefix("VmHWM:")?
+                .split_whitespace()
+                .next()?
+                .parse::<u64>()
+                .ok()
+        })
     };
-    running.until("the end of the flood", |running| running.complaint().contains("GOT ").then_some(()))?;
+    running.until("the end of the flood", |running| {
+        running.complaint().contains("GOT ").then_some(())
+    })?;
     let kib = peak(running.supervisor());
     running.feed(b"\n".to_vec());
     let finished = running.wait()?.expect(0)?;
-    ensure!(finished.stdout_total == bytes, "{} of {bytes} bytes", finished.stdout_total);
-    ensure!(kib.is_some_and(|kib| kib < 64 << 10), "the supervisor grew to {kib:?} KiB");
+    ensure!(
+        finished.stdout_total == bytes,
+        "{} of {bytes} bytes",
+        finished.stdout_total
+    );
+    ensure!(
+        kib.is_some_and(|kib| kib < 64 << 10),
+        "the supervisor grew to {kib:?} KiB"
+    );
     Ok(())
 }
 
@@ -153,21 +242,39 @@ fn orphans(world: &World) -> Verdict {
 
 fn no_core(world: &World) -> Verdict {
     let limits = world.run(&["cat", "/proc/self/limits"])?.expect(0)?.text();
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap_or_default();
     ensure!(core.split_whitespace().nth(4) == Some("0"), "{core}");
-    world.sandbox().attack(&["do".into(), "signal".into(), "11".into()])?.expect(139).map(drop)
+    world
+        .sandbox()
+        .attack(&["do".into(), "signal".into(), "11".into()])?
+        .expect(139)
+        .map(drop)
 }
 
 fn processor(world: &World) -> Verdict {
     needs(world, "cpu")?;
     let payload = world.payload().display().to_string();
     let script = r#""$0" load spin 1500 & "$0" load spin 1500 & wait"#;
-    let finished = world.sandbox().flags(&["--cpus", "0.25"]).run(&["sh", "-c", script, &payload])?.expect(0)?;
-    let Some(ended) = finished.ended() else { return fail("no ended event") };
+    let finished = world
+        .sandbox()
+        .flags(&["--cpus", "0.25"])
+        .run(&["sh", "-c", script, &payload])?
+        .expect(0)?;
+    let Some(ended) = finished.ended() else {
+        return fail("no ended event");
+    };
     let (used, time) = (ended["usage"]["cpu_us"].as_u64(), ended["duration"].as_u64());
-    let (Some(used), Some(time)) = (used, time) else { return fail(format!("no usage: {ended}")) };
+    let (Some(used), Some(time)) = (used, time) else {
+        return fail(format!("no usage: {ended}"));
+    };
     // A busy host makes it less, never more: 0.25 of a processor and a period of slack.
-    ensure!(used < time * 1000 * 45 / 100, "{used} µs of processor time in {time} ms");
+    ensure!(
+        used < time * 1000 * 45 / 100,
+        "{used} µs of processor time in {time} ms"
+    );
     ensure!(used > 1000, "no processor time was counted: {used} µs");
     Ok(())
 }
@@ -175,14 +282,25 @@ fn processor(world: &World) -> Verdict {
 fn neighbour(world: &World) -> Verdict {
     let payload = world.payload().display().to_string();
     let bomb = r#"while :; do "$0" load fork 150; "$0" load output 1000000; done >/dev/null 2>&1"#;
-    let flags: &[&str] = if can_enforce(world, "pids")? { &["--pids", "200"] } else { &[] };
-    let mut running = world.sandbox().flags(flags).start_open(&["sh", "-c", bomb, &payload])?;
+    let flags: &[&str] = if can_enforce(world, "pids")? {
+        &["--pids", "200"]
+    } else {
+        &[]
+    };
+    let mut running = world
+        .sandbox()
+        .flags(flags)
+        .start_open(&["sh", "-c", bomb, &payload])?;
     running.until_started()?;
     let begun = Instant::now();
     for _ in 0..5 {
         world.run(&["true"])?.expect(0)?;
     }
-    ensure!(begun.elapsed() < Duration::from_secs(40), "five runs took {:?}", begun.elapsed());
+    ensure!(
+        begun.elapsed() < Duration::from_secs(40),
+        "five runs took {:?}",
+        begun.elapsed()
+    );
     running.signal(rustix::process::Signal::TERM)?;
     ensure!(running.wait()?.code != 0, "the bomb ended by itself");
     Ok(())

@@ -4,22 +4,57 @@ use serde_json::Value;
 use stockade_conformance::{Behaviour, Running, Verdict, World, ensure, fail};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("sessions-exec", "a second command sees the files and processes of the first", exec),
-    Behaviour::test("sessions-exec-ending", "a second command has its own exit code, streams and input", exec_ending),
-    Behaviour::test("sessions-posture", "a second command is confined as the first", posture),
+    Behaviour::test(
+        "sessions-exec",
+        "a second command sees the files and processes of the first",
+        exec,
+    ),
+    Behaviour::test(
+        "sessions-exec-ending",
+        "a second command has its own exit code, streams and input",
+        exec_ending,
+    ),
+    Behaviour::test(
+        "sessions-posture",
+        "a second command is confined as the first",
+        posture,
+    ),
     Behaviour::test("sessions-many", "twenty commands at once in one sandbox", many),
     Behaviour::test("sessions-ls", "`ls` lists what runs, with name and state", ls),
-    Behaviour::test("sessions-stop", "`stop` lets a command end by itself within the grace", stop),
-    Behaviour::test("sessions-names", "a name in use is refused; an unknown one is told", names),
-    Behaviour::test("sessions-rm", "`rm` refuses what runs, and removes what ended", rm),
-    Behaviour::test("sessions-ends", "commands end with the first command of their sandbox", ends),
-    Behaviour::test("sessions-keep", "--keep keeps the record, a plain run leaves none", keep),
+    Behaviour::test(
+        "sessions-stop",
+        "`stop` lets a command end by itself within the grace",
+        stop,
+    ),
+    Behaviour::test(
+        "sessions-names",
+        "a name in use is refused; an unknown one is told",
+        names,
+    ),
+    Behaviour::test(
+        "sessions-rm",
+        "`rm` refuses what runs, and removes what ended",
+        rm,
+    ),
+    Behaviour::test(
+        "sessions-ends",
+        "commands end with the first command of their sandbox",
+        ends,
+    ),
+    Behaviour::test(
+        "sessions-keep",
+        "--keep keeps the record, a plain run leaves none",
+        keep,
+    ),
 ];
 
 /// A sandbox that waits.
 fn waiting(world: &World, name: &str) -> Verdict<Running> {
     let script = "echo first > file; echo ready; sleep 50";
-    let mut running = world.sandbox().flags(&["--name", name]).start_open(&["sh", "-c", script])?;
+    let mut running = world
+        .sandbox()
+        .flags(&["--name", name])
+        .start_open(&["sh", "-c", script])?;
     running.until_output("ready")?;
     Ok(running)
 }
@@ -34,39 +69,81 @@ fn listed(world: &World) -> Verdict<Vec<Value>> {
 
 fn exec(world: &World) -> Verdict {
     let _running = waiting(world, "one")?;
-    world.stockade(&["exec", "one", "cat", "file"])?.expect_text("first")?;
-    world.stockade(&["exec", "one", "sh", "-c", "echo second > file"])?.expect(0)?;
-    world.stockade(&["exec", "one", "cat", "file"])?.expect_text("second")?;
-    let text = world.stockade(&["exec", "one", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"])?.expect(0)?.text();
+    world
+        .stockade(&["exec", "one", "cat", "file"])?
+        .expect_text("first")?;
+    world
+        .stockade(&["exec", "one", "sh", "-c", "echo second > file"])?
+        .expect(0)?;
+    world
+        .stockade(&["exec", "one", "cat", "file"])?
+        .expect_text("second")?;
+    let text = world
+        .stockade(&[
+            "exec",
+            "one",
+            "sh",
+            "-c",
+            "cat /proc/[0-9]*/cmdline | tr '\\0' ' '",
+        ])?
+        .expect(0)?
+        .text();
     ensure!(text.contains("sleep 50"), "the first command is not seen: {text}");
     Ok(())
 }
 
 fn exec_ending(world: &World) -> Verdict {
     let _running = waiting(world, "one")?;
-    world.stockade(&["exec", "one", "sh", "-c", "exit 7"])?.expect(7)?;
-    world.stockade(&["exec", "one", "sh", "-c", "kill -9 $$"])?.expect(137)?;
+    world
+        .stockade(&["exec", "one", "sh", "-c", "exit 7"])?
+        .expect(7)?;
+    world
+        .stockade(&["exec", "one", "sh", "-c", "kill -9 $$"])?
+        .expect(137)?;
     world.stockade(&["exec", "one", "no-such-program"])?.expect(127)?;
     world.stockade(&["exec", "one", "/etc"])?.expect(126)?;
-    let finished = world.stockade(&["exec", "-q", "one", "sh", "-c", "cat; echo err >&2; pwd"])?.expect(0)?;
-    ensure!(finished.text().trim() == world.work().display().to_string(), "{:?}", finished.text());
+    let finished = world
+        .stockade(&["exec", "-q", "one", "sh", "-c", "cat; echo err >&2; pwd"])?
+        .expect(0)?;
+    ensure!(
+        finished.text().trim() == world.work().display().to_string(),
+        "{:?}",
+        finished.text()
+    );
     ensure!(finished.stderr == "err\n", "{:?}", finished.stderr);
     Ok(())
 }
 
 fn posture(world: &World) -> Verdict {
     let attack = world.payload().display().to_string();
-    let script = format!("{attack} ids; {attack} SD07; {attack} SD01; cat /proc/self/attr/current /proc/self/cgroup 2>/dev/null; ls -l /proc/self/ns | sed 's/.*-> //'");
+    let script = format!(
+        "{attack} ids; {attack} SD07; {attack} SD01; cat /proc/self/attr/current /proc/self/cgroup 2>/dev/null; ls -l /proc/self/ns | sed 's/.*-> //'"
+    );
     let first = world.sandbox().flags(&["--name", "one"]);
     let mut running = first.start_open(&["sh", "-c", &format!("{script}; echo ready; sleep 50")])?;
     running.until_output("ready")?;
     let first = String::from_utf8_lossy(&running.output()).into_owned();
-    let second = world.stockade(&["exec", "one", "sh", "-c", &format!("{script}; echo ready")])?.expect(0)?.text();
-    let keep = |text: &str| text.lines().filter(|line| !line.starts_with("Session:")).map(str::to_owned).collect::<Vec<_>>();
+    let second = world
+        .stockade(&["exec", "one", "sh", "-c", &format!("{script}; echo ready")])?
+        .expect(0)?
+        .text();
+    let keep = |text: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with("Session:"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let (first, second) = (keep(&first), keep(&second));
     ensure!(first.len() > 20, "too little to compare: {first:?}");
-    let differences: Vec<_> = first.iter().zip(&second).filter(|(one, two)| one != two).collect();
-    ensure!(differences.is_empty() && first.len() == second.len(), "{differences:?}\n{first:?}\n{second:?}");
+    let differences: Vec<_> = first
+        .iter()
+        .zip(&second)
+        .filter(|(one, two)| one != two)
+        .collect();
+    ensure!(
+        differences.is_empty() && first.len() == second.len(),
+        "{differences:?}\n{first:?}\n{second:?}"
+    );
     Ok(())
 }
 
@@ -76,14 +153,26 @@ fn many(world: &World) -> Verdict {
         let commands: Vec<_> = (0..20)
             .map(|number| {
                 let mut command = world.command(world.suite().program());
-                command.args(["exec", "one", "sh", "-c", &format!("echo {number}; sleep 0.3; exit {number}")]);
+                command.args([
+                    "exec",
+                    "one",
+                    "sh",
+                    "-c",
+                    &format!("echo {number}; sleep 0.3; exit {number}"),
+                ]);
                 scope.spawn(move || stockade_conformance::run::finish(command, Vec::new(), None))
             })
             .collect();
         for (number, command) in commands.into_iter().enumerate() {
-            let Ok(finished) = command.join() else { return fail("a thread ended") };
+            let Ok(finished) = command.join() else {
+                return fail("a thread ended");
+            };
             finished?.expect(i32::try_from(number)?).and_then(|finished| {
-                ensure!(finished.text().trim() == number.to_string(), "{number}: {:?}", finished.text());
+                ensure!(
+                    finished.text().trim() == number.to_string(),
+                    "{number}: {:?}",
+                    finished.text()
+                );
                 Ok(())
             })?;
         }
@@ -98,30 +187,62 @@ fn ls(world: &World) -> Verdict {
     ensure!(list.len() == 1 && list[0]["name"] == "listed", "{list:?}");
     let names = world.stockade(&["ls", "-q"])?.expect(0)?.text();
     ensure!(names.trim() == "listed", "{names:?}");
-    ensure!(world.stockade(&["ls"])?.expect(0)?.text().contains("listed"), "the table does not name it");
+    ensure!(
+        world.stockade(&["ls"])?.expect(0)?.text().contains("listed"),
+        "the table does not name it"
+    );
     drop(running);
     Ok(())
 }
 
 fn stop(world: &World) -> Verdict {
     let script = "trap 'echo goodbye; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
-    let mut running = world.sandbox().flags(&["--name", "polite"]).start_open(&["sh", "-c", script])?;
+    let mut running = world
+        .sandbox()
+        .flags(&["--name", "polite"])
+        .start_open(&["sh", "-c", script])?;
     running.until_output("ready")?;
     world.stockade(&["stop", "--grace", "20s", "polite"])?.expect(0)?;
     let finished = running.wait()?;
-    ensure!(finished.text().contains("goodbye"), "it was not asked to end: {}", finished.all());
-    ensure!(finished.took.as_secs() < 15, "the grace was waited for: {:?}", finished.took);
+    ensure!(
+        finished.text().contains("goodbye"),
+        "it was not asked to end: {}",
+        finished.all()
+    );
+    ensure!(
+        finished.took.as_secs() < 15,
+        "the grace was waited for: {:?}",
+        finished.took
+    );
     Ok(())
 }
 
 fn names(world: &World) -> Verdict {
     let _running = waiting(world, "taken")?;
-    world.sandbox().flags(&["--name", "taken"]).run(&["true"])?.expect(125)?.complains(&["taken"])?;
-    for command in [&["exec", "unknown", "true"][..], &["stop", "unknown"], &["rm", "unknown"], &["changes", "unknown"]] {
+    world
+        .sandbox()
+        .flags(&["--name", "taken"])
+        .run(&["true"])?
+        .expect(125)?
+        .complains(&["taken"])?;
+    for command in [
+        &["exec", "unknown", "true"][..],
+        &["stop", "unknown"],
+        &["rm", "unknown"],
+        &["changes", "unknown"],
+    ] {
         world.stockade(command)?.expect(125)?.complains(&["unknown"])?;
     }
     for name in ["../x", "a/b", "", "-x", "a\nb"] {
-        ensure!(world.sandbox().flags(&[format!("--name={name}")]).run(&["true"])?.code != 0, "the name {name:?} was taken");
+        ensure!(
+            world
+                .sandbox()
+                .flags(&[format!("--name={name}")])
+                .run(&["true"])?
+                .code
+                != 0,
+            "the name {name:?} was taken"
+        );
     }
     Ok(())
 }
@@ -142,7 +263,10 @@ fn rm(world: &World) -> Verdict {
 
 fn ends(world: &World) -> Verdict {
     let script = "echo ready; read line; exit 3";
-    let mut running = world.sandbox().flags(&["--name", "short"]).start_open(&["sh", "-c", script])?;
+    let mut running = world
+        .sandbox()
+        .flags(&["--name", "short"])
+        .start_open(&["sh", "-c", script])?;
     running.until_output("ready")?;
     let mut command = world.command(world.suite().program());
     command.args(["exec", "short", "sh", "-c", "echo here; sleep 55"]);
@@ -151,17 +275,36 @@ fn ends(world: &World) -> Verdict {
         std::thread::sleep(std::time::Duration::from_millis(300));
         running.feed(b"\n".to_vec());
         running.wait()?.expect(3)?;
-        let Ok(second) = second.join() else { return fail("a thread ended") };
+        let Ok(second) = second.join() else {
+            return fail("a thread ended");
+        };
         let second = second?;
-        ensure!(second.code != 0 && second.took.as_secs() < 30, "exit {} after {:?}", second.code, second.took);
+        ensure!(
+            second.code != 0 && second.took.as_secs() < 30,
+            "exit {} after {:?}",
+            second.code,
+            second.took
+        );
         Ok(())
     })
 }
 
 fn keep(world: &World) -> Verdict {
-    world.sandbox().flags(&["--name", "plain", "--workspace-mode", "ro"]).run(&["true"])?.expect(0)?;
-    ensure!(listed(world)?.is_empty(), "a plain run is listed: {:?}", listed(world)?);
-    world.sandbox().flags(&["--name", "kept", "--keep", "--workspace-mode", "ro"]).run(&["true"])?.expect(0)?;
+    world
+        .sandbox()
+        .flags(&["--name", "plain", "--workspace-mode", "ro"])
+        .run(&["true"])?
+        .expect(0)?;
+    ensure!(
+        listed(world)?.is_empty(),
+        "a plain run is listed: {:?}",
+        listed(world)?
+    );
+    world
+        .sandbox()
+        .flags(&["--name", "kept", "--keep", "--workspace-mode", "ro"])
+        .run(&["true"])?
+        .expect(0)?;
     let list = listed(world)?;
     ensure!(list.len() == 1 && list[0]["name"] == "kept", "{list:?}");
     world.stockade(&["rm", "kept"])?.expect(0).map(drop)

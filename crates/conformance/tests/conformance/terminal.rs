@@ -9,9 +9,21 @@ use stockade_conformance::canary::token;
 use stockade_conformance::{Behaviour, Verdict, World, ensure, program, skip};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("SD03", "nothing can be typed into the user's terminal", push_input),
-    Behaviour::test("SD03-own", "a command that asks for a terminal gets one of its own", own_terminal),
-    Behaviour::test("SD09", "job control signals of a command stay inside", stop_signals),
+    Behaviour::test(
+        "SD03",
+        "nothing can be typed into the user's terminal",
+        push_input,
+    ),
+    Behaviour::test(
+        "SD03-own",
+        "a command that asks for a terminal gets one of its own",
+        own_terminal,
+    ),
+    Behaviour::test(
+        "SD09",
+        "job control signals of a command stay inside",
+        stop_signals,
+    ),
 ];
 
 /// Runs a script of `sh` with a controlling terminal; returns what the terminal showed.
@@ -23,10 +35,22 @@ fn on_terminal(world: &World, script: &str, arguments: &[&str]) -> Verdict<Strin
     grantpt(&master)?;
     unlockpt(&master)?;
     let name = ptsname(&master, Vec::new())?;
-    let slave = || rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
+    let slave = || {
+        rustix::fs::open(
+            name.as_c_str(),
+            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+    };
     let mut command: Command = world.command(std::path::Path::new("setsid"));
-    command.args(["--ctty", "--wait", "sh", "-c", script]).args(arguments).env("TERM", "xterm");
-    command.stdin(Stdio::from(slave()?)).stdout(Stdio::from(slave()?)).stderr(Stdio::from(slave()?));
+    command
+        .args(["--ctty", "--wait", "sh", "-c", script])
+        .args(arguments)
+        .env("TERM", "xterm");
+    command
+        .stdin(Stdio::from(slave()?))
+        .stdout(Stdio::from(slave()?))
+        .stderr(Stdio::from(slave()?));
     let mut child = command.spawn()?;
     drop(command);
     let mut terminal = std::fs::File::from(master);
@@ -54,16 +78,33 @@ fn push_input(world: &World) -> Verdict {
     let payload = world.payload().display().to_string();
     let program = world.suite().program().display().to_string();
     let token = token()?;
-    let pushed = |shown: &str| shown.rsplit_once("[input:").is_some_and(|(_, input)| input.contains(&token));
-    let control = on_terminal(world, &format!(r#""$0" SD03 "$1"; {THEN_READ}"#), &[&payload, &token])?;
+    let pushed = |shown: &str| {
+        shown
+            .rsplit_once("[input:")
+            .is_some_and(|(_, input)| input.contains(&token))
+    };
+    let control = on_terminal(
+        world,
+        &format!(r#""$0" SD03 "$1"; {THEN_READ}"#),
+        &[&payload, &token],
+    )?;
     let reachable = pushed(&control);
     for flag in ["-t", "-T", "-iT"] {
         let script = format!(r#""$2" run -q {flag} -- "$0" SD03 "$1"; {THEN_READ}"#);
         let shown = on_terminal(world, &script, &[&payload, &token, &program])?;
-        ensure!(shown.contains("DONE") && shown.contains("[input:"), "{flag}: it did not run: {shown}");
+        ensure!(
+            shown.contains("DONE") && shown.contains("[input:"),
+            "{flag}: it did not run: {shown}"
+        );
         ensure!(!pushed(&shown), "{flag}: {shown}");
     }
-    if reachable { Ok(()) } else { skip(format!("inconclusive: outside it is refused, too (it needs root, or an old kernel): {control}")) }
+    if reachable {
+        Ok(())
+    } else {
+        skip(format!(
+            "inconclusive: outside it is refused, too (it needs root, or an old kernel): {control}"
+        ))
+    }
 }
 
 fn own_terminal(world: &World) -> Verdict {
@@ -81,7 +122,10 @@ fn stop_signals(world: &World) -> Verdict {
     // A signal to the whole process group: the shell outside must not get it.
     let script = r#"trap 'echo HIT' TERM WINCH USR1; for flag in -t -T; do "$0" run -q $flag -- sh -c 'trap "" TERM USR1; kill -USR1 0; kill -TERM 0; kill -WINCH 0; kill -TERM -1; echo sent'; done; echo "end of shell""#;
     let shown = on_terminal(world, script, &[&program])?;
-    ensure!(shown.matches("sent").count() == 2 && shown.contains("end of shell"), "{shown}");
+    ensure!(
+        shown.matches("sent").count() == 2 && shown.contains("end of shell"),
+        "{shown}"
+    );
     ensure!(!shown.contains("HIT"), "the shell outside got a signal: {shown}");
     Ok(())
 }

@@ -6,16 +6,48 @@ use stockade_conformance::tree::Tree;
 use stockade_conformance::{Behaviour, Verdict, World, ensure, program, skip};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("view-ro", "--ro shows a file or directory and refuses writing", read_only),
-    Behaviour::test("view-rw", "--rw lets writes reach the host, there alone", writable),
+    Behaviour::test(
+        "view-ro",
+        "--ro shows a file or directory and refuses writing",
+        read_only,
+    ),
+    Behaviour::test(
+        "view-rw",
+        "--rw lets writes reach the host, there alone",
+        writable,
+    ),
     Behaviour::test("view-hide", "a policy hides a part of what it shows", hide),
-    Behaviour::test("view-path", "programs of PATH are there, through links, without what lies beside them", path),
+    Behaviour::test(
+        "view-path",
+        "programs of PATH are there, through links, without what lies beside them",
+        path,
+    ),
     Behaviour::test("view-tmp", "/tmp is private, writable and gone afterwards", tmp),
-    Behaviour::test("view-proc", "a listing of /proc shows own processes alone", own_processes),
-    Behaviour::test("view-image", "--image stands in place of the system directories", image),
-    Behaviour::test("view-image-odd", "an image whose directories are links leads nowhere else", odd_image),
-    Behaviour::test("view-missing", "showing what does not exist is refused by name", missing),
-    Behaviour::test("view-credentials", "credentials below a shown directory stay covered", credentials),
+    Behaviour::test(
+        "view-proc",
+        "a listing of /proc shows own processes alone",
+        own_processes,
+    ),
+    Behaviour::test(
+        "view-image",
+        "--image stands in place of the system directories",
+        image,
+    ),
+    Behaviour::test(
+        "view-image-odd",
+        "an image whose directories are links leads nowhere else",
+        odd_image,
+    ),
+    Behaviour::test(
+        "view-missing",
+        "showing what does not exist is refused by name",
+        missing,
+    ),
+    Behaviour::test(
+        "view-credentials",
+        "credentials below a shown directory stay covered",
+        credentials,
+    ),
 ];
 
 fn read_only(world: &World) -> Verdict {
@@ -24,11 +56,25 @@ fn read_only(world: &World) -> Verdict {
     let directory = world.path("outside/shown").display().to_string();
     let before = Tree::of(&world.path("outside/shown"));
     let sandbox = world.sandbox().flags(&["--ro", &directory, "--ro", &single]);
-    let finished = sandbox.run(&["sh", "-c", "cat $0 $1; echo x > $0; echo x > $1; touch $0.new", &file, &single])?;
-    ensure!(finished.text() == "contentalone" && finished.code != 0, "exit {}: {}", finished.code, finished.all());
+    let finished = sandbox.run(&[
+        "sh",
+        "-c",
+        "cat $0 $1; echo x > $0; echo x > $1; touch $0.new",
+        &file,
+        &single,
+    ])?;
+    ensure!(
+        finished.text() == "contentalone" && finished.code != 0,
+        "exit {}: {}",
+        finished.code,
+        finished.all()
+    );
     let later = Tree::of(&world.path("outside/shown"));
     ensure!(before == later, "it changed:{}", before.differences(&later));
-    ensure!(std::fs::read_to_string(&single)? == "alone", "the single file changed");
+    ensure!(
+        std::fs::read_to_string(&single)? == "alone",
+        "the single file changed"
+    );
     Ok(())
 }
 
@@ -37,10 +83,24 @@ fn writable(world: &World) -> Verdict {
     world.file("outside/neighbour", "content")?;
     let directory = world.path("outside/shared").display().to_string();
     let script = "cd $0 && echo changed > file && echo new > new && ls ../neighbour 2>&1; ls -A ..";
-    let finished = world.sandbox().flags(&["--rw", &directory]).run(&["sh", "-c", script, &directory])?.expect(0)?;
-    ensure!(!finished.text().lines().any(|line| line == "neighbour"), "the neighbour is seen: {}", finished.text());
-    ensure!(std::fs::read_to_string(world.path("outside/shared/file"))? == "changed\n", "the change did not arrive");
-    ensure!(world.path("outside/shared/new").exists(), "the new file did not arrive");
+    let finished = world
+        .sandbox()
+        .flags(&["--rw", &directory])
+        .run(&["sh", "-c", script, &directory])?
+        .expect(0)?;
+    ensure!(
+        !finished.text().lines().any(|line| line == "neighbour"),
+        "the neighbour is seen: {}",
+        finished.text()
+    );
+    ensure!(
+        std::fs::read_to_string(world.path("outside/shared/file"))? == "changed\n",
+        "the change did not arrive"
+    );
+    ensure!(
+        world.path("outside/shared/new").exists(),
+        "the new file did not arrive"
+    );
     Ok(())
 }
 
@@ -51,7 +111,10 @@ fn hide(world: &World) -> Verdict {
     let tree = world.path("outside/tree").display().to_string();
     let policy = format!("[files]\nro = [\"{tree}\"]\nhide = [\"{tree}/closed\", \"{tree}/secret-file\"]\n");
     let script = "cd $0; cat open closed/secret secret-file";
-    let finished = world.sandbox().policy(&policy)?.run(&["sh", "-c", script, &tree])?;
+    let finished = world
+        .sandbox()
+        .policy(&policy)?
+        .run(&["sh", "-c", script, &tree])?;
     ensure!(finished.text() == "open", "{}", finished.all());
     Ok(())
 }
@@ -80,8 +143,14 @@ fn own_processes(world: &World) -> Verdict {
     if program::find("python3").is_none() {
         return skip("python3 is missing");
     }
-    let text = world.run(&["python3", "-c", "import os; print(os.listdir('/proc'))"])?.expect(0)?.text();
-    let names: Vec<&str> = text.split(['[', ']', ',', '\'', ' ', '\n']).filter(|name| !name.is_empty()).collect();
+    let text = world
+        .run(&["python3", "-c", "import os; print(os.listdir('/proc'))"])?
+        .expect(0)?
+        .text();
+    let names: Vec<&str> = text
+        .split(['[', ']', ',', '\'', ' ', '\n'])
+        .filter(|name| !name.is_empty())
+        .collect();
     let processes: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
     ensure!(!processes.is_empty() && processes.len() <= 4, "{processes:?}");
     ensure!(processes.iter().all(|process| *process < 50), "{processes:?}");
@@ -89,7 +158,9 @@ fn own_processes(world: &World) -> Verdict {
 }
 
 fn busybox_image(world: &World) -> Verdict<String> {
-    let Some(busybox) = program::find("busybox") else { return skip("busybox is missing") };
+    let Some(busybox) = program::find("busybox") else {
+        return skip("busybox is missing");
+    };
     std::fs::create_dir_all(world.path("outside/image/bin"))?;
     std::fs::copy(busybox, world.path("outside/image/bin/busybox"))?;
     for name in ["sh", "ls", "cat", "echo", "mkdir"] {
@@ -108,9 +179,16 @@ fn image(world: &World) -> Verdict {
     let before = Tree::of(&world.path("outside/image"));
     let sandbox = world.sandbox().flags(&["--image", &image]);
     let script = "cat /etc/marker file; ls /usr; echo x > /etc/marker 2>/dev/null || echo refused; echo y > /tmp/y && cat /tmp/y";
-    let finished = sandbox.run(&["/bin/sh", "-c", script])?.expect_text("image\nworkspace\nrefused\ny")?;
+    let finished = sandbox
+        .run(&["/bin/sh", "-c", script])?
+        .expect_text("image\nworkspace\nrefused\ny")?;
     let later = Tree::of(&world.path("outside/image"));
-    ensure!(before == later, "the image changed:{}{}", before.differences(&later), finished.stderr);
+    ensure!(
+        before == later,
+        "the image changed:{}{}",
+        before.differences(&later),
+        finished.stderr
+    );
     Ok(())
 }
 
@@ -124,16 +202,34 @@ fn odd_image(world: &World) -> Verdict {
         symlink(world.path("outside/target"), &path)?;
     }
     // Refused or built beside the links: both are right, touching the target is not.
-    let finished = world.sandbox().flags(&["--image", &image]).run(&["/bin/sh", "-c", "echo x > /tmp/y; ls /dev /proc"])?;
+    let finished = world.sandbox().flags(&["--image", &image]).run(&[
+        "/bin/sh",
+        "-c",
+        "echo x > /tmp/y; ls /dev /proc",
+    ])?;
     let later = Tree::of(&world.path("outside/target"));
-    ensure!(before == later, "the link's target changed:{}", before.differences(&later));
-    ensure!(!finished.text().contains("canary"), "the link was followed: {}", finished.text());
+    ensure!(
+        before == later,
+        "the link's target changed:{}",
+        before.differences(&later)
+    );
+    ensure!(
+        !finished.text().contains("canary"),
+        "the link was followed: {}",
+        finished.text()
+    );
     Ok(())
 }
 
 fn missing(world: &World) -> Verdict {
     let path = world.path("outside/none").display().to_string();
-    world.sandbox().flags(&["--ro", &path]).run(&["true"])?.expect(125)?.complains(&[&path]).map(drop)
+    world
+        .sandbox()
+        .flags(&["--ro", &path])
+        .run(&["true"])?
+        .expect(125)?
+        .complains(&[&path])
+        .map(drop)
 }
 
 fn credentials(world: &World) -> Verdict {
@@ -147,5 +243,10 @@ fn credentials(world: &World) -> Verdict {
     ensure!(!finished.text().contains("credential"), "{}", finished.all());
     // The control: named itself, it is shown.
     let named = world.path("home/.ssh/id").display().to_string();
-    world.sandbox().flags(&["--ro", &named]).shell("cat ~/.ssh/id")?.expect_text("credential").map(drop)
+    world
+        .sandbox()
+        .flags(&["--ro", &named])
+        .shell("cat ~/.ssh/id")?
+        .expect_text("credential")
+        .map(drop)
 }

@@ -5,28 +5,75 @@ use stockade_conformance::tree::Tree;
 use stockade_conformance::{Behaviour, Verdict, World, ensure, fail};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("workspace-cow", "changes are kept apart and the host sees none", copy_on_write),
-    Behaviour::test("workspace-cow-changes", "`changes` names each addition, change and deletion", changes),
-    Behaviour::test("workspace-cow-odd-names", "`changes` shows names that could trick a terminal, escaped", odd_names),
-    Behaviour::test("workspace-cow-apart", "a second run starts from the host's files, not from the first run's", apart),
+    Behaviour::test(
+        "workspace-cow",
+        "changes are kept apart and the host sees none",
+        copy_on_write,
+    ),
+    Behaviour::test(
+        "workspace-cow-changes",
+        "`changes` names each addition, change and deletion",
+        changes,
+    ),
+    Behaviour::test(
+        "workspace-cow-odd-names",
+        "`changes` shows names that could trick a terminal, escaped",
+        odd_names,
+    ),
+    Behaviour::test(
+        "workspace-cow-apart",
+        "a second run starts from the host's files, not from the first run's",
+        apart,
+    ),
     Behaviour::test("workspace-rm", "--rm throws the changes away", thrown_away),
-    Behaviour::test("workspace-ro", "a read-only workspace is read and not written", read_only),
+    Behaviour::test(
+        "workspace-ro",
+        "a read-only workspace is read and not written",
+        read_only,
+    ),
     Behaviour::test("workspace-rw", "a writable workspace is the host's own", writable),
-    Behaviour::test("workspace-rw-protected", "files that run on the host later stay read-only in a writable workspace", protected),
-    Behaviour::test("workspace-none", "without a workspace nothing of it is seen", none),
-    Behaviour::test("workspace-refused", "the root and the home directory are no workspaces", refused),
-    Behaviour::test("workspace-owner", "the workload owns the workspace's files, and keeps modes", owner),
-    Behaviour::test("workspace-rename", "directories and files are renamed, linked and replaced as on any file system", renames),
+    Behaviour::test(
+        "workspace-rw-protected",
+        "files that run on the host later stay read-only in a writable workspace",
+        protected,
+    ),
+    Behaviour::test(
+        "workspace-none",
+        "without a workspace nothing of it is seen",
+        none,
+    ),
+    Behaviour::test(
+        "workspace-refused",
+        "the root and the home directory are no workspaces",
+        refused,
+    ),
+    Behaviour::test(
+        "workspace-owner",
+        "the workload owns the workspace's files, and keeps modes",
+        owner,
+    ),
+    Behaviour::test(
+        "workspace-rename",
+        "directories and files are renamed, linked and replaced as on any file system",
+        renames,
+    ),
 ];
 
 /// The paths of the newest change set with their kinds.
 fn changed(world: &World, name: &str) -> Verdict<Vec<(String, String)>> {
     let text = world.stockade(&["changes", "--json", name])?.expect(0)?.text();
     let value: Value = serde_json::from_str(&text)?;
-    let Some(list) = find_list(&value) else { return fail(format!("no list of changes in {text}")) };
+    let Some(list) = find_list(&value) else {
+        return fail(format!("no list of changes in {text}"));
+    };
     let mut found: Vec<(String, String)> = list
         .iter()
-        .map(|change| (change["path"].as_str().unwrap_or("?").to_owned(), change["kind"].as_str().unwrap_or("?").to_owned()))
+        .map(|change| {
+            (
+                change["path"].as_str().unwrap_or("?").to_owned(),
+                change["kind"].as_str().unwrap_or("?").to_owned(),
+            )
+        })
         .collect();
     found.sort();
     Ok(found)
@@ -36,7 +83,10 @@ fn find_list(value: &Value) -> Option<&Vec<Value>> {
     match value {
         Value::Array(list) if list.iter().all(|entry| entry.get("path").is_some()) => Some(list),
         Value::Array(list) => list.iter().find_map(find_list),
-        Value::Object(fields) => fields.get("changes").and_then(find_list).or_else(|| fields.values().find_map(find_list)),
+        Value::Object(fields) => fields
+            .get("changes")
+            .and_then(find_list)
+            .or_else(|| fields.values().find_map(find_list)),
         _ => None,
     }
 }
@@ -56,49 +106,92 @@ fn copy_on_write(world: &World) -> Verdict {
     let before = Tree::of(&world.work());
     world.shell(CHANGE)?.expect_text("after")?;
     let later = Tree::of(&world.work());
-    ensure!(before == later, "the host's files changed:{}", before.differences(&later));
+    ensure!(
+        before == later,
+        "the host's files changed:{}",
+        before.differences(&later)
+    );
     Ok(())
 }
 
 fn changes(world: &World) -> Verdict {
     prepare(world)?;
-    world.sandbox().flags(&["--name", "edit"]).shell(CHANGE)?.expect(0)?;
+    world
+        .sandbox()
+        .flags(&["--name", "edit"])
+        .shell(CHANGE)?
+        .expect(0)?;
     let found = changed(world, "edit")?;
-    let expected = [("added", "added"), ("added/file", "added"), ("changed", "changed"), ("deleted", "deleted"), ("directory", "deleted")];
-    let found: Vec<(&str, &str)> = found.iter().map(|(path, kind)| (path.as_str(), kind.as_str())).collect();
+    let expected = [
+        ("added", "added"),
+        ("added/file", "added"),
+        ("changed", "changed"),
+        ("deleted", "deleted"),
+        ("directory", "deleted"),
+    ];
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|(path, kind)| (path.as_str(), kind.as_str()))
+        .collect();
     ensure!(found == expected, "{found:?}");
     let text = world.stockade(&["changes", "edit"])?.expect(0)?.text();
     for line in ["A added/file", "M changed", "D deleted"] {
         ensure!(text.contains(line), "no {line:?} in {text}");
     }
     world.stockade(&["rm", "edit"])?.expect(0)?;
-    ensure!(world.stockade(&["changes", "edit"])?.code == 125, "the changes outlive rm");
+    ensure!(
+        world.stockade(&["changes", "edit"])?.code == 125,
+        "the changes outlive rm"
+    );
     Ok(())
 }
 
 fn odd_names(world: &World) -> Verdict {
     let script = "touch \"$(printf 'a\\nD etc')\" \"$(printf 'b\\033[2Jc')\" -- '-rf' ' space ' 'é'";
-    world.sandbox().flags(&["--name", "odd"]).shell(script)?.expect(0)?;
+    world
+        .sandbox()
+        .flags(&["--name", "odd"])
+        .shell(script)?
+        .expect(0)?;
     let text = world.stockade(&["changes", "odd"])?.expect(0)?.text();
-    ensure!(!text.contains('\u{1b}') && !text.lines().any(|line| line.starts_with("D etc")), "{text:?}");
-    ensure!(text.lines().filter(|line| line.starts_with("A ")).count() == 5, "{text:?}");
+    ensure!(
+        !text.contains('\u{1b}') && !text.lines().any(|line| line.starts_with("D etc")),
+        "{text:?}"
+    );
+    ensure!(
+        text.lines().filter(|line| line.starts_with("A ")).count() == 5,
+        "{text:?}"
+    );
     Ok(())
 }
 
 fn apart(world: &World) -> Verdict {
     world.file("work/file", "host\n")?;
     world.shell("echo first > file; echo first > extra")?.expect(0)?;
-    world.shell("cat file; ls extra 2>&1 || true")?.expect(0).and_then(|finished| {
-        let text = finished.text();
-        ensure!(text.starts_with("host\n") && text.contains("No such file"), "{text}");
-        Ok(())
-    })
+    world
+        .shell("cat file; ls extra 2>&1 || true")?
+        .expect(0)
+        .and_then(|finished| {
+            let text = finished.text();
+            ensure!(
+                text.starts_with("host\n") && text.contains("No such file"),
+                "{text}"
+            );
+            Ok(())
+        })
 }
 
 fn thrown_away(world: &World) -> Verdict {
-    let finished = world.sandbox().flags(&["--rm", "--name", "thrown"]).shell("echo x > file")?.expect(0)?;
+    let finished = world
+        .sandbox()
+        .flags(&["--rm", "--name", "thrown"])
+        .shell("echo x > file")?
+        .expect(0)?;
     ensure!(!finished.stderr.contains("kept apart"), "{}", finished.stderr);
-    ensure!(world.stockade(&["changes", "thrown"])?.code == 125, "the changes are still there");
+    ensure!(
+        world.stockade(&["changes", "thrown"])?.code == 125,
+        "the changes are still there"
+    );
     Ok(())
 }
 
@@ -117,23 +210,43 @@ fn read_only(world: &World) -> Verdict {
 fn writable(world: &World) -> Verdict {
     world.file("work/file", "host\n")?;
     let sandbox = world.sandbox().flags(&["--workspace-mode", "rw"]);
-    sandbox.shell("echo after > file; mkdir new; echo new > new/file")?.expect(0)?;
-    ensure!(std::fs::read_to_string(world.path("work/file"))? == "after\n", "the change did not arrive");
+    sandbox
+        .shell("echo after > file; mkdir new; echo new > new/file")?
+        .expect(0)?;
+    ensure!(
+        std::fs::read_to_string(world.path("work/file"))? == "after\n",
+        "the change did not arrive"
+    );
     let made = std::fs::metadata(world.path("work/new/file"))?;
     let own = std::fs::metadata(world.work())?;
     use std::os::unix::fs::MetadataExt;
-    ensure!((made.uid(), made.gid()) == (own.uid(), own.gid()), "made by {}:{}", made.uid(), made.gid());
+    ensure!(
+        (made.uid(), made.gid()) == (own.uid(), own.gid()),
+        "made by {}:{}",
+        made.uid(),
+        made.gid()
+    );
     Ok(())
 }
 
 fn protected(world: &World) -> Verdict {
-    for name in [".git/hooks/pre-commit", ".git/config", ".vscode/tasks.json", ".envrc", ".mcp.json"] {
+    for name in [
+        ".git/hooks/pre-commit",
+        ".git/config",
+        ".vscode/tasks.json",
+        ".envrc",
+        ".mcp.json",
+    ] {
         world.file(&format!("work/{name}"), "host\n")?;
     }
     let before = Tree::of(&world.work());
     let script = "for f in .git/hooks/pre-commit .git/config .vscode/tasks.json .envrc .mcp.json; do echo x > $f; rm -f $f; done; \
                   mv .git moved; mv .vscode moved2; mv .git/hooks .git/other; ln -sf /etc .envrc; true";
-    world.sandbox().flags(&["--workspace-mode", "rw"]).shell(script)?.expect(0)?;
+    world
+        .sandbox()
+        .flags(&["--workspace-mode", "rw"])
+        .shell(script)?
+        .expect(0)?;
     let later = Tree::of(&world.work());
     ensure!(before == later, "it changed:{}", before.differences(&later));
     Ok(())
@@ -142,15 +255,28 @@ fn protected(world: &World) -> Verdict {
 fn none(world: &World) -> Verdict {
     world.file("work/file", "host\n")?;
     let path = world.path("work/file").display().to_string();
-    let finished = world.sandbox().flags(&["--workspace-mode", "none"]).run(&["cat", &path])?;
-    ensure!(finished.code == 1 && finished.text().is_empty(), "exit {}: {}", finished.code, finished.all());
+    let finished = world
+        .sandbox()
+        .flags(&["--workspace-mode", "none"])
+        .run(&["cat", &path])?;
+    ensure!(
+        finished.code == 1 && finished.text().is_empty(),
+        "exit {}: {}",
+        finished.code,
+        finished.all()
+    );
     Ok(())
 }
 
 fn refused(world: &World) -> Verdict {
     let home = world.path("home").display().to_string();
     for directory in ["/", home.as_str()] {
-        world.sandbox().flags(&["-w", directory]).run(&["true"])?.expect(125)?.complains(&[directory])?;
+        world
+            .sandbox()
+            .flags(&["-w", directory])
+            .run(&["true"])?
+            .expect(125)?
+            .complains(&[directory])?;
     }
     let sandbox = world.sandbox().directory(world.path("home"));
     sandbox.run(&["true"])?.expect(125).map(drop)
@@ -161,8 +287,13 @@ fn owner(world: &World) -> Verdict {
     let finished = world.shell("test -O file && test -O . && stat -c '%u %g' file && id -u && id -g && chmod 640 file && stat -c %a file")?.expect(0)?;
     let text = finished.text();
     let lines: Vec<&str> = text.lines().collect();
-    let [ids, user, group, mode] = lines.as_slice() else { return fail(text) };
-    ensure!(*ids == format!("{user} {group}") && *mode == "640" && *user != "0", "{text}");
+    let [ids, user, group, mode] = lines.as_slice() else {
+        return fail(text);
+    };
+    ensure!(
+        *ids == format!("{user} {group}") && *mode == "640" && *user != "0",
+        "{text}"
+    );
     Ok(())
 }
 
@@ -170,5 +301,8 @@ fn renames(world: &World) -> Verdict {
     prepare(world)?;
     let script = "set -e; mv kept renamed; mv directory moved; cat renamed moved/inner; ln renamed hard; ln -s renamed soft; cat hard soft; \
                   echo replaced > next; mv next changed; cat changed; rm -r moved; mkdir moved; ls -A moved";
-    world.shell(script)?.expect_text("kept\ninner\nkept\nkept\nreplaced").map(drop)
+    world
+        .shell(script)?
+        .expect_text("kept\ninner\nkept\nkept\nreplaced")
+        .map(drop)
 }

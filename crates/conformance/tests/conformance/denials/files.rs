@@ -8,26 +8,85 @@ use stockade_conformance::{Behaviour, Verdict, World, ensure, host, skip};
 
 /// A read-only bind of the own, which root of its own namespace may change.
 const OWN_BIND: &[&str] = &[
-    "unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
     "for last; do :; done; mount --bind \"$last\" \"$last\" && mount -o remount,bind,ro \"$last\" && exec \"$0\" \"$@\"",
 ];
 const NO_NAMESPACES: &str = "ordinary users cannot make namespaces here";
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::denial("FS03", "a file outside the view, by its absolute path", Denial::new("FS03", FileCanary::outside_view)),
-    Behaviour::denial("FS04", "a file outside the view, by climbing", Denial::new("FS04", FileCanary::outside_view)),
-    Behaviour::denial("FS05", "a file outside the view, through links in the workspace", Denial::new("FS05", FileCanary::outside_view)),
-    Behaviour::denial("FS06", "a hard link to a file of the host", Denial::new("FS06", FileCanary::outside_view)),
-    Behaviour::denial("FS07", "a file of the host through /proc/PID/{root,cwd,fd}", Denial::new("FS07", FileCanary::outside_view)),
+    Behaviour::denial(
+        "FS03",
+        "a file outside the view, by its absolute path",
+        Denial::new("FS03", FileCanary::outside_view),
+    ),
+    Behaviour::denial(
+        "FS04",
+        "a file outside the view, by climbing",
+        Denial::new("FS04", FileCanary::outside_view),
+    ),
+    Behaviour::denial(
+        "FS05",
+        "a file outside the view, through links in the workspace",
+        Denial::new("FS05", FileCanary::outside_view),
+    ),
+    Behaviour::denial(
+        "FS06",
+        "a hard link to a file of the host",
+        Denial::new("FS06", FileCanary::outside_view),
+    ),
+    Behaviour::denial(
+        "FS07",
+        "a file of the host through /proc/PID/{root,cwd,fd}",
+        Denial::new("FS07", FileCanary::outside_view),
+    ),
     Behaviour::test("FS08", "a file of the host by its handle", by_handle),
-    Behaviour::denial("FS09", "every way of changing a tree that is shown read-only", Denial::new("FS09", TreeCanary::shown_read_only)),
-    Behaviour::denial("FS09-workspace", "every way of changing a read-only workspace", Denial::new("FS09", TreeCanary::read_only_workspace)),
-    Behaviour::test("FS09-system", "creating files in the system's directories", system_directories),
-    Behaviour::denial("FS10", "taking the protection off a read-only mount", Denial::new("FS10", TreeCanary::shown_read_only).wrapped(OWN_BIND).control_if(NO_NAMESPACES)),
-    Behaviour::denial("FS11", "files of procfs and sysfs that tell about the host", Denial::new("FS11", Proof::plant)),
-    Behaviour::denial("FS13", "attributes and special files that mean something to overlay", Denial::new("FS13", TreeCanary::copy_on_write)),
-    Behaviour::denial("FS17", "keys and tokens in the home directory", Denial::new("FS03", credentials)),
-    Behaviour::denial("FS18", "files in directories that all users have", Denial::new("FS03", shared_places)),
+    Behaviour::denial(
+        "FS09",
+        "every way of changing a tree that is shown read-only",
+        Denial::new("FS09", TreeCanary::shown_read_only),
+    ),
+    Behaviour::denial(
+        "FS09-workspace",
+        "every way of changing a read-only workspace",
+        Denial::new("FS09", TreeCanary::read_only_workspace),
+    ),
+    Behaviour::test(
+        "FS09-system",
+        "creating files in the system's directories",
+        system_directories,
+    ),
+    Behaviour::denial(
+        "FS10",
+        "taking the protection off a read-only mount",
+        Denial::new("FS10", TreeCanary::shown_read_only)
+            .wrapped(OWN_BIND)
+            .control_if(NO_NAMESPACES),
+    ),
+    Behaviour::denial(
+        "FS11",
+        "files of procfs and sysfs that tell about the host",
+        Denial::new("FS11", Proof::plant),
+    ),
+    Behaviour::denial(
+        "FS13",
+        "attributes and special files that mean something to overlay",
+        Denial::new("FS13", TreeCanary::copy_on_write),
+    ),
+    Behaviour::denial(
+        "FS17",
+        "keys and tokens in the home directory",
+        Denial::new("FS03", credentials),
+    ),
+    Behaviour::denial(
+        "FS18",
+        "files in directories that all users have",
+        Denial::new("FS03", shared_places),
+    ),
 ];
 
 /// Several files: one that is reached is enough.
@@ -45,28 +104,55 @@ impl Canary for Files {
 
 fn credentials(world: &World) -> Verdict<Box<dyn Canary>> {
     const PLACES: [&str; 13] = [
-        ".ssh/id_ed25519", ".aws/credentials", ".kube/config", ".docker/config.json", ".config/gcloud/credentials.db", ".netrc",
-        ".git-credentials", ".npmrc", ".claude/.credentials.json", ".codex/auth.json", ".bash_history", ".gnupg/private", "Documents/file",
+        ".ssh/id_ed25519",
+        ".aws/credentials",
+        ".kube/config",
+        ".docker/config.json",
+        ".config/gcloud/credentials.db",
+        ".netrc",
+        ".git-credentials",
+        ".npmrc",
+        ".claude/.credentials.json",
+        ".codex/auth.json",
+        ".bash_history",
+        ".gnupg/private",
+        "Documents/file",
     ];
-    let files: Verdict<Vec<_>> = PLACES.iter().map(|place| FileCanary::at(world, &format!("home/{place}"))).collect();
+    let files: Verdict<Vec<_>> = PLACES
+        .iter()
+        .map(|place| FileCanary::at(world, &format!("home/{place}")))
+        .collect();
     Ok(Box::new(Files(files?)))
 }
 
 fn shared_places(_: &World) -> Verdict<Box<dyn Canary>> {
-    const PLACES: [&str; 12] =
-        ["/var/log", "/var/lib", "/var/tmp", "/boot", "/root", "/home", "/srv", "/mnt", "/opt", "/tmp", "/dev/shm", "/run"];
+    const PLACES: [&str; 12] = [
+        "/var/log", "/var/lib", "/var/tmp", "/boot", "/root", "/home", "/srv", "/mnt", "/opt", "/tmp",
+        "/dev/shm", "/run",
+    ];
     let name = format!(".stockade-{}", &token()?[7..]);
-    let files = PLACES.iter().filter_map(|place| FileCanary::on_host(Path::new(place).join(&name)).ok());
+    let files = PLACES
+        .iter()
+        .filter_map(|place| FileCanary::on_host(Path::new(place).join(&name)).ok());
     Ok(Box::new(Files(files.collect())))
 }
 
 fn by_handle(world: &World) -> Verdict {
     let mut canary = FileCanary::at(world, "outside/secret")?;
-    let handle = world.outside(&[], &[], &arguments("handle", canary.outside()))?.text();
-    let Some(handle) = handle.lines().next().filter(|line| line.len() > 8) else { return skip("the file system gives no handles") };
+    let handle = world
+        .outside(&[], &[], &arguments("handle", canary.outside()))?
+        .text();
+    let Some(handle) = handle.lines().next().filter(|line| line.len() > 8) else {
+        return skip("the file system gives no handles");
+    };
     let words = arguments("FS08", vec![handle.to_owned()]);
     let outside = world.outside(&[], &[], &words)?;
-    if canary.reached(&Seen { output: outside.text() }).is_none() {
+    if canary
+        .reached(&Seen {
+            output: outside.text(),
+        })
+        .is_none()
+    {
         return skip("inconclusive: opening by handle needs root");
     }
     let mut canary = FileCanary::at(world, "outside/secret")?;
@@ -77,15 +163,46 @@ fn system_directories(world: &World) -> Verdict {
     let name = format!(".stockade-{}", &token()?[7..]);
     let own = world.path("outside").display().to_string();
     let control = world.outside(&[], &[], &["system-write".into(), name.clone(), own])?;
-    ensure!(control.text().contains("REACHED"), "the control wrote nothing: {}", control.all());
-    let directories: Vec<String> = ["/", "/usr", "/usr/bin", "/usr/lib", "/usr/local/bin", "/etc", "/bin", "/lib", "/sbin", "/opt", "/var", "/proc", "/sys", "/dev", "/home"]
-        .map(str::to_owned)
-        .to_vec();
+    ensure!(
+        control.text().contains("REACHED"),
+        "the control wrote nothing: {}",
+        control.all()
+    );
+    let directories: Vec<String> = [
+        "/",
+        "/usr",
+        "/usr/bin",
+        "/usr/lib",
+        "/usr/local/bin",
+        "/etc",
+        "/bin",
+        "/lib",
+        "/sbin",
+        "/opt",
+        "/var",
+        "/proc",
+        "/sys",
+        "/dev",
+        "/home",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     let words = [vec!["system-write".to_owned(), name.clone()], directories.clone()].concat();
     let inside = world.sandbox().attack(&words)?;
-    ensure!(inside.text().lines().any(|line| line == "DONE"), "it did not run to its end: {}", inside.all());
+    ensure!(
+        inside.text().lines().any(|line| line == "DONE"),
+        "it did not run to its end: {}",
+        inside.all()
+    );
     ensure!(!inside.text().contains("REACHED"), "{}", inside.all());
-    let found: Vec<PathBuf> = directories.iter().map(|directory| Path::new(directory).join(&name)).filter(|path| path.exists()).collect();
-    ensure!(found.is_empty() || !host::is_root(), "on the host there is {found:?}");
+    let found: Vec<PathBuf> = directories
+        .iter()
+        .map(|directory| Path::new(directory).join(&name))
+        .filter(|path| path.exists())
+        .collect();
+    ensure!(
+        found.is_empty() || !host::is_root(),
+        "on the host there is {found:?}"
+    );
     Ok(())
 }

@@ -5,41 +5,114 @@ use stockade_conformance::denial::{Denial, arguments};
 use stockade_conformance::{Behaviour, Verdict, World, ensure};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::denial("IP01", "abstract unix sockets of the host", Denial::new("IP01", SocketCanary::abstract_names)),
-    Behaviour::denial("IP04", "unix sockets of engines and agents, by path", Denial::new("IP04", SocketCanary::path)),
-    Behaviour::denial("IP06", "System V and POSIX IPC of the host, by key and name", Denial::new("IP06", IpcCanary::plant)),
+    Behaviour::denial(
+        "IP01",
+        "abstract unix sockets of the host",
+        Denial::new("IP01", SocketCanary::abstract_names),
+    ),
+    Behaviour::denial(
+        "IP04",
+        "unix sockets of engines and agents, by path",
+        Denial::new("IP04", SocketCanary::path),
+    ),
+    Behaviour::denial(
+        "IP06",
+        "System V and POSIX IPC of the host, by key and name",
+        Denial::new("IP06", IpcCanary::plant),
+    ),
     Behaviour::test("IP07", "the supervisor's own sockets", own_sockets),
-    Behaviour::denial("NW01", "a port on the host's loopback", Denial::new("NW01", SocketCanary::loopback)),
-    Behaviour::denial("NW02", "the same port by other names, protocols and calls", Denial::new("NW02", SocketCanary::loopback)),
-    Behaviour::denial("NW03", "a port on the host's own address", Denial::new("NW03", SocketCanary::host_address)),
-    Behaviour::denial("NW04", "a datagram to the host", Denial::new("NW04", SocketCanary::udp)),
-    Behaviour::denial("NW11", "interfaces, routes and listeners of the host", Denial::new("NW11", SocketCanary::loopback_by_name)),
-    Behaviour::denial("SD01", "open files, directories and pipes of the launcher", Denial::new("SD01", LauncherSecret::descriptor)),
-    Behaviour::test("SD02", "streams that are files of the host, opened anew", reopened_streams),
-    Behaviour::denial("SD05", "the launcher's environment, everywhere that it could be read", Denial::new("SD05", LauncherSecret::variable)),
+    Behaviour::denial(
+        "NW01",
+        "a port on the host's loopback",
+        Denial::new("NW01", SocketCanary::loopback),
+    ),
+    Behaviour::denial(
+        "NW02",
+        "the same port by other names, protocols and calls",
+        Denial::new("NW02", SocketCanary::loopback),
+    ),
+    Behaviour::denial(
+        "NW03",
+        "a port on the host's own address",
+        Denial::new("NW03", SocketCanary::host_address),
+    ),
+    Behaviour::denial(
+        "NW04",
+        "a datagram to the host",
+        Denial::new("NW04", SocketCanary::udp),
+    ),
+    Behaviour::denial(
+        "NW11",
+        "interfaces, routes and listeners of the host",
+        Denial::new("NW11", SocketCanary::loopback_by_name),
+    ),
+    Behaviour::denial(
+        "SD01",
+        "open files, directories and pipes of the launcher",
+        Denial::new("SD01", LauncherSecret::descriptor),
+    ),
+    Behaviour::test(
+        "SD02",
+        "streams that are files of the host, opened anew",
+        reopened_streams,
+    ),
+    Behaviour::denial(
+        "SD05",
+        "the launcher's environment, everywhere that it could be read",
+        Denial::new("SD05", LauncherSecret::variable),
+    ),
 ];
 
 /// Every socket that a running sandbox has on the host.
 fn own_sockets(world: &World) -> Verdict {
-    let mut running = world.sandbox().flags(&["--name", "own"]).start_open(&["sleep", "50"])?;
+    let mut running = world
+        .sandbox()
+        .flags(&["--name", "own"])
+        .start_open(&["sleep", "50"])?;
     running.until_started()?;
     let table = std::fs::read_to_string("/proc/net/unix")?;
     let root = world.path("").display().to_string();
     let runtime = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| root.clone());
-    let ours = |path: &&str| path.contains("stockade") && (path.contains(&root) || path.contains(&runtime) || path.starts_with('@'));
-    let paths: Vec<String> = table.lines().filter_map(|line| line.split(' ').next_back()).filter(ours).map(str::to_owned).collect();
-    ensure!(!paths.is_empty(), "a running sandbox has no socket, so `exec` cannot work");
-    ensure!(paths.iter().all(|path| !path.starts_with('@')), "abstract names are open to every user: {paths:?}");
+    let ours = |path: &&str| {
+        path.contains("stockade")
+            && (path.contains(&root) || path.contains(&runtime) || path.starts_with('@'))
+    };
+    let paths: Vec<String> = table
+        .lines()
+        .filter_map(|line| line.split(' ').next_back())
+        .filter(ours)
+        .map(str::to_owned)
+        .collect();
+    ensure!(
+        !paths.is_empty(),
+        "a running sandbox has no socket, so `exec` cannot work"
+    );
+    ensure!(
+        paths.iter().all(|path| !path.starts_with('@')),
+        "abstract names are open to every user: {paths:?}"
+    );
     let words = arguments("IP07", paths.clone());
     let control = world.outside(&[], &[], &words)?;
-    ensure!(control.text().contains("REACHED"), "the control did not connect to {paths:?}: {}", control.all());
+    ensure!(
+        control.text().contains("REACHED"),
+        "the control did not connect to {paths:?}: {}",
+        control.all()
+    );
     let inside = world.sandbox().attack(&words)?;
-    ensure!(inside.text().contains("DONE") && !inside.text().contains("REACHED"), "{}", inside.all());
+    ensure!(
+        inside.text().contains("DONE") && !inside.text().contains("REACHED"),
+        "{}",
+        inside.all()
+    );
     let payload = world.payload().display().to_string();
     let exec = [vec!["exec".to_owned(), "own".into(), payload], words].concat();
     let exec: Vec<&str> = exec.iter().map(String::as_str).collect();
     let own = world.stockade(&exec)?;
-    ensure!(own.text().contains("DONE") && !own.text().contains("REACHED"), "its own sandbox: {}", own.all());
+    ensure!(
+        own.text().contains("DONE") && !own.text().contains("REACHED"),
+        "its own sandbox: {}",
+        own.all()
+    );
     Ok(())
 }
 
@@ -52,7 +125,11 @@ fn reopened_streams(world: &World) -> Verdict {
         let canary = FileCanary::at(world, "outside/log")?;
         let log = canary.path().display().to_string();
         let mut command = world.command(std::path::Path::new("/bin/sh"));
-        let start = if inside { r#""$1" run -q -- "$2" SD02 <"$0" >>"$0" 2>>"$0""# } else { r#""$2" SD02 <"$0" >>"$0" 2>>"$0""# };
+        let start = if inside {
+            r#""$1" run -q -- "$2" SD02 <"$0" >>"$0" 2>>"$0""#
+        } else {
+            r#""$2" SD02 <"$0" >>"$0" 2>>"$0""#
+        };
         command.args(["-c", start, &log, &program, &payload]);
         finish(command, Vec::new(), None)?.expect(0)?;
         let text = std::fs::read_to_string(&log)?;
@@ -64,4 +141,3 @@ fn reopened_streams(world: &World) -> Verdict {
     }
     Ok(())
 }
-

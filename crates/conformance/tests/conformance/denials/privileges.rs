@@ -10,18 +10,68 @@ use stockade_conformance::{Behaviour, Verdict, World, ensure, host, skip};
 /// An ordinary user of the host.
 const AS_NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 /// Root of namespaces of its own.
-const OWN_NAMESPACES: &[&str] = &["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--uts"];
+const OWN_NAMESPACES: &[&str] = &[
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--uts",
+];
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::denial("PV01", "calls of the system's administrator", Denial::new("PV01", Proof::plant).control_if("they need root")),
-    Behaviour::denial("PV05", "a set-id program of root's", Denial::new("PV05", SetId::plant).wrapped(AS_NOBODY)),
-    Behaviour::test("PV06", "no mount inside honours set-id bits or device nodes", no_set_id_mounts),
-    Behaviour::denial("PV07", "becoming root or another group", Denial::new("PV07", Proof::plant).wrapped(OWN_NAMESPACES).control_if("ordinary users cannot make namespaces here")),
-    Behaviour::denial("PV09", "new user namespaces, by every call", Denial::new("PV09", Proof::plant).control_if("ordinary users cannot make namespaces here")),
-    Behaviour::denial("DV04", "mounting anything, by the old calls and the new", Denial::new("DV04", Proof::plant).wrapped(OWN_NAMESPACES).control_if("ordinary users cannot make namespaces here")),
-    Behaviour::denial("TM01", "setting the clock", Denial::new("TM01", Proof::plant).control_if("it needs root")),
-    Behaviour::denial("TM02", "setting the host's name", Denial::new("TM02", Proof::plant).wrapped(OWN_NAMESPACES).control_if("ordinary users cannot make namespaces here")),
-    Behaviour::denial("RS10", "priorities above those of others", Denial::new("RS10", Proof::plant).control_if("they need root")),
+    Behaviour::denial(
+        "PV01",
+        "calls of the system's administrator",
+        Denial::new("PV01", Proof::plant).control_if("they need root"),
+    ),
+    Behaviour::denial(
+        "PV05",
+        "a set-id program of root's",
+        Denial::new("PV05", SetId::plant).wrapped(AS_NOBODY),
+    ),
+    Behaviour::test(
+        "PV06",
+        "no mount inside honours set-id bits or device nodes",
+        no_set_id_mounts,
+    ),
+    Behaviour::denial(
+        "PV07",
+        "becoming root or another group",
+        Denial::new("PV07", Proof::plant)
+            .wrapped(OWN_NAMESPACES)
+            .control_if("ordinary users cannot make namespaces here"),
+    ),
+    Behaviour::denial(
+        "PV09",
+        "new user namespaces, by every call",
+        Denial::new("PV09", Proof::plant).control_if("ordinary users cannot make namespaces here"),
+    ),
+    Behaviour::denial(
+        "DV04",
+        "mounting anything, by the old calls and the new",
+        Denial::new("DV04", Proof::plant)
+            .wrapped(OWN_NAMESPACES)
+            .control_if("ordinary users cannot make namespaces here"),
+    ),
+    Behaviour::denial(
+        "TM01",
+        "setting the clock",
+        Denial::new("TM01", Proof::plant).control_if("it needs root"),
+    ),
+    Behaviour::denial(
+        "TM02",
+        "setting the host's name",
+        Denial::new("TM02", Proof::plant)
+            .wrapped(OWN_NAMESPACES)
+            .control_if("ordinary users cannot make namespaces here"),
+    ),
+    Behaviour::denial(
+        "RS10",
+        "priorities above those of others",
+        Denial::new("RS10", Proof::plant).control_if("they need root"),
+    ),
 ];
 
 /// The payload, owned by root with the set-id bits, where everybody can execute it.
@@ -50,7 +100,10 @@ impl Canary for SetId {
     }
 
     fn reached(&mut self, seen: &Seen) -> Option<String> {
-        seen.output.lines().find(|line| line.starts_with("REACHED")).map(str::to_owned)
+        seen.output
+            .lines()
+            .find(|line| line.starts_with("REACHED"))
+            .map(str::to_owned)
     }
 
     fn flags(&self) -> Vec<String> {
@@ -66,7 +119,10 @@ fn no_set_id_mounts(world: &World) -> Verdict {
         let options = line.split(' ').nth(5).unwrap_or_default();
         let at = line.split(' ').nth(4).unwrap_or_default();
         ensure!(options.contains("nosuid"), "{at} honours set-id bits: {line}");
-        ensure!(options.contains("nodev") || at.starts_with("/dev"), "{at} honours device nodes: {line}");
+        ensure!(
+            options.contains("nodev") || at.starts_with("/dev"),
+            "{at} honours device nodes: {line}"
+        );
     }
     let _ = Proof::plant(world)?;
     Ok(())

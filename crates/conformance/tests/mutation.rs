@@ -1,0 +1,285 @@
+//! Damages the set-up program of the native driver, one step at a time. Each damage has to be
+//! noticed: the set-up fails, or the receipt names a difference, or (named below, with the
+//! reason) a behaviour of the conformance suite notices.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use stockade_conformance::{Stop, program};
+use stockade_domain::policy::{HostDefaults, Layer, Policy};
+use stockade_domain::spec::Network;
+use stockade_domain::target::Facts;
+use stockade_host::compose::compose;
+use stockade_host::driver::{Driver, GuestProgram, Seed, SeedOrigin};
+use stockade_host::drivers::native::Native;
+use stockade_host::open;
+use stockade_host::view::{Context, Identity};
+use stockade_linux::ops::{Op, Program};
+use tokio_util::sync::CancellationToken;
+
+/// A mutation is a plain function: which step it damages is told here.
+static STEP: AtomicUsize = AtomicUsize::new(0);
+/// And so only one test at a time damages anything.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// How a damage was met.
+#[derive(Debug, PartialEq, Eq)]
+enum Met {
+    /// The set-up failed; the error names a step or the receipt a control.
+    Refused(String),
+    /// The sandbox stood.
+    Unnoticed,
+}
+
+/// Builds the default sandbox with a driver, and takes it down again.
+fn build(driver: Native, place: &Path) -> Met {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let driver: Arc<dyn Driver> = Arc::new(driver);
+    runtime.block_on(async {
+        let target = driver.survey().await.unwrap();
+        let Facts::Host(facts) = &target.facts;
+        let defaults = Policy::defaults(&HostDefaults::from(facts.as_ref()));
+        let policy = Policy::merge(defaults, None, Layer::default()).unwrap();
+        assert_eq!(policy.network.value, Network::None);
+        let composed = compose(&policy, facts, &context(place)).unwrap();
+        let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands).unwrap();
+        match open::open(&driver, plan, seed(place)).await {
+            Err(error) => Met::Refused(error.to_string()),
+            Ok(mut boundary) => {
+                boundary.destroy().await.unwrap();
+                Met::Unnoticed
+            }
+        }
+    })
+}
+
+fn context(place: &Path) -> Context {
+    let id = |id: u32| if id == 0 { 1000 } else { id };
+    let own = Identity {
+        uid: id(rustix::process::getuid().as_raw()),
+        gid: id(rustix::process::getgid().as_raw()),
+    };
+    let variables = [
+        ("HOME", place.join("home").display().to_string()),
+        ("PATH", "/usr/bin:/bin".to_owned()),
+    ];
+    Context {
+        cwd: place.join("work"),
+        variables: variables.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        state_dir: None,
+        identity: own,
+    }
+}
+
+fn seed(place: &Path) -> Seed {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let id = format!("mutant{:06}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let state_dir = place.join(&id);
+    let changes_dir = state_dir.join("changes");
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(&changes_dir)
+        .unwrap();
+    Seed {
+        id,
+        state_dir,
+        changes_dir: Some(changes_dir),
+        guest: GuestProgram {
+            path: program::stockade().unwrap_or_else(|stop| panic!("{stop:?}")),
+            arguments: Vec::new(),
+        },
+        origin: SeedOrigin::Fresh,
+        progress: Arc::new(|_| {}),
+        deadline: Instant::now() + Duration::from_secs(30),
+        cancel: CancellationToken::new(),
+    }
+}
+
+fn place() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["home", "work"] {
+        std::fs::create_dir(place.path().join(name)).unwrap();
+    }
+    place
+}
+
+/// The undamaged program, as it was compiled: kept by a mutation that changes nothing.
+fn steps(place: &Path) -> Vec<Op> {
+    static KEPT: Mutex<Vec<Op>> = Mutex::new(Vec::new());
+    fn keep(program: &mut Program) {
+        KEPT.lock().unwrap().clone_from(&program.ops);
+    }
+    let met = build(Native::with_mutation(keep), place);
+    assert_eq!(met, Met::Unnoticed, "the undamaged sandbox does not stand");
+    KEPT.lock().unwrap().clone()
+}
+
+/// Steps that build what programs expect. Without one, less exists inside, never more: a
+/// missing directory, link or file is no hole, and the behaviours `view-*` notice it.
+fn only_takes_away(op: &Op) -> bool {
+    match op {
+        Op::Directory { .. } | Op::Symlink { .. } | Op::Device { .. } | Op::LoopbackUp => true,
+        // The canary of Landlock's self-test is no such file: its absence has to be noticed.
+        Op::File { at, .. } => at != Path::new("/.stockade"),
+        Op::Bind { .. } => true,
+        // What the host's kernel does not have need not be covered.
+        Op::Mask { at } | Op::ReadOnly { at } if at.starts_with("/proc") => !at.exists(),
+        // Not a wall by itself (the namespace is, and it is in the receipt); the behaviour
+        // `environment-hostname` notices.
+        Op::Hostname(_) => true,
+        Op::Private { at, .. } => ["/tmp", "/var/tmp", "/run", "/dev/shm", "/var", "/mnt"]
+            .iter()
+            .any(|own| at == Path::new(own)),
+        _ => false,
+    }
+}
+
+#[test]
+fn every_step_that_is_left_out_is_noticed() {
+    fn leave_out(program: &mut Program) {
+        program.ops.remove(STEP.load(Ordering::Relaxed));
+    }
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = place();
+    let (mut holes, mut told) = (Vec::new(), 0);
+    for (index, op) in steps(place.path()).iter().enumerate() {
+        STEP.store(index, Ordering::Relaxed);
+        match build(Native::with_mutation(leave_out), place.path()) {
+            Met::Refused(why) => {
+                assert!(why.len() > 10, "{op}: {why}");
+                told += 1;
+            }
+            Met::Unnoticed if only_takes_away(op) => {}
+            Met::Unnoticed => holes.push(op.to_string()),
+        }
+    }
+    assert!(told > 10, "only {told} steps were missed");
+    assert!(
+        holes.is_empty(),
+        "left out, and nobody noticed:\n  {}",
+        holes.join("\n  ")
+    );
+}
+
+/// Weakens one step and says so, or leaves it as it is.
+fn weaken(op: &mut Op) -> Option<String> {
+    let shown = op.to_string();
+    match op {
+        Op::Bind {
+            read_only: read_only @ true,
+            ..
+        } => *read_only = false,
+        Op::Landlock { read, .. } => *read = vec!["/".into()],
+        _ => return None,
+    }
+    Some(shown)
+}
+
+#[test]
+fn every_step_that_is_weakened_is_noticed() {
+    fn weaken_one(program: &mut Program) {
+        weaken(&mut program.ops[STEP.load(Ordering::Relaxed)]);
+    }
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = place();
+    let mut holes = Vec::new();
+    for (index, op) in steps(place.path()).iter().enumerate() {
+        let Some(shown) = weaken(&mut op.clone()) else {
+            continue;
+        };
+        STEP.store(index, Ordering::Relaxed);
+        if build(Native::with_mutation(weaken_one), place.path()) == Met::Unnoticed {
+            holes.push(shown);
+        }
+    }
+    assert!(
+        holes.is_empty(),
+        "weakened, and nobody noticed:\n  {}",
+        holes.join("\n  ")
+    );
+}
+
+/// Adds a step that shows more of the host.
+#[test]
+fn a_step_that_was_not_planned_is_noticed() {
+    fn bind_more(program: &mut Program) {
+        let source = program.ops.iter().find_map(|op| match op {
+            Op::Bind {
+                source,
+                directory: true,
+                ..
+            } => Some(*source),
+            _ => None,
+        });
+        let at = program
+            .ops
+            .iter()
+            .position(|op| matches!(op, Op::ReadOnly { at } if at == Path::new("/")));
+        let op = Op::Bind {
+            source: source.unwrap(),
+            at: "/extra".into(),
+            directory: true,
+            read_only: true,
+        };
+        program.ops.insert(at.unwrap(), op);
+    }
+    fn private_more(program: &mut Program) {
+        let at = program
+            .ops
+            .iter()
+            .position(|op| matches!(op, Op::ReadOnly { at } if at == Path::new("/")));
+        program.ops.insert(
+            at.unwrap(),
+            Op::Private {
+                at: "/etc/extra".into(),
+                mode: 0o755,
+                size_bytes: None,
+            },
+        );
+    }
+    // Two walls keep new user namespaces away; the receipt shows the other one (the limit of
+    // zero), and the behaviour PV09 attacks both.
+    fn open_filter(program: &mut Program) {
+        for op in &mut program.ops {
+            if let Op::Seccomp { nested_namespaces } = op {
+                *nested_namespaces = true;
+            }
+        }
+    }
+    fn unnested(program: &mut Program) {
+        program.guest.nested_landlock = false;
+    }
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = place();
+    for (name, mutation) in [("bind", bind_more as fn(&mut Program)), ("private", private_more)] {
+        let met = build(Native::with_mutation(mutation), place.path());
+        assert_ne!(met, Met::Unnoticed, "{name}");
+    }
+    // Not in the receipt: the guest applies it to each command; PR09 attacks it.
+    assert_eq!(
+        build(Native::with_mutation(unnested), place.path()),
+        Met::Unnoticed
+    );
+    assert_eq!(
+        build(Native::with_mutation(open_filter), place.path()),
+        Met::Unnoticed
+    );
+}
+
+/// A stop of the suite's library says why.
+#[test]
+fn the_program_under_test_is_found() {
+    match program::stockade() {
+        Ok(path) => assert!(path.is_file()),
+        Err(Stop::Failed(why) | Stop::Skipped(why)) => panic!("{why}"),
+    }
+}
