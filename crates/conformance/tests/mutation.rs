@@ -133,6 +133,8 @@ fn only_takes_away(op: &Op) -> bool {
         Op::Bind { .. } => true,
         // What the host's kernel does not have need not be covered.
         Op::Mask { at } | Op::ReadOnly { at } if at.starts_with("/proc") => !at.exists(),
+        // An ordinary user is nobody else from the start.
+        Op::TakeIds { .. } => !stockade_conformance::host::is_root(),
         // Not a wall by itself (the namespace is, and it is in the receipt); the behaviour
         // `environment-hostname` notices.
         Op::Hostname(_) => true,
