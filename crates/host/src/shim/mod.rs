@@ -36,6 +36,7 @@ pub use handle::ShimHandle;
 pub use pump::RunEvent;
 pub use signals::{Asked, Signals};
 pub use stdio::Io;
+pub use stockade_wire::WindowSize;
 
 use self::handle::Request;
 use crate::audit::{Asker, AuditLog, Event, exec_started};

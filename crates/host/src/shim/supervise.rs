@@ -29,7 +29,7 @@ const LIMIT_GRACE: Duration = Duration::from_secs(1);
 /// What the guest gets to report the end after that.
 const REPORT_GRACE: Duration = Duration::from_millis(500);
 /// How long output that nobody reads may hold up an end that is decided.
-const DRAIN: Duration = Duration::from_millis(500);
+const DRAIN: Duration = Duration::from_secs(2);
 /// Between two looks at what changes slowly.
 const TICK: Duration = Duration::from_secs(1);
 /// The same where only old trash changes.
@@ -101,6 +101,7 @@ impl Shim {
             tick_at: now + TICK,
             drain_until: None,
             silent_until: None,
+            closed: false,
             started: now,
             verdict: &self.verdict,
         };
@@ -149,6 +150,8 @@ struct Course<'a> {
     tick_at: Instant,
     drain_until: Option<Instant>,
     silent_until: Option<Instant>,
+    /// The session was closed: there will be no other link.
+    closed: bool,
     started: Instant,
     verdict: &'a OnceLock<Exit>,
 }
@@ -159,7 +162,7 @@ impl Course<'_> {
         pump: Pin<&mut (impl Future<Output = Result<PumpEnd<ExitStatus>>> + Send)>,
     ) -> Turn {
         let alarm = self.alarm();
-        let is_up = self.relinking.is_none() && self.drain_until.is_none() && self.silent_until.is_none();
+        let is_up = self.relinking.is_none() && self.silent_until.is_none() && !self.closed;
         let may_accept = self.connections.len() < MAX_CONNECTIONS;
         tokio::select! {
             biased;
@@ -201,10 +204,15 @@ impl Course<'_> {
             Turn::Pump(end) => return self.pump_ended(end).await.map(Some),
             Turn::Ended(ended) => {
                 self.sandbox = Some(ended);
-                self.drain("the sandbox has ended");
+                self.drain();
             }
             // What could not be stopped is destroyed next, and that tells.
-            Turn::Stopped => self.drain("the sandbox was stopped"),
+            Turn::Stopped => self.drain(),
+            // All that came before its end was read.
+            Turn::Lost(Error::LinkLost { .. }) if self.drain_until.is_some() => {
+                self.closed = true;
+                self.session.close("the sandbox has ended");
+            }
             Turn::Lost(Error::LinkLost { .. }) => self.relink(),
             Turn::Lost(error) => return Err(error),
             Turn::Linked(Ok(link)) => self.session.resume(link),
@@ -261,12 +269,12 @@ impl Course<'_> {
         self.stopping = Some(self.boundary.stop(grace + report));
     }
 
-    /// Nothing more comes from inside; what has come is still written.
-    fn drain(&mut self, why: &str) {
-        self.session.close(why);
+    /// The sandbox is no more: what is still on its way is read up to the end of the link,
+    /// and written.
+    fn drain(&mut self) {
         self.relinking = None;
         self.silent_until = None;
-        self.drain_until = Some(Instant::now() + DRAIN);
+        self.drain_until.get_or_insert(Instant::now() + DRAIN);
     }
 
     fn relink(&mut self) {
