@@ -3,17 +3,19 @@
 
 pub mod audit;
 pub mod compose;
+pub mod control;
 pub mod driver;
 pub mod drivers;
 pub mod error;
 pub mod gc;
 pub mod open;
 pub mod session;
-pub mod state;
 pub mod shim;
-pub mod tool;
-pub mod control;
+pub mod state;
 mod sys;
+pub mod tool;
 pub mod view;
 
 pub use error::{Error, Result};
+pub use stockade_workspace as workspace;
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,57 @@
+//! The command line as data: one type a command. Help, manual pages and completions follow from it.
+
+mod changes;
+mod exec;
+mod gc;
+mod generate;
+mod policy;
+mod run;
+mod sandboxes;
+
+use clap::{Parser, Subcommand};
+
+pub use changes::ChangesArgs;
+pub use exec::ExecArgs;
+pub use gc::GcArgs;
+pub use generate::{CompletionsArgs, ManArgs};
+pub use policy::{CheckArgs, PolicyArgs, PolicyCommand};
+pub use run::{LimitArgs, RunArgs, TerminalArgs, ViewArgs, WorkspaceModeArg};
+pub use sandboxes::{LsArgs, RmArgs, StopArgs};
+
+/// Runs an AI agent, or any command, behind the strongest wall that this machine can prove
+///
+/// The command sees the project, copy-on-write, and the system, read-only. It does not see
+/// your home, other processes or the network, and cannot use more than its limits.
+#[derive(Debug, Parser)]
+#[command(name = "stockade", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(max_term_width = 100, after_long_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(Box<RunArgs>),
+    Exec(ExecArgs),
+    Ls(LsArgs),
+    Stop(StopArgs),
+    Rm(RmArgs),
+    Changes(ChangesArgs),
+    Policy(PolicyArgs),
+    Gc(GcArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  the command's own; 128+N if signal N ended it
+  124  the time limit passed
+  125  Stockade itself failed, or refused
+  126  the command cannot be executed
+  127  the command was not found
+  137  out of memory, too much output, or stopped from outside
+The exact cause is an event on --status-fd.";

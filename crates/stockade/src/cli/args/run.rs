@@ -1,0 +1,153 @@
+//! `stockade run`.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use stockade_domain::environment::Variable;
+use stockade_domain::units::{ByteCount, CpuMillis, DurationMs, Limit};
+
+/// Runs a command in a new sandbox
+///
+/// Without flags: no network; the project (the git root, else the current directory)
+/// copy-on-write; system directories read-only; a private home; a clean environment; half
+/// of the machine's memory and 4096 processes.
+#[derive(Args, Debug)]
+#[command(after_long_help = NOTES)]
+pub struct RunArgs {
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+
+    /// The way to build the sandbox [default: native]
+    #[arg(long, value_name = "NAME", help_heading = "Policy")]
+    pub driver: Option<String>,
+    /// Policy file; none is read unless it is named here
+    ///
+    /// A stockade.toml that lies in the workspace is not read by itself: the command
+    /// could have written it.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Policy")]
+    pub policy: Option<PathBuf>,
+    /// Show what would be enforced, by whom and how; create nothing
+    #[arg(long, help_heading = "Policy")]
+    pub dry_run: bool,
+
+    #[command(flatten)]
+    pub view: ViewArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    #[command(flatten)]
+    pub terminal: TerminalArgs,
+
+    /// Name of the sandbox, for `exec`, `stop` and `changes`
+    #[arg(long, value_name = "NAME", help_heading = "Life")]
+    pub name: Option<String>,
+    /// Throw the changes away when the command ends
+    #[arg(long = "rm", conflicts_with = "keep", help_heading = "Life")]
+    pub remove: bool,
+    /// Keep the record of the sandbox when the command ends, even if nothing changed
+    #[arg(long, help_heading = "Life")]
+    pub keep: bool,
+
+    /// Write events as JSON lines to this open file descriptor
+    #[arg(long, value_name = "FD", value_parser = clap::value_parser!(RawFd).range(1..), help_heading = "Reports")]
+    pub status_fd: Option<RawFd>,
+    /// Write the plan (with --dry-run, on stdout) or the last line (on stderr) as JSON
+    #[arg(long, help_heading = "Reports")]
+    pub json: bool,
+    /// No notes and no last line
+    #[arg(short, long, help_heading = "Reports")]
+    pub quiet: bool,
+}
+
+/// What exists inside.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "What the command sees")]
+pub struct ViewArgs {
+    /// The project directory [default: the git root, else the current directory]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub workspace: Option<PathBuf>,
+    /// What writing to the workspace means
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub workspace_mode: Option<WorkspaceModeArg>,
+    /// Show this file or directory read-only
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub ro: Vec<PathBuf>,
+    /// Show this file or directory writable: changes reach the host
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub rw: Vec<PathBuf>,
+    /// A root directory to use in place of the host's system directories
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub image: Option<PathBuf>,
+    /// Set a variable; NAME alone passes the host's value on
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<Variable>,
+    /// Set the variables of a file of NAME=VALUE lines
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub env_file: Vec<PathBuf>,
+}
+
+/// Upper bounds, as they are written.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Limits (`none` turns one off)")]
+pub struct LimitArgs {
+    /// Memory and swap together: 512M, 2G [default: half of the machine's]
+    #[arg(short, long, value_name = "SIZE")]
+    pub memory: Option<Limit<ByteCount>>,
+    /// Processors: 1.5
+    #[arg(long, value_name = "NUMBER")]
+    pub cpus: Option<Limit<CpuMillis>>,
+    /// Processes and threads [default: 4096]
+    #[arg(long, value_name = "NUMBER")]
+    pub pids: Option<Limit<u32>>,
+    /// Size of the changes in the workspace: 10G
+    #[arg(long, value_name = "SIZE")]
+    pub disk: Option<Limit<ByteCount>>,
+    /// Time from the start of the command: 500ms, 30s, 5m, 1h
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<Limit<DurationMs>>,
+    /// Bytes of standard output and standard error together
+    #[arg(long, value_name = "SIZE")]
+    pub output: Option<Limit<ByteCount>>,
+}
+
+/// How the command is wired to the terminal.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Terminal")]
+pub struct TerminalArgs {
+    /// Forward standard input even if it is a terminal and the command gets none
+    ///
+    /// Without this flag standard input is forwarded if it is not a terminal, or if the
+    /// command has a terminal of its own.
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command a terminal of its own [default: if all three standard streams are one]
+    #[arg(short, long, conflicts_with = "no_tty")]
+    pub tty: bool,
+    /// Give the command no terminal
+    #[arg(short = 'T', long)]
+    pub no_tty: bool,
+}
+
+/// What writing to the workspace means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WorkspaceModeArg {
+    /// Changes are kept apart for review
+    Cow,
+    /// Writing is refused
+    Ro,
+    /// Changes go straight to the host
+    Rw,
+    /// There is no workspace
+    None,
+}
+
+const NOTES: &str = "\
+Examples:
+  stockade run -- python3 script.py
+  stockade run --memory 512M --timeout 5m -- make test
+  stockade run --dry-run -- true
+
+When the command ends, one line on standard error tells how, and what it changed. See
+`stockade changes` for what is kept. Exit codes are those of `stockade --help`.";

@@ -1,0 +1,161 @@
+//! `stockade run`.
+
+use stockade_domain::Usage;
+use stockade_domain::units::DurationMs;
+use stockade_host::shim::{RunEvent, ShimHandle};
+
+use super::Result;
+use super::args::{RunArgs, TerminalArgs};
+use super::overrides::overrides;
+use crate::failure::Failure;
+use crate::report::{self, Event, Outcome, Paint, StatusFd};
+use crate::service;
+use crate::service::plan::{self, Launch, Prepared};
+use crate::service::run::{Finished, Front, Request, Standing, run as run_sandbox};
+use crate::terminal::{Console, Then, Wish, size};
+
+/// `stockade run`
+pub fn run(args: RunArgs) -> Result {
+    let status = match args.status_fd {
+        Some(number) => {
+            Some(StatusFd::open(number).map_err(|cause| Failure::StatusFd { number, cause })?)
+        }
+        None => None,
+    };
+    let code = service::block_on(launch(args, status.as_ref()));
+    if let (Err(failure), Some(status)) = (&code, &status) {
+        let error = failure.to_string();
+        status.send(&Event::Failed { code: failure.code(), error: &error, missing: failure.missing() });
+    }
+    code
+}
+
+async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
+    let prepared = plan::prepare(Launch { policy: args.policy.clone(), overrides: overrides(&args)? }).await?;
+    if args.dry_run {
+        return show(&prepared, args.json);
+    }
+    if !args.quiet {
+        for note in &prepared.notes {
+            report::note(&format!("note: {note}"));
+        }
+    }
+    let console = Console::new(wish(args.terminal), args.terminal.interactive);
+    let request = Request {
+        command: args.command,
+        name: args.name,
+        keep: args.keep,
+        discard_changes: args.remove,
+        tty: console.tty(),
+        stdin: console.stdin(),
+    };
+    let mut front = Terminal { console, status, quiet: args.quiet, handle: None };
+    let finished = run_sandbox(prepared, request, &mut front).await;
+    front.console.leave();
+    tell(&finished?, status, args.quiet, args.json)
+}
+
+fn show(prepared: &Prepared, json: bool) -> Result {
+    let shown = prepared.shown();
+    if json {
+        report::json(&shown)?;
+    } else {
+        report::out(&report::plan_text(shown.plan, &shown.steps, Paint::stdout()))?;
+        for note in shown.notes {
+            report::note(&format!("note: {note}"));
+        }
+    }
+    Ok(0)
+}
+
+/// What the flags say of a terminal.
+pub fn wish(args: TerminalArgs) -> Wish {
+    match (args.tty, args.no_tty) {
+        (true, _) => Wish::Pty,
+        (_, true) => Wish::NoPty,
+        (false, false) => Wish::Auto,
+    }
+}
+
+/// The terminal that a run was started from.
+struct Terminal<'a> {
+    console: Console,
+    status: Option<&'a StatusFd>,
+    quiet: bool,
+    handle: Option<ShimHandle>,
+}
+
+impl Front for Terminal<'_> {
+    fn standing(&mut self, standing: &Standing<'_>) -> service::Result<()> {
+        if !self.quiet {
+            standing.shortfalls.iter().filter_map(|one| report::shortfall_line(one)).for_each(|line| report::note(&line));
+        }
+        if let Some(status) = self.status {
+            status.send(&Event::Started {
+                id: standing.id,
+                sandbox: standing.name,
+                driver: standing.driver,
+                verified: standing.receipt.verified(),
+                controls: standing.receipt.total(),
+                shortfalls: standing.shortfalls.clone(),
+            });
+        }
+        let handle = standing.handle.clone();
+        self.handle = Some(standing.handle.clone());
+        self.console.follow_size(move |size| handle.resize(size))?;
+        self.console.enter()?;
+        Ok(())
+    }
+
+    fn event(&mut self, event: RunEvent) {
+        if self.console.event(event) == Then::Continue
+            && let Some(handle) = &self.handle
+        {
+            if let Some(size) = size() {
+                handle.resize(size);
+            }
+            handle.signal(CONTINUE, true);
+        }
+    }
+}
+
+/// SIGCONT on every architecture that Stockade runs on.
+const CONTINUE: u8 = 18;
+
+/// The last line, and the last event.
+fn tell(finished: &Finished, status: Option<&StatusFd>, quiet: bool, json: bool) -> Result {
+    let outcome = outcome(finished);
+    if let Some(status) = status {
+        status.send(&Event::Ended { outcome: &outcome, receipt: &finished.receipt });
+    }
+    let ended = &finished.outcome;
+    ended.problems.iter().for_each(|problem| report::note(&format!("note: {problem}")));
+    if !ended.leftovers.is_empty() {
+        let count = ended.leftovers.len();
+        report::note(&format!("note: not everything could be removed ({count}): run `stockade gc`"));
+    }
+    if json {
+        report::note_json(&outcome)?;
+    } else if !quiet {
+        report::note(&report::ended_line(&outcome));
+    }
+    Ok(outcome.code)
+}
+
+fn outcome(finished: &Finished) -> Outcome {
+    let ended = &finished.outcome;
+    let duration_ms = u64::try_from(ended.duration.as_millis()).unwrap_or(u64::MAX);
+    Outcome {
+        sandbox: finished.sandbox.clone(),
+        driver: finished.driver.to_owned(),
+        verified: finished.receipt.verified(),
+        controls: finished.receipt.total(),
+        exit: ended.exit,
+        code: ended.exit.code(),
+        duration: DurationMs(duration_ms),
+        usage: ended.usage.unwrap_or(Usage::default()),
+        limits: finished.limits.clone(),
+        changes: ended.changes.as_ref().and_then(|changes| changes.counts),
+        changes_truncated: ended.changes.as_ref().is_some_and(|changes| changes.truncated),
+    }
+}

@@ -1,0 +1,77 @@
+//! `stockade ls`, `stop` and `rm`.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::args::{LsArgs, RmArgs, StopArgs};
+use super::{FAILED, Result};
+use crate::failure::Failure;
+use crate::report::{self, Paint, Shown};
+use crate::service::{self, sandboxes};
+
+/// `stockade ls`
+pub fn ls(args: &LsArgs) -> Result {
+    let all = sandboxes::list()?;
+    if args.json {
+        report::json(&all)?;
+    } else if args.quiet {
+        report::out(&all.iter().map(|sandbox| format!("{}\n", Shown::new(&sandbox.name))).collect::<String>())?;
+    } else if all.is_empty() {
+        report::note("no sandboxes");
+    } else {
+        let heading = ["NAME", "DRIVER", "STATE", "AGE", "WORKSPACE", "COMMAND"];
+        report::out(&report::table(Paint::stdout(), &heading, all.iter().map(row)))?;
+    }
+    Ok(0)
+}
+
+fn row(sandbox: &sandboxes::Sandbox) -> Vec<String> {
+    let workspace = sandbox.workspace.as_ref().map(|path| Shown(path.as_os_str()).to_string());
+    vec![
+        Shown::new(&sandbox.name).to_string(),
+        Shown::new(&sandbox.driver).to_string(),
+        sandbox.state.name().to_owned(),
+        report::age(sandbox.age_seconds),
+        workspace.unwrap_or_else(|| "none".to_owned()),
+        report::shorten(&report::command_text(&sandbox.words()), 60),
+    ]
+}
+
+/// `stockade stop`
+pub fn stop(args: &StopArgs) -> Result {
+    let grace = Duration::from_millis(args.grace.0);
+    each(&args.names, args.json, "stopped", |name| service::block_on(sandboxes::stop(name, grace)))
+}
+
+/// `stockade rm`
+pub fn rm(args: &RmArgs) -> Result {
+    each(&args.names, args.json, "removed", |name| service::block_on(sandboxes::remove(name, args.force)))
+}
+
+/// What became of one of several sandboxes.
+#[derive(Serialize)]
+struct Done<'a> {
+    sandbox: &'a str,
+    done: bool,
+    error: Option<String>,
+}
+
+/// Does something to each sandbox. One that fails does not keep the others from it.
+fn each(names: &[String], json: bool, past: &str, mut act: impl FnMut(&str) -> service::Result<()>) -> Result {
+    let mut results = Vec::with_capacity(names.len());
+    for name in names {
+        let error = act(name).err();
+        match &error {
+            Some(failure) => _ = super::tell(failure),
+            None if !json => report::note(&format!("{past} {}", Shown::new(name))),
+            None => {}
+        }
+        let error = error.as_ref().map(Failure::to_string);
+        results.push(Done { sandbox: name, done: error.is_none(), error });
+    }
+    if json {
+        report::json(&results)?;
+    }
+    Ok(if results.iter().all(|result| result.done) { 0 } else { FAILED })
+}

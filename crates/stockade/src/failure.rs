@@ -1,0 +1,120 @@
+//! What can go wrong in the program itself: what, why, and what to do.
+
+use std::path::{Path, PathBuf};
+
+use stockade_domain::plan::Missing;
+use stockade_domain::policy::PolicyError;
+
+/// Why a command of Stockade did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A sandbox could not be planned, built, used or removed.
+    #[error(transparent)]
+    Host(#[from] stockade_host::Error),
+    /// A policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A policy means nothing on this host.
+    #[error(transparent)]
+    Compose(#[from] stockade_host::compose::ComposeError),
+    /// The current directory is gone.
+    #[error("cannot read the current directory: {0}\n    fix: change to a directory that exists")]
+    NoCurrentDirectory(std::io::Error),
+    /// A file of variables cannot be used.
+    #[error(transparent)]
+    EnvFile(#[from] stockade_domain::environment::EnvFileError),
+    /// A file that was named cannot be read.
+    #[error("cannot read {what} {}: {cause}\n    fix: {fix}", path.display())]
+    Read {
+        /// What it is for: a flag or "policy".
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: std::io::Error,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {cause}\n    fix: choose a directory that is yours and has room", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
+    /// A path that cannot stand in a policy.
+    #[error("{flag} {path:?}: the path is not UTF-8\n    fix: rename it, or reach it through a link with another name")]
+    NotText {
+        /// The flag.
+        flag: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is no such driver.
+    #[error("there is no driver called {name}\n    fix: {}", fix(known, suggestion.as_deref()))]
+    UnknownDriver {
+        /// What was asked for.
+        name: String,
+        /// All that exist.
+        known: Vec<&'static str>,
+        /// The nearest of them.
+        suggestion: Option<&'static str>,
+    },
+    /// `--status-fd` names no open descriptor.
+    #[error(
+        "--status-fd {number}: {cause}\n    fix: open it for the command, for example with 3>events.json"
+    )]
+    StatusFd {
+        /// The number.
+        number: i32,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
+    /// The terminal or a standard stream failed.
+    #[error("standard streams: {0}")]
+    Streams(#[from] std::io::Error),
+}
+
+impl Failure {
+    /// A file that was named cannot be read.
+    pub fn read(what: &'static str, path: &Path, cause: std::io::Error) -> Self {
+        let fix = match cause.kind() {
+            std::io::ErrorKind::NotFound => "check the name; it is relative to the current directory",
+            std::io::ErrorKind::PermissionDenied => "make it readable for the user that runs stockade",
+            _ => "name a file of text",
+        };
+        Self::Read { what, path: path.to_owned(), cause, fix }
+    }
+
+    /// A file cannot be written.
+    pub fn write(path: &Path, cause: std::io::Error) -> Self {
+        Self::Write { path: path.to_owned(), cause }
+    }
+
+    /// The exit code of the program.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Host(error) => error.exit_code(),
+            _ => 125,
+        }
+    }
+
+    /// The required controls that are missing, if that is the reason.
+    pub fn missing(&self) -> &[Missing] {
+        match self {
+            Self::Host(error) => match error.root() {
+                stockade_host::Error::Refused(refusal) => &refusal.missing,
+                _ => &[],
+            },
+            _ => &[],
+        }
+    }
+}
+
+fn fix(known: &[&str], suggestion: Option<&str>) -> String {
+    match suggestion {
+        Some(near) => format!("did you mean {near}? There are: {}", known.join(", ")),
+        None => format!("choose one of: {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,66 @@
+//! Change sets as text.
+
+use stockade_domain::units::ByteCount;
+use stockade_host::workspace::{Change, ChangeKind, Counts, NodeKind};
+
+use super::Shown;
+
+/// How much changed, in a clause: `4 files changed`.
+pub fn counts_line(counts: &Counts) -> String {
+    let plural = |count: u64, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    };
+    match (counts.files(), counts.directories) {
+        (0, directories) => format!("{} changed", plural(directories, "directory", "directories")),
+        (files, _) => format!("{} changed", plural(files, "file", "files")),
+    }
+}
+
+/// One line a change: `A src/new.rs (12 KiB)`.
+pub fn change_line(change: &Change) -> String {
+    let mark = match change.kind {
+        ChangeKind::Added => 'A',
+        ChangeKind::Changed => 'M',
+        ChangeKind::Deleted => 'D',
+        ChangeKind::Replaced => 'R',
+    };
+    let path = Shown(change.path.as_os_str());
+    match change.node {
+        NodeKind::Directory => format!("{mark} {path}/"),
+        NodeKind::Symlink => format!("{mark} {path} (link)"),
+        NodeKind::Special => format!("{mark} {path} (special)"),
+        NodeKind::File if change.kind != ChangeKind::Deleted => {
+            format!("{mark} {path} ({})", ByteCount(change.bytes))
+        }
+        NodeKind::File | NodeKind::Unknown => format!("{mark} {path}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn line(kind: ChangeKind, node: NodeKind, path: &str) -> String {
+        change_line(&Change { kind, node, path: PathBuf::from(path), bytes: 2048 })
+    }
+
+    #[test]
+    fn each_kind_has_its_mark() {
+        assert_eq!(line(ChangeKind::Added, NodeKind::File, "a"), "A a (2 KiB)");
+        assert_eq!(line(ChangeKind::Deleted, NodeKind::File, "a"), "D a");
+        assert_eq!(line(ChangeKind::Replaced, NodeKind::Directory, "d"), "R d/");
+    }
+
+    #[test]
+    fn names_cannot_forge_lines() {
+        assert_eq!(line(ChangeKind::Deleted, NodeKind::File, "a\nD b\x1b[2J"), "D a\\nD b\\u{1b}[2J");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(counts_line(&Counts { added: 1, ..Counts::default() }), "1 file changed");
+        assert_eq!(counts_line(&Counts { directories: 2, ..Counts::default() }), "2 directories changed");
+    }
+}

@@ -1,0 +1,51 @@
+//! What a person or a program reads: text that cannot trick a terminal, tables, plans,
+//! endings, events.
+
+mod changes;
+mod ending;
+mod events;
+mod paint;
+mod plan;
+mod shown;
+mod table;
+
+pub use changes::{change_line, counts_line};
+pub use ending::{Outcome, ended_line, exit_clause, shortfall_line};
+pub use events::{Event, StatusFd};
+pub use paint::Paint;
+pub use plan::plan_text;
+pub use shown::{Shown, age, command_text, shorten};
+pub use table::table;
+
+use std::io::Write;
+
+use serde::Serialize;
+
+/// Writes a line of JSON to standard output.
+pub fn json(value: &impl Serialize) -> std::io::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    out(&text)
+}
+
+/// Writes to standard output. A reader that left early (`| head`) is no error.
+pub fn out(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Writes a line to standard error, in one piece. There is nowhere to report a failure to.
+pub fn note(line: &str) {
+    let _ = std::io::stderr().lock().write_all(format!("stockade: {line}\n").as_bytes());
+}
+
+/// Writes a line of JSON to standard error, in one piece.
+pub fn note_json(value: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    // There is nowhere to report a failure to.
+    let _ = std::io::stderr().lock().write_all(&line);
+    Ok(())
+}

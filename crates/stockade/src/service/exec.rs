@@ -1,0 +1,62 @@
+//! A further command in a sandbox that another process supervises.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use stockade_domain::environment::Environment;
+use stockade_host::Error;
+use stockade_host::control::{Client, ExecOutcome};
+use stockade_host::session::Command;
+use stockade_host::shim::{Io, WindowSize, run_exec};
+use tokio::sync::watch;
+
+use super::{Result, state};
+use crate::terminal::Console;
+
+/// The command.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+    /// Variables over those of the sandbox's first command.
+    pub environment: Environment,
+    /// Directory inside; that of the first command where there is none.
+    pub workdir: Option<PathBuf>,
+    /// A terminal of this size.
+    pub tty: Option<WindowSize>,
+    /// Whether input is forwarded.
+    pub stdin: bool,
+}
+
+/// Runs it, with this process's streams.
+///
+/// # Errors
+/// There is no such sandbox, it has ended, or the command could not be started.
+pub async fn exec(name: &str, request: Request, console: &mut Console) -> Result<ExecOutcome> {
+    let dirs = state()?;
+    let found = dirs.find(name)?;
+    if !found.live {
+        let remedy = Some("start it again with `stockade run`, or see `stockade ls`".to_owned());
+        return Err(Error::NotFound { what: "running sandbox", name: name.to_owned(), remedy }.into());
+    }
+    let client = Client::connect(&dirs, &found.status.id).await?;
+    let command = Command {
+        argv: request.command,
+        env: request.environment,
+        cwd: request.workdir.unwrap_or_default(),
+        tty: request.tty,
+        stdin: request.stdin,
+    };
+    let (tell, sizes) = watch::channel(None);
+    console.follow_size(move |size| {
+        // Nobody listens any more when the command has ended.
+        let _ = tell.send(Some(size));
+    })?;
+    console.enter()?;
+    let io = Io::standard(request.stdin);
+    let outcome = run_exec(client, &command, io, sizes, |event| {
+        console.event(event);
+    })
+    .await?;
+    Ok(outcome)
+}

@@ -1,0 +1,69 @@
+//! The one facade: everything a front (the command line now; HTTP, MCP later) can ask for.
+//! It parses nothing and prints nothing.
+
+pub mod changes;
+pub mod exec;
+pub mod garbage;
+pub mod plan;
+pub mod policy;
+pub mod run;
+pub mod sandboxes;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use stockade_host::driver::Driver;
+use stockade_host::drivers::native::{self, Native};
+use stockade_host::state::StateDirs;
+
+use crate::failure::Failure;
+
+/// Result of the facade.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Names of all drivers.
+pub const DRIVERS: [&str; 1] = [native::NAME];
+
+/// A driver by its name.
+fn driver(name: &str) -> Result<Arc<dyn Driver>> {
+    match name {
+        native::NAME => Ok(Arc::new(Native::new())),
+        _ => Err(unknown_driver(name)),
+    }
+}
+
+/// Every driver: what a crash left may belong to any of them.
+fn drivers() -> Result<Vec<Arc<dyn Driver>>> {
+    DRIVERS.into_iter().map(driver).collect()
+}
+
+fn unknown_driver(name: &str) -> Failure {
+    /// Less alike than this is no typing mistake.
+    const ALIKE: f64 = 0.7;
+    let alike = |known: &&'static str| (strsim::jaro_winkler(name, known), *known);
+    let nearest = DRIVERS.iter().map(alike).max_by(|a, b| a.0.total_cmp(&b.0));
+    Failure::UnknownDriver {
+        name: name.to_owned(),
+        known: DRIVERS.to_vec(),
+        suggestion: nearest.filter(|(score, _)| *score >= ALIKE).map(|(_, known)| known),
+    }
+}
+
+/// Where the state is kept, whether it exists already or not.
+fn state_path() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    base.map(|base| base.join("stockade"))
+}
+
+/// The state directory, made where it does not exist.
+fn state() -> Result<Arc<StateDirs>> {
+    Ok(Arc::new(StateDirs::from_environment()?))
+}
+
+/// Runs a future to its end on this thread. No other thread is ever started: sandboxes are
+/// made by forking.
+pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?.block_on(future)
+}

@@ -1,0 +1,112 @@
+//! From a policy file and flags to a plan, or to a refusal.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+use stockade_domain::policy::{DEFAULT_DRIVER, HostDefaults, Overrides, Policy};
+use stockade_domain::spec::WorkspaceMode;
+use stockade_domain::target::{Facts, HostFacts};
+use stockade_domain::{Plan, Target};
+use stockade_host::compose::compose;
+use stockade_host::driver::Driver;
+use stockade_host::drivers::native;
+use stockade_host::open;
+use stockade_host::view::{Context, Identity, Note};
+
+use super::{Result, driver, policy, state_path};
+use crate::failure::Failure;
+
+/// What is asked for: a policy file, if one was named, and what is laid over it.
+#[derive(Clone, Debug, Default)]
+pub struct Launch {
+    /// The file.
+    pub policy: Option<PathBuf>,
+    /// What is nearer than the file.
+    pub overrides: Overrides,
+}
+
+/// A plan with everything that is needed to carry it out.
+pub struct Prepared {
+    /// Who will build it.
+    pub driver: Arc<dyn Driver>,
+    /// On what.
+    pub target: Target,
+    /// What will be enforced.
+    pub plan: Plan,
+    /// What the user should know about the file view.
+    pub notes: Vec<Note>,
+    /// `PATH` of the host: to tell where a command is that cannot be found inside.
+    pub host_path: String,
+    /// Where the command starts: the current directory, if it exists inside.
+    pub cwd: PathBuf,
+}
+
+/// A plan as it is shown.
+#[derive(Serialize)]
+pub struct Shown<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What the user should know about the file view.
+    pub notes: &'a [Note],
+    /// The ordered set-up steps.
+    pub steps: Vec<String>,
+}
+
+/// Finds out what would be built. Creates nothing.
+///
+/// # Errors
+/// A policy that cannot be used here, or the refusal with all that is missing.
+pub async fn prepare(launch: Launch) -> Result<Prepared> {
+    let file = launch.policy.as_deref().map(policy::read).transpose()?;
+    let named = launch.overrides.driver.as_ref().or(file.as_ref().and_then(|file| file.driver.as_ref()));
+    let driver = driver(named.map_or(DEFAULT_DRIVER, |clause| &clause.value))?;
+    let target = driver.survey().await?;
+    let Facts::Host(facts) = &target.facts;
+    let policy = Policy::merge(Policy::defaults(&HostDefaults::from(facts.as_ref())), file, launch.overrides)?;
+    let context = Context::of_process(state_path(), identity(facts, &policy)).map_err(Failure::NoCurrentDirectory)?;
+    let composed = compose(&policy, facts, &context)?;
+    let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands)?;
+    let host_path = context.variable("PATH").unwrap_or_default().to_owned();
+    let cwd = starting_directory(&plan, &context);
+    Ok(Prepared { driver, target, plan, notes: composed.notes, host_path, cwd })
+}
+
+impl Prepared {
+    /// The plan with its steps.
+    pub fn shown(&self) -> Shown<'_> {
+        let Facts::Host(facts) = &self.target.facts;
+        Shown { plan: &self.plan, notes: &self.notes, steps: native::steps(&self.plan, facts) }
+    }
+}
+
+/// Who the workload is inside: the workspace's owner, and never root.
+fn identity(facts: &HostFacts, policy: &Policy) -> Identity {
+    /// The number inside of somebody whose number outside is root's.
+    const ORDINARY: u32 = 1000;
+    let never_root = |id: u32| if id == 0 { ORDINARY } else { id };
+    let own = (facts.euid, rustix::process::getegid().as_raw());
+    let (uid, gid) = match &policy.workspace_path {
+        _ if !facts.privileged => own,
+        _ if policy.workspace_mode.value == WorkspaceMode::None => own,
+        Some(path) => owner(&path.value).unwrap_or(own),
+        None => owner(".").unwrap_or(own),
+    };
+    Identity { uid: never_root(uid), gid: never_root(gid) }
+}
+
+fn owner(path: &str) -> Option<(u32, u32)> {
+    let seen = std::fs::metadata(path).ok()?;
+    Some((seen.uid(), seen.gid()))
+}
+
+/// The current directory where it lies in the workspace, else the workspace, else home.
+fn starting_directory(plan: &Plan, context: &Context) -> PathBuf {
+    let spec = plan.spec();
+    match &spec.workspace {
+        Some(workspace) if context.cwd.starts_with(&workspace.source) => context.cwd.clone(),
+        Some(workspace) => workspace.source.clone(),
+        None => spec.home.clone(),
+    }
+}

@@ -1,0 +1,173 @@
+//! A foreground run: this process is the supervisor of the sandbox until its command ends.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stockade_domain::spec::{Limits, WorkspaceMode};
+use stockade_domain::{Plan, Planned, Receipt};
+use stockade_host::audit::{AuditLog, Event};
+use stockade_host::driver::{GuestProgram, Seed, SeedOrigin};
+use stockade_host::error::CommandFailure;
+use stockade_host::session::Command;
+use stockade_host::shim::stdio::Io;
+use stockade_host::shim::{HostLimits, Options, Outcome, RunEvent, Shim, ShimHandle};
+use stockade_host::state::{NewSandbox, SandboxFolder};
+use stockade_host::view::explain_missing;
+use stockade_host::{CancellationToken, Error, open};
+
+use super::plan::Prepared;
+use super::{Result, state};
+
+/// Building a sandbox takes milliseconds; a machine that needs longer than this is not well.
+const CREATION_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What the command gets and what stays of the sandbox.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+    /// The sandbox's name.
+    pub name: Option<String>,
+    /// Keep its record when it has ended.
+    pub keep: bool,
+    /// Throw its changes away.
+    pub discard_changes: bool,
+    /// A terminal of this size.
+    pub tty: Option<WindowSize>,
+    /// Whether input is forwarded.
+    pub stdin: bool,
+}
+
+pub use stockade_host::shim::WindowSize;
+
+/// A sandbox that stands and whose receipt is checked.
+pub struct Standing<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its name, or its id.
+    pub name: &'a str,
+    /// The driver.
+    pub driver: &'static str,
+    /// The evidence.
+    pub receipt: &'a Receipt,
+    /// Preferred controls that are not enforced.
+    pub shortfalls: Vec<&'a Planned>,
+    /// Resizes, signals and stops it.
+    pub handle: ShimHandle,
+}
+
+/// What a front does while a command runs.
+pub trait Front: Send {
+    /// The sandbox stands; its command is about to start.
+    fn standing(&mut self, standing: &Standing<'_>) -> Result<()>;
+    /// Something happened to the command. Called between two steps of the supervisor, which
+    /// waits: to stop this process here stops all.
+    fn event(&mut self, event: RunEvent);
+}
+
+/// What is left to tell.
+pub struct Finished {
+    /// Its name, or its id.
+    pub sandbox: String,
+    /// The driver.
+    pub driver: &'static str,
+    /// The evidence.
+    pub receipt: Receipt,
+    /// The limits that were asked for.
+    pub limits: Limits,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Builds the sandbox, runs the command in it, and removes it.
+///
+/// # Errors
+/// The sandbox could not be built as planned, or the command could not be started.
+pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) -> Result<Finished> {
+    let Prepared { driver, plan, host_path, cwd, .. } = prepared;
+    let folder = state()?.create(new_sandbox(&plan, &request))?;
+    let (id, name) = (folder.id().to_owned(), folder.status().label().to_owned());
+    let mut audit = AuditLog::create(&*state()?, &id)?;
+    audit.note(&Event::created(&plan))?;
+    let shown = plan.clone();
+    let boundary = open::open(&driver, plan, seed(&folder)?).await?;
+    let receipt = boundary.receipt().clone();
+    let options = Options { limits: host_limits(&shown.spec().limits), ..Options::default() };
+    let shim = Shim::start(boundary, folder, audit, options).await?;
+    front.standing(&Standing {
+        id: &id,
+        name: &name,
+        driver: shown.driver(),
+        receipt: &receipt,
+        shortfalls: shown.shortfalls().collect(),
+        handle: shim.handle(),
+    })?;
+    let command = Command {
+        argv: request.command,
+        env: shown.spec().environment.clone(),
+        cwd,
+        tty: request.tty,
+        stdin: request.stdin,
+    };
+    let io = Io::standard(request.stdin);
+    let outcome = shim.run_foreground(command, io, |event| front.event(event)).await;
+    let outcome = outcome.map_err(|error| explain(error, &shown, &host_path))?;
+    let limits = shown.spec().limits.clone();
+    Ok(Finished { sandbox: name, driver: shown.driver(), receipt, limits, outcome })
+}
+
+/// The limits that no kernel enforces for us.
+fn host_limits(limits: &Limits) -> HostLimits {
+    HostLimits {
+        wall: limits.wall_time.map(|time| Duration::from_millis(time.0)),
+        output: limits.output.map(|bytes| bytes.0),
+        disk: limits.disk.map(|bytes| bytes.0),
+    }
+}
+
+fn new_sandbox(plan: &Plan, request: &Request) -> NewSandbox {
+    let workspace = plan.spec().workspace.as_ref();
+    NewSandbox {
+        driver: plan.driver().to_owned(),
+        name: request.name.clone(),
+        command: request.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        workspace: workspace.map(|workspace| workspace.source.clone()),
+        copy_on_write: workspace.is_some_and(|workspace| workspace.mode == WorkspaceMode::Cow),
+        keep: request.keep,
+        discard_changes: request.discard_changes,
+    }
+}
+
+fn seed(folder: &SandboxFolder) -> Result<Seed> {
+    Ok(Seed {
+        id: folder.id().to_owned(),
+        state_dir: folder.path().to_owned(),
+        changes_dir: folder.changes_dir().map(Path::to_owned),
+        guest: guest_program()?,
+        origin: SeedOrigin::Fresh,
+        progress: Arc::new(|_| {}),
+        deadline: Instant::now() + CREATION_DEADLINE,
+        cancel: CancellationToken::new(),
+    })
+}
+
+/// This program: it becomes the guest when it is started under that name.
+pub fn guest_program() -> Result<GuestProgram> {
+    Ok(GuestProgram { path: std::env::current_exe()?, arguments: Vec::new() })
+}
+
+/// Says where a command is that the policy hides.
+fn explain(error: Error, plan: &Plan, host_path: &str) -> Error {
+    let Error::Command { kind: CommandFailure::NotFound, command, text, remedy: None } = error else {
+        return error;
+    };
+    let hidden = explain_missing(&command, &plan.spec().view, host_path);
+    Error::Command {
+        kind: CommandFailure::NotFound,
+        remedy: hidden.map(|hidden| hidden.to_string()),
+        command,
+        text,
+    }
+}

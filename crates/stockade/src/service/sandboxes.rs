@@ -1,0 +1,117 @@
+//! Sandboxes by name: which there are, stopping and removing them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use stockade_domain::Exit;
+use stockade_host::control::Client;
+use stockade_host::state::{Listed, Phase};
+
+use super::{Result, state};
+
+/// A sandbox as lists show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sandbox {
+    /// Its id.
+    pub id: String,
+    /// Its name; the id where it was given none.
+    pub name: String,
+    /// Its driver.
+    pub driver: String,
+    /// Where it is in its life.
+    pub state: State,
+    /// Seconds since it was made.
+    pub age_seconds: u64,
+    /// Its first command.
+    pub command: Vec<String>,
+    /// The user's directory.
+    pub workspace: Option<PathBuf>,
+    /// How its first command ended.
+    pub exit: Option<Exit>,
+}
+
+/// Where a sandbox is in its life, as far as it can be seen from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It is being made.
+    Creating,
+    /// It runs.
+    Running,
+    /// It ended and its record is kept.
+    Ended,
+    /// Its supervisor is gone without having cleaned up: `gc` will.
+    Lost,
+}
+
+impl Sandbox {
+    fn new(listed: Listed, now: SystemTime) -> Self {
+        let Listed { status, live } = listed;
+        let state = match (status.phase, live) {
+            (Phase::Creating, true) => State::Creating,
+            (Phase::Running, true) => State::Running,
+            (Phase::Ended, _) => State::Ended,
+            (Phase::Creating | Phase::Running, false) => State::Lost,
+        };
+        let created = UNIX_EPOCH + Duration::from_millis(status.created_ms);
+        Self {
+            name: status.label().to_owned(),
+            state,
+            age_seconds: now.duration_since(created).unwrap_or_default().as_secs(),
+            id: status.id,
+            driver: status.driver,
+            command: status.command,
+            workspace: status.workspace,
+            exit: status.exit,
+        }
+    }
+
+    /// The first command as words.
+    pub fn words(&self) -> Vec<OsString> {
+        self.command.iter().map(OsString::from).collect()
+    }
+}
+
+impl State {
+    /// As tables show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Running => "running",
+            Self::Ended => "ended",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// All sandboxes, oldest first.
+pub fn list() -> Result<Vec<Sandbox>> {
+    let now = SystemTime::now();
+    Ok(state()?.list()?.into_iter().map(|listed| Sandbox::new(listed, now)).collect())
+}
+
+/// Ends a sandbox and waits until it is gone.
+pub async fn stop(name: &str, grace: Duration) -> Result<()> {
+    let dirs = state()?;
+    let found = dirs.find(name)?;
+    if found.live {
+        Client::connect(&dirs, &found.status.id).await?.stop(grace).await?;
+    }
+    Ok(())
+}
+
+/// Removes an ended sandbox with its changes; with `force` it is ended first.
+pub async fn remove(name: &str, force: bool) -> Result<()> {
+    /// Whoever forces does not want to wait.
+    const FORCED_GRACE: Duration = Duration::from_millis(100);
+    if force {
+        match stop(name, FORCED_GRACE).await {
+            // Only its changes may be left.
+            Err(crate::failure::Failure::Host(stockade_host::Error::NotFound { .. })) | Ok(()) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(state()?.remove(name)?)
+}

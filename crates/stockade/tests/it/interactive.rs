@@ -1,0 +1,138 @@
+//! Interactive use, in a real terminal.
+
+use crate::pty::Terminal;
+use crate::world::World;
+
+/// Text of a prompt that a test can wait for; the quotes keep the typed line from matching.
+const PROMPT: &str = "PS1='rea''dy> '\r";
+
+#[test]
+fn a_terminal_is_given_when_all_streams_are_one() {
+    let world = World::new();
+    let mut terminal = Terminal::start(&world.run(&["sh", "-c", "test -t 0 && test -t 1 && test -t 2 && echo is a tty"]));
+    terminal.expect("is a tty");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn no_terminal_is_given_when_it_is_refused() {
+    let world = World::new();
+    let mut terminal = Terminal::start(&world.run_with(&["-T"], &["sh", "-c", "test -t 1 || echo no tty"]));
+    terminal.expect("no tty");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn the_users_terminal_is_not_the_commands() {
+    let world = World::new();
+    let mut terminal = Terminal::start(&world.run(&["sh", "-c", "tty; stat -c %d:%i /dev/pts/0; echo end"]));
+    terminal.expect("/dev/pts/");
+    terminal.expect("end");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_shell_controls_jobs() {
+    let world = World::new();
+    let mut terminal = Terminal::start(&world.run(&["bash", "--norc", "--noprofile", "-i"]));
+    terminal.keys(PROMPT);
+    terminal.expect("ready>");
+    terminal.keys("sleep 1000\r");
+    terminal.keys("\x1a");
+    terminal.expect("Stopped");
+    terminal.keys("kill %1; wait; jobs; echo 'do''ne'\r");
+    terminal.expect("done");
+    assert!(!terminal.contents().contains("no job control"), "{}", terminal.contents());
+    terminal.keys("exit 7\r");
+    assert_eq!(terminal.end(), 7);
+    assert!(terminal.is_cooked());
+}
+
+#[test]
+fn vim_opens_and_quits() {
+    let world = World::new();
+    world.file("text", "first line\nsecond line\n");
+    let mut terminal = Terminal::start(&world.run(&["vi", "text"]));
+    terminal.expect("second line");
+    terminal.expect("~");
+    terminal.keys(":q\r");
+    assert_eq!(terminal.end(), 0);
+    assert!(terminal.is_cooked());
+}
+
+#[test]
+fn resizing_reaches_the_command() {
+    let world = World::new();
+    let mut terminal = Terminal::start(&world.run(&["bash", "--norc", "--noprofile", "-i"]));
+    terminal.keys(PROMPT);
+    terminal.expect("ready>");
+    terminal.keys("stty size\r");
+    terminal.expect("24 80");
+    terminal.resize(40, 100);
+    // The size travels beside the keys: ask until it is there.
+    terminal.keys("until [ \"$(stty size)\" = '40 100' ]; do :; done; echo 're''sized'\r");
+    terminal.expect("resized");
+    terminal.keys("exit\r");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn ctrl_c_interrupts_the_command() {
+    let world = World::new();
+    let mut terminal =
+        Terminal::start(&world.run(&["sh", "-c", "trap 'echo caught; exit 9' INT; echo armed; while :; do sleep 1; done"]));
+    terminal.expect("armed");
+    terminal.keys("\x03");
+    terminal.expect("caught");
+    assert_eq!(terminal.end(), 9);
+}
+
+#[test]
+fn ctrl_c_interrupts_without_a_terminal_too() {
+    let world = World::new();
+    let mut terminal = Terminal::start(
+        &world.run_with(&["-T"], &["sh", "-c", "trap 'echo caught; exit 9' INT; echo armed; while :; do sleep 1; done"]),
+    );
+    terminal.expect("armed");
+    terminal.keys("\x03");
+    terminal.expect("caught");
+    assert_eq!(terminal.end(), 9);
+}
+
+#[test]
+fn ctrl_z_of_a_direct_command_stops_the_job_and_fg_resumes_it() {
+    let world = World::new();
+    let mut terminal = Terminal::start(&world.host_shell());
+    terminal.keys(PROMPT);
+    terminal.expect("ready>");
+    terminal.keys(&format!("{} run -q -- sh -c 'echo started; sleep 1000; echo fin''ished'\r", world.program()));
+    terminal.expect("started");
+    terminal.keys("\x1a");
+    terminal.expect("Stopped");
+    terminal.wait_for("the shell has its terminal back", Terminal::is_cooked);
+    terminal.keys("echo 'bet''ween'; fg\r");
+    terminal.expect("between");
+    // Raw again: the key goes to the command, which it ends.
+    terminal.wait_for("raw again", |terminal| !terminal.is_cooked());
+    terminal.keys("\x03");
+    terminal.keys("echo code $?\r");
+    terminal.expect("code 130");
+    terminal.keys("exit 0\r");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn the_terminal_is_given_back_after_a_kill_from_outside() {
+    let world = World::new();
+    let mut terminal = Terminal::start(&world.host_shell());
+    terminal.keys(PROMPT);
+    terminal.expect("ready>");
+    terminal.keys(&format!("{} run --name victim -- sh -c 'echo started; sleep 1000'\r", world.program()));
+    terminal.expect("started");
+    let stopped = world.stockade(&["stop", "--grace", "100ms", "victim"]).status().expect("it runs");
+    assert!(stopped.success());
+    terminal.expect("stopped from outside");
+    terminal.wait_for("the shell has its terminal back", Terminal::is_cooked);
+    terminal.keys("exit 0\r");
+    assert_eq!(terminal.end(), 0);
+}

@@ -1,0 +1,14 @@
+//! The program as its users meet it: flags, texts, exit codes, terminals.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs)] // a failing set-up is a failing test
+
+mod arguments;
+mod errors;
+mod generated;
+mod interactive;
+mod plan;
+mod pty;
+mod runs;
+mod sandboxes;
+mod streams;
+mod world;
