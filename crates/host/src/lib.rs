@@ -18,4 +18,5 @@ pub mod view;
 
 pub use error::{Error, Result};
 pub use stockade_workspace as workspace;
+pub use sys::ignore_broken_pipes;
 pub use tokio_util::sync::CancellationToken;

@@ -30,3 +30,11 @@ pub fn watch<T: AsFd + AsRawFd>(descriptor: T, interest: Interest) -> io::Result
     // in the `AsyncFd` until that is dropped, so the number stays open and the same.
     unsafe { AsyncFd::register_with_interest(descriptor, interest) }.map_err(io::Error::from)
 }
+
+/// A pipe that nobody reads any more gives an error (EPIPE) rather than ending the process.
+pub fn ignore_broken_pipes() {
+    // SAFETY: no handler of ours is installed.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+    }
+}

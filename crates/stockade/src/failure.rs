@@ -44,7 +44,9 @@ pub enum Failure {
         cause: std::io::Error,
     },
     /// A path that cannot stand in a policy.
-    #[error("{flag} {path:?}: the path is not UTF-8\n    fix: rename it, or reach it through a link with another name")]
+    #[error(
+        "{flag} {path:?}: the path is not UTF-8\n    fix: rename it, or reach it through a link with another name"
+    )]
     NotText {
         /// The flag.
         flag: &'static str,
@@ -84,12 +86,20 @@ impl Failure {
             std::io::ErrorKind::PermissionDenied => "make it readable for the user that runs stockade",
             _ => "name a file of text",
         };
-        Self::Read { what, path: path.to_owned(), cause, fix }
+        Self::Read {
+            what,
+            path: path.to_owned(),
+            cause,
+            fix,
+        }
     }
 
     /// A file cannot be written.
     pub fn write(path: &Path, cause: std::io::Error) -> Self {
-        Self::Write { path: path.to_owned(), cause }
+        Self::Write {
+            path: path.to_owned(),
+            cause,
+        }
     }
 
     /// The exit code of the program.

@@ -30,7 +30,10 @@ fn list(all: &[Summary], json: bool) -> Result {
 }
 
 fn row(set: &Summary) -> Vec<String> {
-    let workspace = set.workspace.as_ref().map(|path| Shown(path.as_os_str()).to_string());
+    let workspace = set
+        .workspace
+        .as_ref()
+        .map(|path| Shown(path.as_os_str()).to_string());
     let remark = match (&set.error, set.live, set.truncated) {
         (Some(error), _, _) => Shown::new(error).to_string(),
         (None, true, _) => "running".to_owned(),
@@ -59,7 +62,14 @@ fn details(details: &Details, json: bool) -> Result {
     }
     report::out(&text)?;
     let size = ByteCount(details.set.counts.bytes);
-    let more = if details.set.truncated { "; there are more than are shown" } else { "" };
-    report::note(&format!("{} ({size}){more}", report::counts_line(&details.set.counts)));
+    let more = if details.set.truncated {
+        "; there are more than are shown"
+    } else {
+        ""
+    };
+    report::note(&format!(
+        "{} ({size}){more}",
+        report::counts_line(&details.set.counts)
+    ));
     Ok(0)
 }

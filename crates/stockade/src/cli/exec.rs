@@ -44,7 +44,12 @@ async fn launch(args: ExecArgs) -> Result {
     let code = ended.exit.code();
     if args.json {
         let duration_ms = ended.duration.as_millis();
-        report::note_json(&Ended { sandbox: &args.name, exit: ended.exit, code, duration_ms })?;
+        report::note_json(&Ended {
+            sandbox: &args.name,
+            exit: ended.exit,
+            code,
+            duration_ms,
+        })?;
     } else if !args.quiet && !matches!(ended.exit, Exit::Code(_)) {
         report::note(&report::exit_clause(&ended.exit, &Limits::default()));
     }
@@ -54,7 +59,8 @@ async fn launch(args: ExecArgs) -> Result {
 fn environment(variables: &[Variable]) -> Environment {
     let mut environment = Environment::default();
     // A variable that is not UTF-8 cannot be named in a policy, nor passed on.
-    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let host: Vec<(String, String)> = std::env::vars_os().filter_map(text).collect();
     environment.apply(variables, &host);
     environment

@@ -31,7 +31,11 @@ fn page(dir: &Path, command: &clap::Command, name: &str) -> std::result::Result<
     let path = dir.join(format!("{name}.1"));
     let mut text = Vec::new();
     let titled = command.clone().display_name(name.to_owned());
-    clap_mangen::Man::new(titled).render(&mut text).map_err(|cause| Failure::write(&path, cause))?;
+    clap_mangen::Man::new(titled)
+        .render(&mut text)
+        .map_err(|cause| Failure::write(&path, cause))?;
     std::fs::write(&path, text).map_err(|cause| Failure::write(&path, cause))?;
-    command.get_subcommands().try_for_each(|below| page(dir, below, &format!("{name}-{}", below.get_name())))
+    command
+        .get_subcommands()
+        .try_for_each(|below| page(dir, below, &format!("{name}-{}", below.get_name())))
 }

@@ -11,7 +11,10 @@ use crate::failure::Failure;
 
 /// All flags of `run` that are clauses of a policy.
 pub fn overrides(args: &RunArgs) -> Result<Overrides, Failure> {
-    let mut layer = Overrides { driver: flag("--driver", args.driver.clone()), ..Overrides::default() };
+    let mut layer = Overrides {
+        driver: flag("--driver", args.driver.clone()),
+        ..Overrides::default()
+    };
     view(&mut layer, &args.view)?;
     limits(&mut layer, &args.limits);
     Ok(layer)
@@ -21,19 +24,30 @@ fn view(layer: &mut Overrides, args: &ViewArgs) -> Result<(), Failure> {
     layer.workspace_mode = flag("--workspace-mode", args.workspace_mode.map(WorkspaceMode::from));
     layer.workspace_path = flag("--workspace", path("--workspace", args.workspace.as_deref())?);
     layer.image = flag("--image", path("--image", args.image.as_deref())?);
-    for (name, paths, access) in
-        [("--ro", &args.ro, FileAccess::ReadOnly), ("--rw", &args.rw, FileAccess::ReadWrite)]
-    {
+    for (name, paths, access) in [
+        ("--ro", &args.ro, FileAccess::ReadOnly),
+        ("--rw", &args.rw, FileAccess::ReadWrite),
+    ] {
         for one in paths {
             let path = utf8(name, one)?;
-            layer.files.push(Clause::flag(&format!("{name} {path}"), FileRule { path, access }));
+            layer
+                .files
+                .push(Clause::flag(&format!("{name} {path}"), FileRule { path, access }));
         }
     }
     for file in &args.env_file {
-        layer.variables.extend(env_file(file)?.into_iter().map(|variable| Clause::flag("--env-file", variable)));
+        layer.variables.extend(
+            env_file(file)?
+                .into_iter()
+                .map(|variable| Clause::flag("--env-file", variable)),
+        );
     }
     // After the files: what is typed is nearer than what is kept.
-    layer.variables.extend(args.env.iter().map(|variable| Clause::flag("--env", variable.clone())));
+    layer.variables.extend(
+        args.env
+            .iter()
+            .map(|variable| Clause::flag("--env", variable.clone())),
+    );
     Ok(())
 }
 
@@ -56,7 +70,10 @@ fn path(flag: &'static str, path: Option<&Path>) -> Result<Option<String>, Failu
 
 /// Policies are text, and so are the paths in them.
 fn utf8(flag: &'static str, path: &Path) -> Result<String, Failure> {
-    path.to_str().map(str::to_owned).ok_or_else(|| Failure::NotText { flag, path: path.to_owned() })
+    path.to_str().map(str::to_owned).ok_or_else(|| Failure::NotText {
+        flag,
+        path: path.to_owned(),
+    })
 }
 
 fn env_file(path: &Path) -> Result<Vec<Variable>, Failure> {

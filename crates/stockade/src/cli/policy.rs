@@ -26,6 +26,10 @@ pub fn check(args: &CheckArgs) -> Result {
         return Ok(0);
     }
     let error = result.as_ref().err().map(Failure::to_string);
-    report::json(&Checked { file, valid: error.is_none(), error })?;
+    report::json(&Checked {
+        file,
+        valid: error.is_none(),
+        error,
+    })?;
     Ok(if result.is_ok() { 0 } else { FAILED })
 }

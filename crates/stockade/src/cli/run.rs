@@ -17,21 +17,27 @@ use crate::terminal::{Console, Then, Wish, size};
 /// `stockade run`
 pub fn run(args: RunArgs) -> Result {
     let status = match args.status_fd {
-        Some(number) => {
-            Some(StatusFd::open(number).map_err(|cause| Failure::StatusFd { number, cause })?)
-        }
+        Some(number) => Some(StatusFd::open(number).map_err(|cause| Failure::StatusFd { number, cause })?),
         None => None,
     };
     let code = service::block_on(launch(args, status.as_ref()));
     if let (Err(failure), Some(status)) = (&code, &status) {
         let error = failure.to_string();
-        status.send(&Event::Failed { code: failure.code(), error: &error, missing: failure.missing() });
+        status.send(&Event::Failed {
+            code: failure.code(),
+            error: &error,
+            missing: failure.missing(),
+        });
     }
     code
 }
 
 async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
-    let prepared = plan::prepare(Launch { policy: args.policy.clone(), overrides: overrides(&args)? }).await?;
+    let prepared = plan::prepare(Launch {
+        policy: args.policy.clone(),
+        overrides: overrides(&args)?,
+    })
+    .await?;
     if args.dry_run {
         return show(&prepared, args.json);
     }
@@ -49,7 +55,12 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
         tty: console.tty(),
         stdin: console.stdin(),
     };
-    let mut front = Terminal { console, status, quiet: args.quiet, handle: None };
+    let mut front = Terminal {
+        console,
+        status,
+        quiet: args.quiet,
+        handle: None,
+    };
     let finished = run_sandbox(prepared, request, &mut front).await;
     front.console.leave();
     tell(&finished?, status, args.quiet, args.json)
@@ -88,7 +99,11 @@ struct Terminal<'a> {
 impl Front for Terminal<'_> {
     fn standing(&mut self, standing: &Standing<'_>) -> service::Result<()> {
         if !self.quiet {
-            standing.shortfalls.iter().filter_map(|one| report::shortfall_line(one)).for_each(|line| report::note(&line));
+            standing
+                .shortfalls
+                .iter()
+                .filter_map(|one| report::shortfall_line(one))
+                .for_each(|line| report::note(&line));
         }
         if let Some(status) = self.status {
             status.send(&Event::Started {
@@ -126,13 +141,21 @@ const CONTINUE: u8 = 18;
 fn tell(finished: &Finished, status: Option<&StatusFd>, quiet: bool, json: bool) -> Result {
     let outcome = outcome(finished);
     if let Some(status) = status {
-        status.send(&Event::Ended { outcome: &outcome, receipt: &finished.receipt });
+        status.send(&Event::Ended {
+            outcome: &outcome,
+            receipt: &finished.receipt,
+        });
     }
     let ended = &finished.outcome;
-    ended.problems.iter().for_each(|problem| report::note(&format!("note: {problem}")));
+    ended
+        .problems
+        .iter()
+        .for_each(|problem| report::note(&format!("note: {problem}")));
     if !ended.leftovers.is_empty() {
         let count = ended.leftovers.len();
-        report::note(&format!("note: not everything could be removed ({count}): run `stockade gc`"));
+        report::note(&format!(
+            "note: not everything could be removed ({count}): run `stockade gc`"
+        ));
     }
     if json {
         report::note_json(&outcome)?;

@@ -16,7 +16,11 @@ pub fn ls(args: &LsArgs) -> Result {
     if args.json {
         report::json(&all)?;
     } else if args.quiet {
-        report::out(&all.iter().map(|sandbox| format!("{}\n", Shown::new(&sandbox.name))).collect::<String>())?;
+        report::out(
+            &all.iter()
+                .map(|sandbox| format!("{}\n", Shown::new(&sandbox.name)))
+                .collect::<String>(),
+        )?;
     } else if all.is_empty() {
         report::note("no sandboxes");
     } else {
@@ -27,7 +31,10 @@ pub fn ls(args: &LsArgs) -> Result {
 }
 
 fn row(sandbox: &sandboxes::Sandbox) -> Vec<String> {
-    let workspace = sandbox.workspace.as_ref().map(|path| Shown(path.as_os_str()).to_string());
+    let workspace = sandbox
+        .workspace
+        .as_ref()
+        .map(|path| Shown(path.as_os_str()).to_string());
     vec![
         Shown::new(&sandbox.name).to_string(),
         Shown::new(&sandbox.driver).to_string(),
@@ -41,12 +48,16 @@ fn row(sandbox: &sandboxes::Sandbox) -> Vec<String> {
 /// `stockade stop`
 pub fn stop(args: &StopArgs) -> Result {
     let grace = Duration::from_millis(args.grace.0);
-    each(&args.names, args.json, "stopped", |name| service::block_on(sandboxes::stop(name, grace)))
+    each(&args.names, args.json, "stopped", |name| {
+        service::block_on(sandboxes::stop(name, grace))
+    })
 }
 
 /// `stockade rm`
 pub fn rm(args: &RmArgs) -> Result {
-    each(&args.names, args.json, "removed", |name| service::block_on(sandboxes::remove(name, args.force)))
+    each(&args.names, args.json, "removed", |name| {
+        service::block_on(sandboxes::remove(name, args.force))
+    })
 }
 
 /// What became of one of several sandboxes.
@@ -58,7 +69,12 @@ struct Done<'a> {
 }
 
 /// Does something to each sandbox. One that fails does not keep the others from it.
-fn each(names: &[String], json: bool, past: &str, mut act: impl FnMut(&str) -> service::Result<()>) -> Result {
+fn each(
+    names: &[String],
+    json: bool,
+    past: &str,
+    mut act: impl FnMut(&str) -> service::Result<()>,
+) -> Result {
     let mut results = Vec::with_capacity(names.len());
     for name in names {
         let error = act(name).err();
@@ -68,10 +84,18 @@ fn each(names: &[String], json: bool, past: &str, mut act: impl FnMut(&str) -> s
             None => {}
         }
         let error = error.as_ref().map(Failure::to_string);
-        results.push(Done { sandbox: name, done: error.is_none(), error });
+        results.push(Done {
+            sandbox: name,
+            done: error.is_none(),
+            error,
+        });
     }
     if json {
         report::json(&results)?;
     }
-    Ok(if results.iter().all(|result| result.done) { 0 } else { FAILED })
+    Ok(if results.iter().all(|result| result.done) {
+        0
+    } else {
+        FAILED
+    })
 }

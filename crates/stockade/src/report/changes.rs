@@ -43,7 +43,12 @@ mod tests {
     use std::path::PathBuf;
 
     fn line(kind: ChangeKind, node: NodeKind, path: &str) -> String {
-        change_line(&Change { kind, node, path: PathBuf::from(path), bytes: 2048 })
+        change_line(&Change {
+            kind,
+            node,
+            path: PathBuf::from(path),
+            bytes: 2048,
+        })
     }
 
     #[test]
@@ -55,12 +60,27 @@ mod tests {
 
     #[test]
     fn names_cannot_forge_lines() {
-        assert_eq!(line(ChangeKind::Deleted, NodeKind::File, "a\nD b\x1b[2J"), "D a\\nD b\\u{1b}[2J");
+        assert_eq!(
+            line(ChangeKind::Deleted, NodeKind::File, "a\nD b\x1b[2J"),
+            "D a\\nD b\\u{1b}[2J"
+        );
     }
 
     #[test]
     fn one_is_not_many() {
-        assert_eq!(counts_line(&Counts { added: 1, ..Counts::default() }), "1 file changed");
-        assert_eq!(counts_line(&Counts { directories: 2, ..Counts::default() }), "2 directories changed");
+        assert_eq!(
+            counts_line(&Counts {
+                added: 1,
+                ..Counts::default()
+            }),
+            "1 file changed"
+        );
+        assert_eq!(
+            counts_line(&Counts {
+                directories: 2,
+                ..Counts::default()
+            }),
+            "2 directories changed"
+        );
     }
 }

@@ -39,13 +39,22 @@ pub struct Outcome {
 
 /// The line after a run.
 pub fn ended_line(outcome: &Outcome) -> String {
-    let mut line =
-        format!("{}, {} of {} controls verified", outcome.driver, outcome.verified, outcome.controls);
+    let mut line = format!(
+        "{}, {} of {} controls verified",
+        outcome.driver, outcome.verified, outcome.controls
+    );
     line.push_str(" · ");
     line.push_str(&exit_clause(&outcome.exit, &outcome.limits));
     if let Some(counts) = outcome.changes.filter(|counts| !counts.is_empty()) {
-        let more = if outcome.changes_truncated { "more than " } else { "" };
-        line.push_str(&format!(" · {more}{}, kept apart (stockade changes)", counts_line(&counts)));
+        let more = if outcome.changes_truncated {
+            "more than "
+        } else {
+            ""
+        };
+        line.push_str(&format!(
+            " · {more}{}, kept apart (stockade changes)",
+            counts_line(&counts)
+        ));
     }
     line
 }
@@ -77,12 +86,18 @@ pub fn shortfall_line(planned: &Planned) -> Option<String> {
     let control = &planned.demand.control;
     match &planned.support {
         Support::Enforced { .. } => None,
-        Support::Watched { how, overshoot, .. } => {
-            Some(format!("note: {control} is watched here, not enforced: {how}; {overshoot}"))
-        }
+        Support::Watched { how, overshoot, .. } => Some(format!(
+            "note: {control} is watched here, not enforced: {how}; {overshoot}"
+        )),
         Support::Absent { why, fix } => {
-            let fix = fix.as_ref().map(|fix| format!("; fix: {}", Shown::new(fix))).unwrap_or_default();
-            Some(format!("note: {control} is not enforced here: {}{fix}", Shown::new(why)))
+            let fix = fix
+                .as_ref()
+                .map(|fix| format!("; fix: {}", Shown::new(fix)))
+                .unwrap_or_default();
+            Some(format!(
+                "note: {control} is not enforced here: {}{fix}",
+                Shown::new(why)
+            ))
         }
     }
 }
@@ -90,12 +105,17 @@ pub fn shortfall_line(planned: &Planned) -> Option<String> {
 fn signal_name(number: i32) -> String {
     /// Numbers 1 to 31 as on Linux; `SIGRTMIN` and later have no names of their own.
     const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
-        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
-        "WINCH", "IO", "PWR", "SYS",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
     ];
-    let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-    index.and_then(|index| NAMES.get(index)).map(|name| format!(" (SIG{name})")).unwrap_or_default()
+    let index = usize::try_from(number)
+        .ok()
+        .and_then(|number| number.checked_sub(1));
+    index
+        .and_then(|index| NAMES.get(index))
+        .map(|name| format!(" (SIG{name})"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -114,7 +134,10 @@ mod tests {
             code: exit.code(),
             duration: DurationMs(5),
             usage: Usage::default(),
-            limits: Limits { memory: Some(ByteCount(512 << 20)), ..Limits::default() },
+            limits: Limits {
+                memory: Some(ByteCount(512 << 20)),
+                ..Limits::default()
+            },
             changes,
             changes_truncated: false,
         }
@@ -122,7 +145,11 @@ mod tests {
 
     #[test]
     fn the_line_tells_controls_exit_and_changes() {
-        let counts = Counts { added: 3, changed: 1, ..Counts::default() };
+        let counts = Counts {
+            added: 3,
+            changed: 1,
+            ..Counts::default()
+        };
         assert_eq!(
             ended_line(&outcome(Exit::Code(0), Some(counts))),
             "native, 24 of 24 controls verified · exit 0 · 4 files changed, kept apart (stockade changes)"
@@ -144,14 +171,26 @@ mod tests {
             exit_clause(&Exit::OutOfMemory, &limits),
             "killed: out of memory (512 MiB): raise with --memory"
         );
-        assert_eq!(exit_clause(&Exit::TimedOut, &limits), "killed: time limit: raise with --timeout");
+        assert_eq!(
+            exit_clause(&Exit::TimedOut, &limits),
+            "killed: time limit: raise with --timeout"
+        );
     }
 
     #[test]
     fn signals_have_names() {
-        assert_eq!(exit_clause(&Exit::Signal(11), &Limits::default()), "ended by signal 11 (SIGSEGV)");
-        assert_eq!(exit_clause(&Exit::Signal(31), &Limits::default()), "ended by signal 31 (SIGSYS)");
-        assert_eq!(exit_clause(&Exit::Signal(40), &Limits::default()), "ended by signal 40");
+        assert_eq!(
+            exit_clause(&Exit::Signal(11), &Limits::default()),
+            "ended by signal 11 (SIGSEGV)"
+        );
+        assert_eq!(
+            exit_clause(&Exit::Signal(31), &Limits::default()),
+            "ended by signal 31 (SIGSYS)"
+        );
+        assert_eq!(
+            exit_clause(&Exit::Signal(40), &Limits::default()),
+            "ended by signal 40"
+        );
     }
 
     #[test]
@@ -166,10 +205,15 @@ mod tests {
         };
         assert_eq!(
             shortfall_line(&planned).as_deref(),
-            Some("note: memory 1 GiB is not enforced here: no cgroup can be written; fix: run it under systemd")
+            Some(
+                "note: memory 1 GiB is not enforced here: no cgroup can be written; fix: run it under systemd"
+            )
         );
         let enforced = Planned {
-            demand: Demand { control: Control::Wall(ControlKind::NetworkNone), ..planned.demand },
+            demand: Demand {
+                control: Control::Wall(ControlKind::NetworkNone),
+                ..planned.demand
+            },
             support: Support::host_kernel("a network namespace"),
         };
         assert_eq!(shortfall_line(&enforced), None);

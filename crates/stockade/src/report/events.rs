@@ -72,7 +72,9 @@ impl StatusFd {
 
     /// Writes an event. A reader that is gone changes nothing about the run.
     pub fn send(&self, event: &Event<'_>) {
-        let Ok(mut line) = serde_json::to_vec(event) else { return };
+        let Ok(mut line) = serde_json::to_vec(event) else {
+            return;
+        };
         line.push(b'\n');
         let mut rest = line.as_slice();
         while !rest.is_empty() {

@@ -38,7 +38,9 @@ pub fn out(text: &str) -> std::io::Result<()> {
 
 /// Writes a line to standard error, in one piece. There is nowhere to report a failure to.
 pub fn note(line: &str) {
-    let _ = std::io::stderr().lock().write_all(format!("stockade: {line}\n").as_bytes());
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(format!("stockade: {line}\n").as_bytes());
 }
 
 /// Writes a line of JSON to standard error, in one piece.

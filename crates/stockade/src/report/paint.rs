@@ -11,16 +11,17 @@ pub struct Paint {
 impl Paint {
     /// For standard output.
     pub fn stdout() -> Self {
-        Self { on: allowed() && isatty(rustix::stdio::stdout()) }
+        Self {
+            on: allowed() && isatty(rustix::stdio::stdout()),
+        }
     }
 
     /// For standard error.
     pub fn stderr() -> Self {
-        Self { on: allowed() && isatty(rustix::stdio::stderr()) }
+        Self {
+            on: allowed() && isatty(rustix::stdio::stderr()),
+        }
     }
-
-    /// Never.
-    pub const PLAIN: Self = Self { on: false };
 
     /// A heading.
     pub fn bold(self, text: &str) -> String {
@@ -43,7 +44,11 @@ impl Paint {
     }
 
     fn wrap(self, code: &str, text: &str) -> String {
-        if self.on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.on {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 

@@ -21,7 +21,11 @@ pub fn plan_text(plan: &Plan, steps: &[String], paint: Paint) -> String {
     text.push_str(&table(
         paint,
         &["PATH INSIDE", "WHAT", "SOURCE"],
-        plan.spec().view.entries.iter().map(|entry| view_row(entry, plan.spec())),
+        plan.spec()
+            .view
+            .entries
+            .iter()
+            .map(|entry| view_row(entry, plan.spec())),
     ));
     section(&mut text, paint, "Variables");
     for (name, value) in plan.spec().environment.iter() {
@@ -41,7 +45,11 @@ fn section(text: &mut String, paint: Paint, title: &str) {
 fn summary(plan: &Plan) -> String {
     let spec = plan.spec();
     let workspace = spec.workspace.as_ref().map_or("none".to_owned(), |workspace| {
-        format!("{}, {}", Shown(workspace.source.as_os_str()), workspace_mode(workspace.mode))
+        format!(
+            "{}, {}",
+            Shown(workspace.source.as_os_str()),
+            workspace_mode(workspace.mode)
+        )
     });
     let network = match spec.network {
         Network::None => "none",
@@ -83,13 +91,20 @@ fn control_row(planned: &Planned, paint: Paint) -> Vec<String> {
         Need::Prefer => "prefer",
     };
     let (by, how) = match &planned.support {
-        Support::Enforced { by, how, within: Bounds::Exact } => (paint.green(&by.to_string()), how.clone()),
-        Support::Enforced { by, how, within: Bounds::Overshoot(bounds) } => {
-            (paint.green(&by.to_string()), format!("{how} ({bounds})"))
-        }
-        Support::Watched { by, how, overshoot } => {
-            (paint.yellow(&format!("watched by {by}")), format!("{how} ({overshoot})"))
-        }
+        Support::Enforced {
+            by,
+            how,
+            within: Bounds::Exact,
+        } => (paint.green(&by.to_string()), how.clone()),
+        Support::Enforced {
+            by,
+            how,
+            within: Bounds::Overshoot(bounds),
+        } => (paint.green(&by.to_string()), format!("{how} ({bounds})")),
+        Support::Watched { by, how, overshoot } => (
+            paint.yellow(&format!("watched by {by}")),
+            format!("{how} ({overshoot})"),
+        ),
         Support::Absent { why, fix: Some(fix) } => (paint.yellow("nobody"), format!("{why}; fix: {fix}")),
         Support::Absent { why, fix: None } => (paint.yellow("nobody"), why.clone()),
     };
@@ -121,10 +136,20 @@ fn view_row(entry: &ViewEntry, spec: &Spec) -> Vec<String> {
                 Access::ReadWrite => "writable, the host's own",
             };
             let same = *source == entry.at;
-            (what.to_owned(), if same { String::new() } else { Shown(source.as_os_str()).to_string() })
+            (
+                what.to_owned(),
+                if same {
+                    String::new()
+                } else {
+                    Shown(source.as_os_str()).to_string()
+                },
+            )
         }
         Content::Private { mode, .. } => (format!("private, in memory, mode {mode:04o}"), String::new()),
-        Content::File { content } => (format!("generated, {} bytes, read-only", content.len()), String::new()),
+        Content::File { content } => (
+            format!("generated, {} bytes, read-only", content.len()),
+            String::new(),
+        ),
         Content::Symlink { target } => ("link".to_owned(), Shown(target.as_os_str()).to_string()),
         Content::Proc => ("own processes".to_owned(), String::new()),
         Content::Devices => ("harmless devices".to_owned(), String::new()),

@@ -115,6 +115,9 @@ mod tests {
 
     #[test]
     fn ages_have_one_unit() {
-        assert_eq!([age(5), age(65), age(7300), age(200_000)], ["5s", "1m", "2h", "2d"]);
+        assert_eq!(
+            [age(5), age(65), age(7300), age(200_000)],
+            ["5s", "1m", "2h", "2d"]
+        );
     }
 }

@@ -45,7 +45,10 @@ pub struct Details {
 pub fn list() -> Result<Vec<Summary>> {
     let dirs = state()?;
     let sets = dirs.change_sets()?;
-    Ok(sets.iter().map(|kept| summary(kept, Origin::of(kept, &dirs))).collect())
+    Ok(sets
+        .iter()
+        .map(|kept| summary(kept, Origin::of(kept, &dirs)))
+        .collect())
 }
 
 /// The files of the change set that a sandbox made. Where several sandboxes had the same
@@ -53,17 +56,29 @@ pub fn list() -> Result<Vec<Summary>> {
 pub fn of(name: &str) -> Result<Details> {
     let dirs = state()?;
     let sets = dirs.change_sets()?;
-    let found = sets.iter().rev().map(|kept| (kept, Origin::of(kept, &dirs))).find(|(kept, origin)| {
-        origin.sandbox == name || kept.id == name || (name.len() >= 4 && kept.id.starts_with(name))
-    });
+    let found = sets
+        .iter()
+        .rev()
+        .map(|kept| (kept, Origin::of(kept, &dirs)))
+        .find(|(kept, origin)| {
+            origin.sandbox == name || kept.id == name || (name.len() >= 4 && kept.id.starts_with(name))
+        });
     let Some((kept, origin)) = found else {
         // A sandbox that changed nothing is no mistake; one that never was is.
         let listed = dirs.find(name)?;
         let workspace = listed.status.workspace.clone();
-        return Ok(Details { sandbox: listed.status.label().to_owned(), workspace, set: ChangeSet::default() });
+        return Ok(Details {
+            sandbox: listed.status.label().to_owned(),
+            workspace,
+            set: ChangeSet::default(),
+        });
     };
     let set = read(kept, origin.workspace.as_deref(), ScanLimits::LIST)?;
-    Ok(Details { sandbox: origin.sandbox, workspace: origin.workspace, set })
+    Ok(Details {
+        sandbox: origin.sandbox,
+        workspace: origin.workspace,
+        set,
+    })
 }
 
 /// Where a change set comes from: from its own description, or while its sandbox runs from
@@ -77,19 +92,33 @@ impl Origin {
     fn of(kept: &Kept, dirs: &stockade_host::state::StateDirs) -> Self {
         if let Some(meta) = &kept.meta {
             let sandbox = meta.name.clone().unwrap_or_else(|| meta.id.clone());
-            return Self { sandbox, workspace: Some(meta.workspace.clone()) };
+            return Self {
+                sandbox,
+                workspace: Some(meta.workspace.clone()),
+            };
         }
         match dirs.find(&kept.id) {
-            Ok(listed) => {
-                Self { sandbox: listed.status.label().to_owned(), workspace: listed.status.workspace }
-            }
-            Err(_) => Self { sandbox: kept.id.clone(), workspace: None },
+            Ok(listed) => Self {
+                sandbox: listed.status.label().to_owned(),
+                workspace: listed.status.workspace,
+            },
+            Err(_) => Self {
+                sandbox: kept.id.clone(),
+                workspace: None,
+            },
         }
     }
 }
 
 fn summary(kept: &Kept, origin: Origin) -> Summary {
-    let read = read(kept, origin.workspace.as_deref(), ScanLimits { listed: 0, ..ScanLimits::LIST });
+    let read = read(
+        kept,
+        origin.workspace.as_deref(),
+        ScanLimits {
+            listed: 0,
+            ..ScanLimits::LIST
+        },
+    );
     let (set, error) = match read {
         Ok(set) => (set, None),
         Err(failure) => (ChangeSet::default(), Some(failure.to_string())),
@@ -112,5 +141,10 @@ fn read(kept: &Kept, workspace: Option<&Path>, limits: ScanLimits) -> Result<Cha
     // Without its workspace a change set can still be read: all is called added.
     let lower = workspace.unwrap_or(Path::new(""));
     let read = scan(&kept.upper, lower, limits);
-    Ok(read.map_err(|error| Error::io(format!("read the changes of {}", kept.id), std::io::Error::other(error)))?)
+    Ok(read.map_err(|error| {
+        Error::io(
+            format!("read the changes of {}", kept.id),
+            std::io::Error::other(error),
+        )
+    })?)
 }

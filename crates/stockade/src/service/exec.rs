@@ -37,7 +37,12 @@ pub async fn exec(name: &str, request: Request, console: &mut Console) -> Result
     let found = dirs.find(name)?;
     if !found.live {
         let remedy = Some("start it again with `stockade run`, or see `stockade ls`".to_owned());
-        return Err(Error::NotFound { what: "running sandbox", name: name.to_owned(), remedy }.into());
+        return Err(Error::NotFound {
+            what: "running sandbox",
+            name: name.to_owned(),
+            remedy,
+        }
+        .into());
     }
     let client = Client::connect(&dirs, &found.status.id).await?;
     let command = Command {

@@ -46,13 +46,19 @@ fn unknown_driver(name: &str) -> Failure {
     Failure::UnknownDriver {
         name: name.to_owned(),
         known: DRIVERS.to_vec(),
-        suggestion: nearest.filter(|(score, _)| *score >= ALIKE).map(|(_, known)| known),
+        suggestion: nearest
+            .filter(|(score, _)| *score >= ALIKE)
+            .map(|(_, known)| known),
     }
 }
 
 /// Where the state is kept, whether it exists already or not.
 fn state_path() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
     base.map(|base| base.join("stockade"))
 }
@@ -65,5 +71,9 @@ fn state() -> Result<Arc<StateDirs>> {
 /// Runs a future to its end on this thread. No other thread is ever started: sandboxes are
 /// made by forking.
 pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?.block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?
+        .block_on(future)
 }

@@ -60,24 +60,44 @@ pub struct Shown<'a> {
 /// A policy that cannot be used here, or the refusal with all that is missing.
 pub async fn prepare(launch: Launch) -> Result<Prepared> {
     let file = launch.policy.as_deref().map(policy::read).transpose()?;
-    let named = launch.overrides.driver.as_ref().or(file.as_ref().and_then(|file| file.driver.as_ref()));
+    let named = launch
+        .overrides
+        .driver
+        .as_ref()
+        .or(file.as_ref().and_then(|file| file.driver.as_ref()));
     let driver = driver(named.map_or(DEFAULT_DRIVER, |clause| &clause.value))?;
     let target = driver.survey().await?;
     let Facts::Host(facts) = &target.facts;
-    let policy = Policy::merge(Policy::defaults(&HostDefaults::from(facts.as_ref())), file, launch.overrides)?;
-    let context = Context::of_process(state_path(), identity(facts, &policy)).map_err(Failure::NoCurrentDirectory)?;
+    let policy = Policy::merge(
+        Policy::defaults(&HostDefaults::from(facts.as_ref())),
+        file,
+        launch.overrides,
+    )?;
+    let context =
+        Context::of_process(state_path(), identity(facts, &policy)).map_err(Failure::NoCurrentDirectory)?;
     let composed = compose(&policy, facts, &context)?;
     let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands)?;
     let host_path = context.variable("PATH").unwrap_or_default().to_owned();
     let cwd = starting_directory(&plan, &context);
-    Ok(Prepared { driver, target, plan, notes: composed.notes, host_path, cwd })
+    Ok(Prepared {
+        driver,
+        target,
+        plan,
+        notes: composed.notes,
+        host_path,
+        cwd,
+    })
 }
 
 impl Prepared {
     /// The plan with its steps.
     pub fn shown(&self) -> Shown<'_> {
         let Facts::Host(facts) = &self.target.facts;
-        Shown { plan: &self.plan, notes: &self.notes, steps: native::steps(&self.plan, facts) }
+        Shown {
+            plan: &self.plan,
+            notes: &self.notes,
+            steps: native::steps(&self.plan, facts),
+        }
     }
 }
 
@@ -93,7 +113,10 @@ fn identity(facts: &HostFacts, policy: &Policy) -> Identity {
         Some(path) => owner(&path.value).unwrap_or(own),
         None => owner(".").unwrap_or(own),
     };
-    Identity { uid: never_root(uid), gid: never_root(gid) }
+    Identity {
+        uid: never_root(uid),
+        gid: never_root(gid),
+    }
 }
 
 fn owner(path: &str) -> Option<(u32, u32)> {

@@ -15,7 +15,11 @@ pub fn read(path: &Path) -> Result<PolicyFile> {
     let mut bytes = Vec::new();
     // Bounded: the name may be that of a device. One byte more, so that too much is noticed.
     let bound = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path).map_err(failed)?.take(bound).read_to_end(&mut bytes).map_err(failed)?;
+    File::open(path)
+        .map_err(failed)?
+        .take(bound)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     Ok(parse_bytes(&bytes, &path.to_string_lossy())?)
 }
 

@@ -9,6 +9,7 @@ use stockade_domain::spec::{Limits, WorkspaceMode};
 use stockade_domain::{Plan, Planned, Receipt};
 use stockade_host::audit::{AuditLog, Event};
 use stockade_host::driver::{GuestProgram, Seed, SeedOrigin};
+use stockade_host::drivers::native;
 use stockade_host::error::CommandFailure;
 use stockade_host::session::Command;
 use stockade_host::shim::stdio::Io;
@@ -86,7 +87,13 @@ pub struct Finished {
 /// # Errors
 /// The sandbox could not be built as planned, or the command could not be started.
 pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) -> Result<Finished> {
-    let Prepared { driver, plan, host_path, cwd, .. } = prepared;
+    let Prepared {
+        driver,
+        plan,
+        host_path,
+        cwd,
+        ..
+    } = prepared;
     let folder = state()?.create(new_sandbox(&plan, &request))?;
     let (id, name) = (folder.id().to_owned(), folder.status().label().to_owned());
     let mut audit = AuditLog::create(&*state()?, &id)?;
@@ -94,7 +101,10 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     let shown = plan.clone();
     let boundary = open::open(&driver, plan, seed(&folder)?).await?;
     let receipt = boundary.receipt().clone();
-    let options = Options { limits: host_limits(&shown.spec().limits), ..Options::default() };
+    let options = Options {
+        limits: host_limits(&shown.spec().limits),
+        ..Options::default()
+    };
     let shim = Shim::start(boundary, folder, audit, options).await?;
     front.standing(&Standing {
         id: &id,
@@ -115,7 +125,13 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     let outcome = shim.run_foreground(command, io, |event| front.event(event)).await;
     let outcome = outcome.map_err(|error| explain(error, &shown, &host_path))?;
     let limits = shown.spec().limits.clone();
-    Ok(Finished { sandbox: name, driver: shown.driver(), receipt, limits, outcome })
+    Ok(Finished {
+        sandbox: name,
+        driver: shown.driver(),
+        receipt,
+        limits,
+        outcome,
+    })
 }
 
 /// The limits that no kernel enforces for us.
@@ -132,7 +148,11 @@ fn new_sandbox(plan: &Plan, request: &Request) -> NewSandbox {
     NewSandbox {
         driver: plan.driver().to_owned(),
         name: request.name.clone(),
-        command: request.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        command: request
+            .command
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
         workspace: workspace.map(|workspace| workspace.source.clone()),
         copy_on_write: workspace.is_some_and(|workspace| workspace.mode == WorkspaceMode::Cow),
         keep: request.keep,
@@ -153,14 +173,36 @@ fn seed(folder: &SandboxFolder) -> Result<Seed> {
     })
 }
 
+/// Starts the guest while flags are still to be read, if this is a run that will need one.
+pub fn start_guest_early() {
+    let mut words = std::env::args_os().skip(1);
+    let is_run = words.next().is_some_and(|word| word == "run");
+    let mut flags = words.take_while(|word| word != "--");
+    if is_run
+        && !flags.any(|flag| flag == "--dry-run" || flag == "--help" || flag == "-h")
+        && let Ok(program) = guest_program()
+    {
+        native::start_early(&program);
+    }
+}
+
 /// This program: it becomes the guest when it is started under that name.
 pub fn guest_program() -> Result<GuestProgram> {
-    Ok(GuestProgram { path: std::env::current_exe()?, arguments: Vec::new() })
+    Ok(GuestProgram {
+        path: std::env::current_exe()?,
+        arguments: Vec::new(),
+    })
 }
 
 /// Says where a command is that the policy hides.
 fn explain(error: Error, plan: &Plan, host_path: &str) -> Error {
-    let Error::Command { kind: CommandFailure::NotFound, command, text, remedy: None } = error else {
+    let Error::Command {
+        kind: CommandFailure::NotFound,
+        command,
+        text,
+        remedy: None,
+    } = error
+    else {
         return error;
     };
     let hidden = explain_missing(&command, &plan.spec().view, host_path);

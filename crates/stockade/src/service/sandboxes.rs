@@ -89,7 +89,11 @@ impl State {
 /// All sandboxes, oldest first.
 pub fn list() -> Result<Vec<Sandbox>> {
     let now = SystemTime::now();
-    Ok(state()?.list()?.into_iter().map(|listed| Sandbox::new(listed, now)).collect())
+    Ok(state()?
+        .list()?
+        .into_iter()
+        .map(|listed| Sandbox::new(listed, now))
+        .collect())
 }
 
 /// Ends a sandbox and waits until it is gone.
@@ -97,7 +101,10 @@ pub async fn stop(name: &str, grace: Duration) -> Result<()> {
     let dirs = state()?;
     let found = dirs.find(name)?;
     if found.live {
-        Client::connect(&dirs, &found.status.id).await?.stop(grace).await?;
+        Client::connect(&dirs, &found.status.id)
+            .await?
+            .stop(grace)
+            .await?;
     }
     Ok(())
 }

@@ -7,7 +7,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Facts, RawMode, Wiring, Wish, size};
 
 /// What a terminal has without anybody saying so.
-const USUAL_SIZE: WindowSize = WindowSize { rows: 24, columns: 80, x_pixels: 0, y_pixels: 0 };
+const USUAL_SIZE: WindowSize = WindowSize {
+    rows: 24,
+    columns: 80,
+    x_pixels: 0,
+    y_pixels: 0,
+};
 
 /// How a command is wired, and the terminal's mode while it runs.
 pub struct Console {
@@ -27,7 +32,10 @@ pub enum Then {
 impl Console {
     /// Decides from the flags and what the standard streams are.
     pub fn new(wish: Wish, interactive: bool) -> Self {
-        Self { wiring: Wiring::decide(Facts::survey(), wish, interactive), raw: None }
+        Self {
+            wiring: Wiring::decide(Facts::survey(), wish, interactive),
+            raw: None,
+        }
     }
 
     /// The size of the command's terminal, if it gets one.

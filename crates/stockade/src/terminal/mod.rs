@@ -21,5 +21,10 @@ pub fn size() -> Option<WindowSize> {
         .or_else(|_| tcgetwinsize(rustix::stdio::stderr()))
         .ok()
         .filter(known)?;
-    Some(WindowSize { rows: size.ws_row, columns: size.ws_col, x_pixels: size.ws_xpixel, y_pixels: size.ws_ypixel })
+    Some(WindowSize {
+        rows: size.ws_row,
+        columns: size.ws_col,
+        x_pixels: size.ws_xpixel,
+        y_pixels: size.ws_ypixel,
+    })
 }

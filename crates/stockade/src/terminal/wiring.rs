@@ -71,8 +71,18 @@ impl Wiring {
 mod tests {
     use super::*;
 
-    const TERMINAL: Facts = Facts { stdin: true, stdout: true, stderr: true, foreground: true };
-    const PIPES: Facts = Facts { stdin: false, stdout: false, stderr: false, foreground: false };
+    const TERMINAL: Facts = Facts {
+        stdin: true,
+        stdout: true,
+        stderr: true,
+        foreground: true,
+    };
+    const PIPES: Facts = Facts {
+        stdin: false,
+        stdout: false,
+        stderr: false,
+        foreground: false,
+    };
 
     fn decide(facts: Facts, wish: Wish) -> (bool, bool, bool) {
         let wiring = Wiring::decide(facts, wish, false);
@@ -91,12 +101,24 @@ mod tests {
 
     #[test]
     fn a_redirected_error_stream_is_not_mixed_into_the_output() {
-        assert_eq!(decide(Facts { stderr: false, ..TERMINAL }, Wish::Auto), (false, false, false));
+        assert_eq!(
+            decide(
+                Facts {
+                    stderr: false,
+                    ..TERMINAL
+                },
+                Wish::Auto
+            ),
+            (false, false, false)
+        );
     }
 
     #[test]
     fn a_background_job_does_not_touch_the_terminal() {
-        let facts = Facts { foreground: false, ..TERMINAL };
+        let facts = Facts {
+            foreground: false,
+            ..TERMINAL
+        };
         assert_eq!(decide(facts, Wish::Auto), (false, false, false));
         assert_eq!(decide(facts, Wish::Pty), (true, false, false));
     }

@@ -5,7 +5,11 @@ use crate::world::World;
 fn stdout(arguments: &[&str]) -> String {
     let world = World::new();
     let output = world.stockade(arguments).output().expect("it runs");
-    assert!(output.status.success(), "{arguments:?}: {}", world.tidy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        world.tidy(&output.stderr)
+    );
     world.tidy(&output.stdout)
 }
 
@@ -37,13 +41,22 @@ fn help_of_every_command() {
         &["completions"],
         &["man"],
     ];
-    let help = commands.map(|command| format!("## {}\n\n{}", command.join(" "), stdout(&[command, &["--help"]].concat())));
+    let help = commands.map(|command| {
+        format!(
+            "## {}\n\n{}",
+            command.join(" "),
+            stdout(&[command, &["--help"]].concat())
+        )
+    });
     insta::assert_snapshot!(help.join("\n"));
 }
 
 #[test]
 fn the_version_is_that_of_the_package() {
-    assert_eq!(stdout(&["--version"]), format!("stockade {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        stdout(&["--version"]),
+        format!("stockade {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]

@@ -14,7 +14,10 @@ fn said(world: &World, code: i32, arguments: &[&str]) -> String {
 fn an_unknown_driver_is_refused_with_a_suggestion() {
     let world = World::new();
     let said = said(&world, 125, &["run", "--driver", "nativ", "--", "true"]);
-    assert!(said.contains("no driver called nativ") && said.contains("did you mean native?"), "{said}");
+    assert!(
+        said.contains("no driver called nativ") && said.contains("did you mean native?"),
+        "{said}"
+    );
     assert!(is_empty_directory(&world.path("state")), "nothing may be created");
 }
 
@@ -22,7 +25,10 @@ fn an_unknown_driver_is_refused_with_a_suggestion() {
 fn a_missing_policy_is_named() {
     let world = World::new();
     let said = said(&world, 125, &["run", "--policy", "nope.toml", "--", "true"]);
-    assert!(said.contains("cannot read policy nope.toml") && said.contains("fix:"), "{said}");
+    assert!(
+        said.contains("cannot read policy nope.toml") && said.contains("fix:"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -44,16 +50,28 @@ fn a_good_policy_passes() {
 fn a_policy_in_the_project_is_not_read_by_itself() {
     let world = World::new();
     world.file("stockade.toml", "this is no policy");
-    let output = world.stockade(&["run", "--dry-run", "--", "true"]).output().expect("it runs");
+    let output = world
+        .stockade(&["run", "--dry-run", "--", "true"])
+        .output()
+        .expect("it runs");
     assert!(output.status.success(), "{}", world.tidy(&output.stderr));
     // The positive control: named, it is read.
-    said(&world, 125, &["run", "--policy", "stockade.toml", "--dry-run", "--", "true"]);
+    said(
+        &world,
+        125,
+        &["run", "--policy", "stockade.toml", "--dry-run", "--", "true"],
+    );
 }
 
 #[test]
 fn an_unknown_sandbox_is_named() {
     let world = World::new();
-    for arguments in [&["exec", "ghost", "--", "true"][..], &["stop", "ghost"], &["rm", "ghost"], &["changes", "ghost"]] {
+    for arguments in [
+        &["exec", "ghost", "--", "true"][..],
+        &["stop", "ghost"],
+        &["rm", "ghost"],
+        &["changes", "ghost"],
+    ] {
         let said = said(&world, 125, arguments);
         assert!(said.contains("no sandbox called ghost"), "{arguments:?}: {said}");
     }

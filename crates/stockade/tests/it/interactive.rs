@@ -9,7 +9,8 @@ const PROMPT: &str = "PS1='rea''dy> '\r";
 #[test]
 fn a_terminal_is_given_when_all_streams_are_one() {
     let world = World::new();
-    let mut terminal = Terminal::start(&world.run(&["sh", "-c", "test -t 0 && test -t 1 && test -t 2 && echo is a tty"]));
+    let mut terminal =
+        Terminal::start(&world.run(&["sh", "-c", "test -t 0 && test -t 1 && test -t 2 && echo is a tty"]));
     terminal.expect("is a tty");
     assert_eq!(terminal.end(), 0);
 }
@@ -42,7 +43,11 @@ fn a_shell_controls_jobs() {
     terminal.expect("Stopped");
     terminal.keys("kill %1; wait; jobs; echo 'do''ne'\r");
     terminal.expect("done");
-    assert!(!terminal.contents().contains("no job control"), "{}", terminal.contents());
+    assert!(
+        !terminal.contents().contains("no job control"),
+        "{}",
+        terminal.contents()
+    );
     terminal.keys("exit 7\r");
     assert_eq!(terminal.end(), 7);
     assert!(terminal.is_cooked());
@@ -79,8 +84,11 @@ fn resizing_reaches_the_command() {
 #[test]
 fn ctrl_c_interrupts_the_command() {
     let world = World::new();
-    let mut terminal =
-        Terminal::start(&world.run(&["sh", "-c", "trap 'echo caught; exit 9' INT; echo armed; while :; do sleep 1; done"]));
+    let mut terminal = Terminal::start(&world.run(&[
+        "sh",
+        "-c",
+        "trap 'echo caught; exit 9' INT; echo armed; while :; do sleep 1; done",
+    ]));
     terminal.expect("armed");
     terminal.keys("\x03");
     terminal.expect("caught");
@@ -90,9 +98,14 @@ fn ctrl_c_interrupts_the_command() {
 #[test]
 fn ctrl_c_interrupts_without_a_terminal_too() {
     let world = World::new();
-    let mut terminal = Terminal::start(
-        &world.run_with(&["-T"], &["sh", "-c", "trap 'echo caught; exit 9' INT; echo armed; while :; do sleep 1; done"]),
-    );
+    let mut terminal = Terminal::start(&world.run_with(
+        &["-T"],
+        &[
+            "sh",
+            "-c",
+            "trap 'echo caught; exit 9' INT; echo armed; while :; do sleep 1; done",
+        ],
+    ));
     terminal.expect("armed");
     terminal.keys("\x03");
     terminal.expect("caught");
@@ -105,7 +118,10 @@ fn ctrl_z_of_a_direct_command_stops_the_job_and_fg_resumes_it() {
     let mut terminal = Terminal::start(&world.host_shell());
     terminal.keys(PROMPT);
     terminal.expect("ready>");
-    terminal.keys(&format!("{} run -q -- sh -c 'echo started; sleep 1000; echo fin''ished'\r", world.program()));
+    terminal.keys(&format!(
+        "{} run -q -- sh -c 'echo started; sleep 1000; echo fin''ished'\r",
+        world.program()
+    ));
     terminal.expect("started");
     terminal.keys("\x1a");
     terminal.expect("Stopped");
@@ -127,9 +143,15 @@ fn the_terminal_is_given_back_after_a_kill_from_outside() {
     let mut terminal = Terminal::start(&world.host_shell());
     terminal.keys(PROMPT);
     terminal.expect("ready>");
-    terminal.keys(&format!("{} run --name victim -- sh -c 'echo started; sleep 1000'\r", world.program()));
+    terminal.keys(&format!(
+        "{} run --name victim -- sh -c 'echo started; sleep 1000'\r",
+        world.program()
+    ));
     terminal.expect("started");
-    let stopped = world.stockade(&["stop", "--grace", "100ms", "victim"]).status().expect("it runs");
+    let stopped = world
+        .stockade(&["stop", "--grace", "100ms", "victim"])
+        .status()
+        .expect("it runs");
     assert!(stopped.success());
     terminal.expect("stopped from outside");
     terminal.wait_for("the shell has its terminal back", Terminal::is_cooked);

@@ -28,11 +28,15 @@ impl Terminal {
         unlockpt(&master).expect("unlockpt");
         let name = ptsname(&master, Vec::new()).expect("ptsname");
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let slave = || Stdio::from(rustix::fs::open(name.as_c_str(), flags, Mode::empty()).expect("the pty's end"));
+        let slave =
+            || Stdio::from(rustix::fs::open(name.as_c_str(), flags, Mode::empty()).expect("the pty's end"));
         tcsetwinsize(&master, size(24, 80)).expect("a size");
         // `setsid --ctty` makes its standard input the controlling terminal.
         let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(program.get_program()).args(program.get_args());
+        command
+            .arg("--ctty")
+            .arg(program.get_program())
+            .args(program.get_args());
         for (name, value) in program.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
@@ -42,8 +46,17 @@ impl Terminal {
         if let Some(directory) = program.get_current_dir() {
             command.current_dir(directory);
         }
-        let child = command.stdin(slave()).stdout(slave()).stderr(slave()).spawn().expect("setsid of util-linux");
-        Self { master, child, screen: vt100::Parser::new(24, 80, 1000) }
+        let child = command
+            .stdin(slave())
+            .stdout(slave())
+            .stderr(slave())
+            .spawn()
+            .expect("setsid of util-linux");
+        Self {
+            master,
+            child,
+            screen: vt100::Parser::new(24, 80, 1000),
+        }
     }
 
     /// Types keys.
@@ -64,7 +77,11 @@ impl Terminal {
     /// Waits until the screen shows a text.
     pub fn expect(&mut self, text: &str) {
         let found = self.until(|screen| screen.contains(text));
-        assert!(found, "{text:?} did not appear; the screen shows:\n{}", self.screen.screen().contents());
+        assert!(
+            found,
+            "{text:?} did not appear; the screen shows:\n{}",
+            self.screen.screen().contents()
+        );
     }
 
     /// Waits for the end; returns the exit code.
@@ -78,7 +95,10 @@ impl Terminal {
                 return status.code().expect("no signal");
             }
         }
-        panic!("it did not end; the screen shows:\n{}", self.screen.screen().contents());
+        panic!(
+            "it did not end; the screen shows:\n{}",
+            self.screen.screen().contents()
+        );
     }
 
     /// What the screen shows now.
@@ -97,7 +117,11 @@ impl Terminal {
     pub fn wait_for(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
-            assert!(Instant::now() < deadline, "{what}: not reached; the screen shows:\n{}", self.contents());
+            assert!(
+                Instant::now() < deadline,
+                "{what}: not reached; the screen shows:\n{}",
+                self.contents()
+            );
             self.take(Duration::from_millis(20));
         }
     }
@@ -149,5 +173,10 @@ impl Drop for Terminal {
 }
 
 fn size(rows: u16, columns: u16) -> Winsize {
-    Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
 }

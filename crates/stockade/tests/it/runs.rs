@@ -22,7 +22,10 @@ fn output_and_exit_code_are_the_commands_own() {
     assert_eq!(output.status.code(), Some(42));
     assert_eq!(output.stdout, b"out\n");
     let said = world.tidy(&output.stderr);
-    assert!(said.starts_with("err\n") && said.contains("controls verified · exit 42"), "{said}");
+    assert!(
+        said.starts_with("err\n") && said.contains("controls verified · exit 42"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -36,12 +39,18 @@ fn a_signal_is_128_and_its_number() {
 fn the_time_limit_is_124_and_named() {
     let (code, said) = ending(&["--timeout", "200ms"], &["sleep", "1000"]);
     assert_eq!(code, Some(124), "{said}");
-    assert!(said.contains("killed: time limit (200 ms): raise with --timeout"), "{said}");
+    assert!(
+        said.contains("killed: time limit (200 ms): raise with --timeout"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_command_that_ignores_signals_cannot_outlive_the_time_limit() {
-    let (code, said) = ending(&["--timeout", "200ms"], &["sh", "-c", "trap '' TERM INT HUP; while :; do sleep 1; done"]);
+    let (code, said) = ending(
+        &["--timeout", "200ms"],
+        &["sh", "-c", "trap '' TERM INT HUP; while :; do sleep 1; done"],
+    );
     assert_eq!(code, Some(124), "{said}");
 }
 
@@ -49,7 +58,10 @@ fn a_command_that_ignores_signals_cannot_outlive_the_time_limit() {
 fn the_output_limit_is_137_and_named() {
     let (code, said) = ending(&["--output", "64K"], &["yes"]);
     assert_eq!(code, Some(137), "{said}");
-    assert!(said.contains("killed: too much output (64 KiB): raise with --output"), "{said}");
+    assert!(
+        said.contains("killed: too much output (64 KiB): raise with --output"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -70,7 +82,10 @@ fn a_command_that_the_policy_hides_is_127_and_its_place_is_told() {
     let output = run(&world, &[], &[tool]);
     assert_eq!(output.status.code(), Some(127));
     let said = world.tidy(&output.stderr);
-    assert!(said.contains("[world]/home/tools") && said.contains("--ro"), "{said}");
+    assert!(
+        said.contains("[world]/home/tools") && said.contains("--ro"),
+        "{said}"
+    );
     // The positive control: shown as the text says, it runs.
     let shown = run(&world, &["--ro", tools.to_str().expect("UTF-8")], &[tool]);
     assert_eq!(shown.status.code(), Some(0), "{}", world.tidy(&shown.stderr));
@@ -94,7 +109,10 @@ fn quiet_says_nothing() {
 fn the_last_line_can_be_json() {
     let (_, said) = ending(&["--json"], &["sh", "-c", "exit 3"]);
     let last: serde_json::Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
-    assert_eq!((&last["cause"], &last["value"], &last["code"]), (&"code".into(), &3.into(), &3.into()));
+    assert_eq!(
+        (&last["cause"], &last["value"], &last["code"]),
+        (&"code".into(), &3.into(), &3.into())
+    );
     assert_eq!(last["verified"], last["controls"]);
 }
 
@@ -105,11 +123,22 @@ fn changes_are_kept_apart_and_counted() {
     world.file("gone", "1");
     let output = run(&world, &[], &["sh", "-c", "echo 2 > old; echo 3 > new; rm gone"]);
     let said = world.tidy(&output.stderr);
-    assert!(said.contains("exit 0 · 3 files changed, kept apart (stockade changes)"), "{said}");
-    let mut names: Vec<_> = world.project().read_dir().expect("the project").map(|entry| entry.expect("an entry").file_name()).collect();
+    assert!(
+        said.contains("exit 0 · 3 files changed, kept apart (stockade changes)"),
+        "{said}"
+    );
+    let mut names: Vec<_> = world
+        .project()
+        .read_dir()
+        .expect("the project")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
     names.sort();
     assert_eq!(names, ["gone", "old"], "the host's project must be as it was");
-    assert_eq!(std::fs::read_to_string(world.project().join("old")).expect("old"), "1");
+    assert_eq!(
+        std::fs::read_to_string(world.project().join("old")).expect("old"),
+        "1"
+    );
 }
 
 #[test]
@@ -123,14 +152,30 @@ fn writable_workspaces_are_written() {
 fn events_come_on_the_status_fd() {
     let world = World::new();
     let mut shell = world.host_shell();
-    shell.args(["-c", &format!("{} run -q --status-fd 3 -- sh -c 'exit 5' 3>events", world.program())]);
+    shell.args([
+        "-c",
+        &format!(
+            "{} run -q --status-fd 3 -- sh -c 'exit 5' 3>events",
+            world.program()
+        ),
+    ]);
     assert_eq!(shell.status().expect("bash").code(), Some(5));
     let events = std::fs::read_to_string(world.project().join("events")).expect("events");
-    let events: Vec<serde_json::Value> = events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let events: Vec<serde_json::Value> = events
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     assert_eq!(events[0]["event"], "started");
     let last = events.last().expect("an event");
-    assert_eq!((&last["event"], &last["cause"], &last["code"]), (&"ended".into(), &"code".into(), &5.into()));
-    assert!(last["receipt"]["entries"].as_array().is_some_and(|entries| !entries.is_empty()));
+    assert_eq!(
+        (&last["event"], &last["cause"], &last["code"]),
+        (&"ended".into(), &"code".into(), &5.into())
+    );
+    assert!(
+        last["receipt"]["entries"]
+            .as_array()
+            .is_some_and(|entries| !entries.is_empty())
+    );
 }
 
 #[test]
@@ -138,20 +183,36 @@ fn a_refusal_is_an_event_that_lists_what_is_missing() {
     let world = World::new();
     world.file("p.toml", "version = 1\n[need]\nown-kernel = \"require\"\n");
     let mut shell = world.host_shell();
-    shell.args(["-c", &format!("{} run --policy p.toml --status-fd 3 -- true 3>events", world.program())]);
+    shell.args([
+        "-c",
+        &format!(
+            "{} run --policy p.toml --status-fd 3 -- true 3>events",
+            world.program()
+        ),
+    ]);
     let output = shell.output().expect("bash");
     assert_eq!(output.status.code(), Some(125), "{}", world.tidy(&output.stderr));
     let events = std::fs::read_to_string(world.project().join("events")).expect("events");
     let failed: serde_json::Value = serde_json::from_str(&events).expect("one line of JSON");
-    assert_eq!((&failed["event"], &failed["code"]), (&"failed".into(), &125.into()));
+    assert_eq!(
+        (&failed["event"], &failed["code"]),
+        (&"failed".into(), &125.into())
+    );
 }
 
 #[test]
 fn the_environment_is_clean_but_for_what_is_passed() {
     let world = World::new();
     let mut command = world.run_with(&["-e", "GIVEN=1", "-e", "PASSED"], &["env"]);
-    let output = command.env("PASSED", "2").env("SECRET", "3").output().expect("it runs");
+    let output = command
+        .env("PASSED", "2")
+        .env("SECRET", "3")
+        .output()
+        .expect("it runs");
     let text = world.tidy(&output.stdout);
-    assert!(text.contains("GIVEN=1\n") && text.contains("PASSED=2\n"), "{text}");
+    assert!(
+        text.contains("GIVEN=1\n") && text.contains("PASSED=2\n"),
+        "{text}"
+    );
     assert!(!text.contains("SECRET"), "{text}");
 }

@@ -13,10 +13,15 @@ struct Live {
 impl Live {
     fn start(world: &World, name: &str, flags: &[&str]) -> Self {
         let flags = [&["-q", "--name", name], flags].concat();
-        let mut command = world.run_with(&flags, &["sh", "-c", "echo made > by-first; echo up; exec sleep 1000"]);
+        let mut command = world.run_with(
+            &flags,
+            &["sh", "-c", "echo made > by-first; echo up; exec sleep 1000"],
+        );
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("a line");
         assert_eq!(line, "up\n");
         Self { child }
     }
@@ -31,7 +36,11 @@ impl Drop for Live {
 
 fn json(mut command: Command) -> serde_json::Value {
     let output = command.output().expect("it runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
@@ -39,8 +48,14 @@ fn json(mut command: Command) -> serde_json::Value {
 fn exec_sees_what_the_sandbox_sees() {
     let world = World::new();
     let _live = Live::start(&world, "box", &[]);
-    let output = world.stockade(&["exec", "box", "--", "sh", "-c", "cat by-first; exit 9"]).output().expect("it runs");
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(9), &b"made\n"[..]));
+    let output = world
+        .stockade(&["exec", "box", "--", "sh", "-c", "cat by-first; exit 9"])
+        .output()
+        .expect("it runs");
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice()),
+        (Some(9), &b"made\n"[..])
+    );
     assert!(!world.project().join("by-first").exists());
 }
 
@@ -48,7 +63,18 @@ fn exec_sees_what_the_sandbox_sees() {
 fn exec_takes_a_directory_and_variables() {
     let world = World::new();
     let _live = Live::start(&world, "box", &[]);
-    let arguments = ["exec", "-w", "/usr", "-e", "X=1", "box", "--", "sh", "-c", "echo $PWD $X"];
+    let arguments = [
+        "exec",
+        "-w",
+        "/usr",
+        "-e",
+        "X=1",
+        "box",
+        "--",
+        "sh",
+        "-c",
+        "echo $PWD $X",
+    ];
     let output = world.stockade(&arguments).output().expect("it runs");
     assert_eq!(output.stdout, b"/usr 1\n", "{}", world.tidy(&output.stderr));
 }
@@ -57,7 +83,10 @@ fn exec_takes_a_directory_and_variables() {
 fn exec_of_what_does_not_exist_is_127() {
     let world = World::new();
     let _live = Live::start(&world, "box", &[]);
-    let output = world.stockade(&["exec", "box", "--", "no-such-command"]).output().expect("it runs");
+    let output = world
+        .stockade(&["exec", "box", "--", "no-such-command"])
+        .output()
+        .expect("it runs");
     assert_eq!(output.status.code(), Some(127), "{}", world.tidy(&output.stderr));
 }
 
@@ -67,26 +96,46 @@ fn ls_shows_the_living() {
     assert_eq!(json(world.stockade(&["ls", "--json"])), serde_json::json!([]));
     let _live = Live::start(&world, "box", &[]);
     let listed = json(world.stockade(&["ls", "--json"]));
-    assert_eq!((&listed[0]["name"], &listed[0]["driver"]), (&"box".into(), &"native".into()));
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["driver"]),
+        (&"box".into(), &"native".into())
+    );
     assert_eq!(listed[0]["state"], "running");
     let text = world.stockade(&["ls"]).output().expect("it runs");
-    assert!(world.tidy(&text.stdout).contains("box"), "{}", world.tidy(&text.stdout));
+    assert!(
+        world.tidy(&text.stdout).contains("box"),
+        "{}",
+        world.tidy(&text.stdout)
+    );
 }
 
 #[test]
 fn a_name_is_taken_only_once() {
     let world = World::new();
     let _live = Live::start(&world, "box", &[]);
-    let output = world.run_with(&["--name", "box"], &["true"]).output().expect("it runs");
+    let output = world
+        .run_with(&["--name", "box"], &["true"])
+        .output()
+        .expect("it runs");
     assert_eq!(output.status.code(), Some(125));
-    assert!(world.tidy(&output.stderr).contains("box"), "{}", world.tidy(&output.stderr));
+    assert!(
+        world.tidy(&output.stderr).contains("box"),
+        "{}",
+        world.tidy(&output.stderr)
+    );
 }
 
 #[test]
 fn stop_ends_it_with_137() {
     let world = World::new();
     let mut live = Live::start(&world, "box", &[]);
-    assert!(world.stockade(&["stop", "--grace", "100ms", "box"]).status().expect("it runs").success());
+    assert!(
+        world
+            .stockade(&["stop", "--grace", "100ms", "box"])
+            .status()
+            .expect("it runs")
+            .success()
+    );
     assert_eq!(live.child.wait().expect("it ends").code(), Some(137));
     assert_eq!(json(world.stockade(&["ls", "--json"])), serde_json::json!([]));
 }
@@ -97,41 +146,93 @@ fn rm_refuses_the_living_unless_forced() {
     let _live = Live::start(&world, "box", &[]);
     let refused = world.stockade(&["rm", "box"]).output().expect("it runs");
     assert_eq!(refused.status.code(), Some(125));
-    assert!(world.tidy(&refused.stderr).contains("--force"), "{}", world.tidy(&refused.stderr));
-    assert!(world.stockade(&["rm", "--force", "box"]).status().expect("it runs").success());
-    assert_eq!(json(world.stockade(&["changes", "--json"])), serde_json::json!([]));
+    assert!(
+        world.tidy(&refused.stderr).contains("--force"),
+        "{}",
+        world.tidy(&refused.stderr)
+    );
+    assert!(
+        world
+            .stockade(&["rm", "--force", "box"])
+            .status()
+            .expect("it runs")
+            .success()
+    );
+    assert_eq!(
+        json(world.stockade(&["changes", "--json"])),
+        serde_json::json!([])
+    );
 }
 
 #[test]
 fn changes_outlive_the_sandbox_and_are_listed() {
     let world = World::new();
     world.file("old", "1");
-    world.run_with(&["--name", "one"], &["sh", "-c", "echo 22 > old; echo 3 > 'new\u{1b}[2J'"]).output().expect("it runs");
+    world
+        .run_with(
+            &["--name", "one"],
+            &["sh", "-c", "echo 22 > old; echo 3 > 'new\u{1b}[2J'"],
+        )
+        .output()
+        .expect("it runs");
     let sets = json(world.stockade(&["changes", "--json"]));
-    assert_eq!((&sets[0]["sandbox"], &sets[0]["added"], &sets[0]["changed"]), (&"one".into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&sets[0]["sandbox"], &sets[0]["added"], &sets[0]["changed"]),
+        (&"one".into(), &1.into(), &1.into())
+    );
     let list = world.stockade(&["changes", "one"]).output().expect("it runs");
     let text = world.tidy(&list.stdout);
-    assert!(text.contains("M old (3 B)") && text.contains("A new\\u{1b}[2J (2 B)"), "{text}");
+    assert!(
+        text.contains("M old (3 B)") && text.contains("A new\\u{1b}[2J (2 B)"),
+        "{text}"
+    );
     let files = json(world.stockade(&["changes", "--json", "one"]));
     assert_eq!(files["changes"].as_array().map(Vec::len), Some(2));
-    assert!(world.stockade(&["rm", "one"]).status().expect("it runs").success());
-    assert_eq!(json(world.stockade(&["changes", "--json"])), serde_json::json!([]));
+    assert!(
+        world
+            .stockade(&["rm", "one"])
+            .status()
+            .expect("it runs")
+            .success()
+    );
+    assert_eq!(
+        json(world.stockade(&["changes", "--json"])),
+        serde_json::json!([])
+    );
 }
 
 #[test]
 fn rm_flag_throws_changes_away() {
     let world = World::new();
-    world.run_with(&["--rm"], &["sh", "-c", "echo 3 > new"]).output().expect("it runs");
-    assert_eq!(json(world.stockade(&["changes", "--json"])), serde_json::json!([]));
+    world
+        .run_with(&["--rm"], &["sh", "-c", "echo 3 > new"])
+        .output()
+        .expect("it runs");
+    assert_eq!(
+        json(world.stockade(&["changes", "--json"])),
+        serde_json::json!([])
+    );
 }
 
 #[test]
 fn keep_leaves_a_record() {
     let world = World::new();
-    world.run_with(&["--keep", "--name", "kept"], &["true"]).output().expect("it runs");
+    world
+        .run_with(&["--keep", "--name", "kept"], &["true"])
+        .output()
+        .expect("it runs");
     let listed = json(world.stockade(&["ls", "--json"]));
-    assert_eq!((&listed[0]["name"], &listed[0]["state"]), (&"kept".into(), &"ended".into()));
-    assert!(world.stockade(&["rm", "kept"]).status().expect("it runs").success());
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["state"]),
+        (&"kept".into(), &"ended".into())
+    );
+    assert!(
+        world
+            .stockade(&["rm", "kept"])
+            .status()
+            .expect("it runs")
+            .success()
+    );
 }
 
 #[test]
@@ -141,7 +242,10 @@ fn gc_reaps_what_a_killed_supervisor_left() {
     live.child.kill().expect("SIGKILL");
     live.child.wait().expect("it ends");
     let planned = json(world.stockade(&["gc", "--dry-run", "--json"]));
-    assert!(planned.to_string().contains("box") || planned["removed"].as_array().is_some(), "{planned}");
+    assert!(
+        planned.to_string().contains("box") || planned["removed"].as_array().is_some(),
+        "{planned}"
+    );
     assert!(world.stockade(&["gc"]).status().expect("it runs").success());
     assert_eq!(json(world.stockade(&["ls", "--json"])), serde_json::json!([]));
 }

@@ -62,8 +62,13 @@ impl World {
     fn prepare(&self, command: &mut Command) {
         command.current_dir(self.project());
         command.env_clear();
-        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        command.env("HOME", self.path("home")).env("XDG_STATE_HOME", self.path("state"));
+        command.env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        );
+        command
+            .env("HOME", self.path("home"))
+            .env("XDG_STATE_HOME", self.path("state"));
         command.env("TERM", "xterm").env("LANG", "C.UTF-8");
     }
 

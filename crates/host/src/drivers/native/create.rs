@@ -140,7 +140,7 @@ fn start_guest(plan: &Plan, seed: &Seed, facts: &HostFacts, group: Option<&Group
     Started::new(&seed.guest, facts.privileged, own_network, into_cgroup)
 }
 
-fn join_method(group: &Group) -> Result<JoinMethod> {
+fn join_method(group: &Group) -> Result<JoinMethod<'_>> {
     group
         .join()
         .map_err(|error| Error::native("join its cgroup", error.to_string()))

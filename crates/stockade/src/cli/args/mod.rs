@@ -23,7 +23,12 @@ pub use sandboxes::{LsArgs, RmArgs, StopArgs};
 /// The command sees the project, copy-on-write, and the system, read-only. It does not see
 /// your home, other processes or the network, and cannot use more than its limits.
 #[derive(Debug, Parser)]
-#[command(name = "stockade", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "stockade",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
 #[command(max_term_width = 100, after_long_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do.
