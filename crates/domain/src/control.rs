@@ -96,42 +96,54 @@ impl ControlKind {
         match self {
             Self::FilesUnreadable => ("files-unreadable", "files outside the view cannot be read"),
             Self::NamesHidden => ("names-hidden", "names of files outside the view cannot be seen"),
-            Self::MetadataProtected => {
-                ("metadata-protected", "modes, owners and times of host files cannot be changed")
-            }
+            Self::MetadataProtected => (
+                "metadata-protected",
+                "modes, owners and times of host files cannot be changed",
+            ),
             Self::SystemReadOnly => ("system-read-only", "system directories cannot be written"),
             Self::HomeHidden => ("home-hidden", "the home directory is replaced by a private one"),
             Self::LocalSocketsHidden => (
                 "local-sockets-hidden",
                 "unix sockets of the host cannot be reached, by path or abstract name",
             ),
-            Self::WorkspaceCopyOnWrite => {
-                ("workspace-copy-on-write", "changes in the workspace do not touch the host")
-            }
+            Self::WorkspaceCopyOnWrite => (
+                "workspace-copy-on-write",
+                "changes in the workspace do not touch the host",
+            ),
             Self::WorkspaceReadOnly => ("workspace-read-only", "the workspace cannot be written"),
-            Self::ProcessesHidden => {
-                ("processes-hidden", "host processes cannot be seen, signalled or traced")
-            }
+            Self::ProcessesHidden => (
+                "processes-hidden",
+                "host processes cannot be seen, signalled or traced",
+            ),
             Self::IpcPrivate => ("ipc-private", "System V IPC and message queues are private"),
-            Self::HostnamePrivate => ("hostname-private", "the host's name is hidden and cannot be changed"),
+            Self::HostnamePrivate => (
+                "hostname-private",
+                "the host's name is hidden and cannot be changed",
+            ),
             Self::NetworkNone => ("network-none", "no network but a private loopback"),
             Self::NetworkAllowlist => ("network-allowlist", "only allowed destinations can be reached"),
             Self::Privileges => ("privileges", "not root, no capabilities, and none can be gained"),
             Self::SyscallFilter => ("syscall-filter", "only allowed system calls of the native ABI"),
             Self::NestedNamespacesOff => ("nested-namespaces-off", "no new namespaces can be made inside"),
-            Self::SecondWall => ("second-wall", "Landlock repeats the file rules and scopes signals"),
+            Self::SecondWall => (
+                "second-wall",
+                "Landlock repeats the file rules and scopes signals",
+            ),
             Self::DevicesHidden => ("devices-hidden", "only harmless device nodes exist"),
-            Self::KernelKnobsProtected => {
-                ("kernel-knobs-protected", "kernel settings cannot be written, sensitive ones not read")
-            }
+            Self::KernelKnobsProtected => (
+                "kernel-knobs-protected",
+                "kernel settings cannot be written, sensitive ones not read",
+            ),
             Self::CleanEnvironment => ("clean-environment", "only allowed environment variables pass"),
             Self::DescriptorsClosed => ("descriptors-closed", "no open file of the launcher passes"),
-            Self::TerminalPrivate => {
-                ("terminal-private", "own session; the user's terminal cannot be driven")
-            }
-            Self::GuestProtected => {
-                ("guest-protected", "the guest cannot be read, traced or overwritten from inside")
-            }
+            Self::TerminalPrivate => (
+                "terminal-private",
+                "own session; the user's terminal cannot be driven",
+            ),
+            Self::GuestProtected => (
+                "guest-protected",
+                "the guest cannot be read, traced or overwritten from inside",
+            ),
             Self::DiesWithSupervisor => ("dies-with-supervisor", "nothing keeps running when Stockade ends"),
             Self::OwnKernel => ("own-kernel", "an own kernel serves the system calls"),
             Self::OwnMachine => ("own-machine", "another machine runs the command"),
@@ -182,7 +194,10 @@ impl ControlKind {
     /// a need, walls are required and limits preferred.
     #[must_use]
     pub fn is_limit(self) -> bool {
-        matches!(self, Self::Cpu | Self::Memory | Self::Pids | Self::Disk | Self::WallTime | Self::Output)
+        matches!(
+            self,
+            Self::Cpu | Self::Memory | Self::Pids | Self::Disk | Self::WallTime | Self::Output
+        )
     }
 }
 

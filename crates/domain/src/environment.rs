@@ -34,7 +34,10 @@ impl Environment {
     /// The value of a variable.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(present, _)| present == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// All variables.
@@ -136,15 +139,26 @@ impl Variable {
     pub fn set(name: &str, value: &str) -> Result<Self, VariableError> {
         check_name(name)?;
         if name.contains('*') {
-            return Err(refuse(name, "has a * in its name", "set each variable by its full name"));
+            return Err(refuse(
+                name,
+                "has a * in its name",
+                "set each variable by its full name",
+            ));
         }
         if value.contains('\0') {
             return Err(refuse(name, "has a NUL byte in its value", "remove it"));
         }
         if name.len() + value.len() + 2 > MAX_VALUE_BYTES {
-            return Err(refuse(name, "is longer than 128 KiB", "put the content in a file of the workspace"));
+            return Err(refuse(
+                name,
+                "is longer than 128 KiB",
+                "put the content in a file of the workspace",
+            ));
         }
-        Ok(Self::Set { name: name.to_owned(), value: value.to_owned() })
+        Ok(Self::Set {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
     }
 }
 
@@ -172,7 +186,10 @@ pub fn parse_env_file(text: &str, file: &str) -> Result<Vec<Variable>, EnvFileEr
         cause,
     };
     if text.len() > MAX_FILE_BYTES {
-        return Err(at(0, refuse("", "file is larger than 1 MiB", "keep only variables in it")));
+        return Err(at(
+            0,
+            refuse("", "file is larger than 1 MiB", "keep only variables in it"),
+        ));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut variables = Vec::new();
@@ -182,7 +199,10 @@ pub fn parse_env_file(text: &str, file: &str) -> Result<Vec<Variable>, EnvFileEr
             continue;
         }
         if variables.len() == MAX_VARIABLES {
-            return Err(at(index, refuse("", "is one of more than 1024 in this file", "split the file")));
+            return Err(at(
+                index,
+                refuse("", "is one of more than 1024 in this file", "split the file"),
+            ));
         }
         variables.push(line.parse().map_err(|cause| at(index, cause))?);
     }
@@ -197,12 +217,19 @@ fn check_name(name: &str) -> Result<(), VariableError> {
     if name.len() > MAX_NAME_BYTES {
         return Err(refuse(name, "has a name of more than 255 bytes", help));
     }
-    if name.chars().any(|c| c == '=' || c.is_whitespace() || c.is_control()) {
+    if name
+        .chars()
+        .any(|c| c == '=' || c.is_whitespace() || c.is_control())
+    {
         return Err(refuse(name, "has a name that no shell could read", help));
     }
     Ok(())
 }
 
 fn refuse(name: &str, why: &'static str, fix: &'static str) -> VariableError {
-    VariableError { name: name.chars().take(40).collect(), why, fix }
+    VariableError {
+        name: name.chars().take(40).collect(),
+        why,
+        fix,
+    }
 }

@@ -67,13 +67,25 @@ impl Plan {
     ) -> Result<Self, Refusal> {
         let planned: Vec<Planned> = demands
             .iter()
-            .map(|demand| Planned { demand: demand.clone(), support: support(demand) })
+            .map(|demand| Planned {
+                demand: demand.clone(),
+                support: support(demand),
+            })
             .collect();
         let missing: Vec<Missing> = planned.iter().filter_map(Missing::from_planned).collect();
         if missing.is_empty() {
-            Ok(Self { driver, level, session, planned, spec })
+            Ok(Self {
+                driver,
+                level,
+                session,
+                planned,
+                spec,
+            })
         } else {
-            Err(Refusal { driver: driver.to_owned(), missing })
+            Err(Refusal {
+                driver: driver.to_owned(),
+                missing,
+            })
         }
     }
 
@@ -123,7 +135,9 @@ impl Plan {
 
     /// Preferred controls that will not be enforced: to be printed and recorded.
     pub fn shortfalls(&self) -> impl Iterator<Item = &Planned> {
-        self.planned.iter().filter(|planned| !planned.support.is_enforced())
+        self.planned
+            .iter()
+            .filter(|planned| !planned.support.is_enforced())
     }
 }
 
@@ -136,7 +150,10 @@ impl Missing {
             Support::Enforced { .. } => return None,
             Support::Watched { overshoot, .. } => (
                 format!("can only be watched here, not enforced: {overshoot}"),
-                Some(format!("write prefer instead of require for {}", planned.demand.control.kind())),
+                Some(format!(
+                    "write prefer instead of require for {}",
+                    planned.demand.control.kind()
+                )),
             ),
             Support::Absent { why, fix } => (why.clone(), fix.clone()),
         };
@@ -153,9 +170,15 @@ impl Refusal {
     fn text(&self) -> String {
         let count = self.missing.len();
         let noun = if count == 1 { "control" } else { "controls" };
-        let mut text = format!("refused: driver {} cannot enforce {count} required {noun}", self.driver);
+        let mut text = format!(
+            "refused: driver {} cannot enforce {count} required {noun}",
+            self.driver
+        );
         for missing in &self.missing {
-            text.push_str(&format!("\n  {} ({}): {}", missing.control, missing.origin, missing.why));
+            text.push_str(&format!(
+                "\n  {} ({}): {}",
+                missing.control, missing.origin, missing.why
+            ));
             if let Some(fix) = &missing.fix {
                 text.push_str(&format!("\n    fix: {fix}"));
             }

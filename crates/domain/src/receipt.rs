@@ -81,7 +81,10 @@ impl Receipt {
         mut find: impl FnMut(&Control) -> Finding,
     ) -> Self {
         let entries = controls
-            .map(|control| Entry { control: control.clone(), finding: find(control).or_unchecked() })
+            .map(|control| Entry {
+                control: control.clone(),
+                finding: find(control).or_unchecked(),
+            })
             .collect();
         Self { entries }
     }
@@ -95,7 +98,10 @@ impl Receipt {
     /// How many controls are verified.
     #[must_use]
     pub fn verified(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.finding.is_verified()).count()
+        self.entries
+            .iter()
+            .filter(|entry| entry.finding.is_verified())
+            .count()
     }
 
     /// How many controls had to be.
@@ -109,9 +115,17 @@ impl Receipt {
     /// # Errors
     /// All entries that are not.
     pub fn check(&self) -> Result<(), Discrepancy> {
-        let entries: Vec<Entry> =
-            self.entries.iter().filter(|entry| !entry.finding.is_verified()).cloned().collect();
-        if entries.is_empty() { Ok(()) } else { Err(Discrepancy { entries }) }
+        let entries: Vec<Entry> = self
+            .entries
+            .iter()
+            .filter(|entry| !entry.finding.is_verified())
+            .cloned()
+            .collect();
+        if entries.is_empty() {
+            Ok(())
+        } else {
+            Err(Discrepancy { entries })
+        }
     }
 }
 
@@ -119,7 +133,10 @@ impl Finding {
     /// Verified by one observation.
     #[must_use]
     pub fn seen(kind: EvidenceKind, seen: impl Into<String>) -> Self {
-        Self::Verified(vec![Evidence { kind, seen: seen.into() }])
+        Self::Verified(vec![Evidence {
+            kind,
+            seen: seen.into(),
+        }])
     }
 
     /// True if the control stands.
@@ -130,9 +147,9 @@ impl Finding {
 
     fn or_unchecked(self) -> Self {
         match self {
-            Self::Verified(evidence) if evidence.is_empty() => {
-                Self::Unchecked { why: "no evidence was gathered".to_owned() }
-            }
+            Self::Verified(evidence) if evidence.is_empty() => Self::Unchecked {
+                why: "no evidence was gathered".to_owned(),
+            },
             other => other,
         }
     }
@@ -145,7 +162,10 @@ impl Discrepancy {
             match &entry.finding {
                 Finding::Verified(_) => {}
                 Finding::Differs { expected, found } => {
-                    text.push_str(&format!("\n  {}: expected {expected}; found {found}", entry.control));
+                    text.push_str(&format!(
+                        "\n  {}: expected {expected}; found {found}",
+                        entry.control
+                    ));
                 }
                 Finding::Unchecked { why } => {
                     text.push_str(&format!("\n  {}: could not be checked: {why}", entry.control));

@@ -76,25 +76,39 @@ impl Support {
     /// Enforced exactly by the host's kernel.
     #[must_use]
     pub fn host_kernel(how: impl Into<String>) -> Self {
-        Self::Enforced { by: Enforcer::HostKernel, how: how.into(), within: Bounds::Exact }
+        Self::Enforced {
+            by: Enforcer::HostKernel,
+            how: how.into(),
+            within: Bounds::Exact,
+        }
     }
 
     /// Enforced by our own process on the host.
     #[must_use]
     pub fn supervisor(how: impl Into<String>, within: Bounds) -> Self {
-        Self::Enforced { by: Enforcer::HostProxy, how: how.into(), within }
+        Self::Enforced {
+            by: Enforcer::HostProxy,
+            how: how.into(),
+            within,
+        }
     }
 
     /// Absent with a remedy.
     #[must_use]
     pub fn absent(why: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self::Absent { why: why.into(), fix: Some(fix.into()) }
+        Self::Absent {
+            why: why.into(),
+            fix: Some(fix.into()),
+        }
     }
 
     /// Absent, and nothing on this target changes that.
     #[must_use]
     pub fn impossible(why: impl Into<String>) -> Self {
-        Self::Absent { why: why.into(), fix: None }
+        Self::Absent {
+            why: why.into(),
+            fix: None,
+        }
     }
 
     /// True if a requirement is met.

@@ -44,7 +44,10 @@ impl Fact {
     /// Not usable, with a remedy.
     #[must_use]
     pub fn no(why: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self::No { why: why.into(), fix: Some(fix.into()) }
+        Self::No {
+            why: why.into(),
+            fix: Some(fix.into()),
+        }
     }
 }
 

@@ -72,8 +72,12 @@ pub struct UnitError {
 
 impl std::fmt::Display for ByteCount {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const UNITS: [(u64, &str); 4] =
-            [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        const UNITS: [(u64, &str); 4] = [
+            (1 << 40, "TiB"),
+            (1 << 30, "GiB"),
+            (1 << 20, "MiB"),
+            (1 << 10, "KiB"),
+        ];
         match UNITS.iter().find(|(size, _)| self.0 >= *size) {
             Some((size, unit)) if self.0 % size == 0 => write!(out, "{} {unit}", self.0 / size),
             Some((size, unit)) => write!(out, "{}.{} {unit}", self.0 / size, (self.0 % size) * 10 / size),
@@ -84,7 +88,11 @@ impl std::fmt::Display for ByteCount {
 
 impl std::fmt::Display for DurationMs {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0 % 1000 == 0 { write!(out, "{} s", self.0 / 1000) } else { write!(out, "{} ms", self.0) }
+        if self.0 % 1000 == 0 {
+            write!(out, "{} s", self.0 / 1000)
+        } else {
+            write!(out, "{} ms", self.0)
+        }
     }
 }
 
@@ -92,7 +100,13 @@ impl std::fmt::Display for CpuLimit {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.quota_millis {
             Some(quota) => {
-                write!(out, "{}.{:02} processors, weight {}", quota / 1000, quota % 1000 / 10, self.weight)
+                write!(
+                    out,
+                    "{}.{:02} processors, weight {}",
+                    quota / 1000,
+                    quota % 1000 / 10,
+                    self.weight
+                )
             }
             None => write!(out, "all processors, weight {}", self.weight),
         }

@@ -24,7 +24,9 @@ pub struct HostDefaults {
 
 impl From<&HostFacts> for HostDefaults {
     fn from(facts: &HostFacts) -> Self {
-        Self { memory_bytes: facts.memory_bytes }
+        Self {
+            memory_bytes: facts.memory_bytes,
+        }
     }
 }
 
@@ -34,7 +36,11 @@ impl From<&HostFacts> for HostDefaults {
 /// renames); so it alone among the walls is preferred.
 #[must_use]
 pub fn default_need(kind: ControlKind) -> Need {
-    if kind.is_limit() || kind == ControlKind::SecondWall { Need::Prefer } else { Need::Require }
+    if kind.is_limit() || kind == ControlKind::SecondWall {
+        Need::Prefer
+    } else {
+        Need::Require
+    }
 }
 
 impl Policy {

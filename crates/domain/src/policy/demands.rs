@@ -44,25 +44,42 @@ impl Policy {
                 asked.push((Control::Wall(kind), need.origin.clone()));
             }
         }
-        Demands::new(asked.into_iter().map(|(control, origin)| self.demand(control, origin)))
+        Demands::new(
+            asked
+                .into_iter()
+                .map(|(control, origin)| self.demand(control, origin)),
+        )
     }
 
     fn demand(&self, control: Control, origin: Origin) -> Demand {
         let kind = control.kind();
         match self.written_need(kind) {
-            Some(need) => Demand { control, need: need.value.1, origin: need.origin.clone() },
+            Some(need) => Demand {
+                control,
+                need: need.value.1,
+                origin: need.origin.clone(),
+            },
             // A limit that somebody wrote is meant; one that nobody wrote is an offer.
-            None if kind.is_limit() && origin != Origin::Default => {
-                Demand { control, need: Need::Require, origin }
-            }
-            None => Demand { control, need: default_need(kind), origin },
+            None if kind.is_limit() && origin != Origin::Default => Demand {
+                control,
+                need: Need::Require,
+                origin,
+            },
+            None => Demand {
+                control,
+                need: default_need(kind),
+                origin,
+            },
         }
     }
 
     /// True for walls that a clause of this policy takes down, so that a mere preference
     /// for them means nothing.
     fn gives_up(&self, kind: ControlKind) -> bool {
-        let allows = self.network_allow.as_ref().is_some_and(|list| !list.value.is_empty());
+        let allows = self
+            .network_allow
+            .as_ref()
+            .is_some_and(|list| !list.value.is_empty());
         match kind {
             ControlKind::NetworkNone => self.network.value == Network::Host || allows,
             ControlKind::NetworkAllowlist => !allows,
@@ -77,9 +94,10 @@ impl Policy {
     fn walls(&self) -> Vec<(Control, Origin)> {
         let mut walls: Vec<(ControlKind, Origin)> = ALWAYS.map(|kind| (kind, Origin::Default)).to_vec();
         match self.workspace_mode.value {
-            WorkspaceMode::Cow => {
-                walls.push((ControlKind::WorkspaceCopyOnWrite, self.workspace_mode.origin.clone()))
-            }
+            WorkspaceMode::Cow => walls.push((
+                ControlKind::WorkspaceCopyOnWrite,
+                self.workspace_mode.origin.clone(),
+            )),
             WorkspaceMode::Ro => {
                 walls.push((ControlKind::WorkspaceReadOnly, self.workspace_mode.origin.clone()))
             }
@@ -94,9 +112,15 @@ impl Policy {
             }
         }
         if !self.nested_namespaces.value {
-            walls.push((ControlKind::NestedNamespacesOff, self.nested_namespaces.origin.clone()));
+            walls.push((
+                ControlKind::NestedNamespacesOff,
+                self.nested_namespaces.origin.clone(),
+            ));
         }
-        walls.into_iter().map(|(kind, origin)| (Control::Wall(kind), origin)).collect()
+        walls
+            .into_iter()
+            .map(|(kind, origin)| (Control::Wall(kind), origin))
+            .collect()
     }
 }
 
@@ -122,25 +146,48 @@ impl Limits {
             return None;
         }
         let by_quota = quota.is_some() && self.cpus.is_written();
-        let origin = if by_quota { &self.cpus.origin } else { &self.cpu_weight.origin };
+        let origin = if by_quota {
+            &self.cpus.origin
+        } else {
+            &self.cpu_weight.origin
+        };
         let quota_millis = quota.map(|CpuMillis(millis)| millis);
         Some(Clause {
-            value: CpuLimit { quota_millis, weight: self.cpu_weight.value },
+            value: CpuLimit {
+                quota_millis,
+                weight: self.cpu_weight.value,
+            },
             origin: origin.clone(),
         })
     }
 
     fn controls(&self) -> Vec<(Control, Origin)> {
-        let mut controls: Vec<_> =
-            self.cpu().map(|cpu| (Control::Cpu(cpu.value), cpu.origin)).into_iter().collect();
+        let mut controls: Vec<_> = self
+            .cpu()
+            .map(|cpu| (Control::Cpu(cpu.value), cpu.origin))
+            .into_iter()
+            .collect();
         let bounds = [
-            (self.memory.value.value().map(Control::Memory), &self.memory.origin),
+            (
+                self.memory.value.value().map(Control::Memory),
+                &self.memory.origin,
+            ),
             (self.pids.value.value().map(Control::Pids), &self.pids.origin),
             (self.disk.value.value().map(Control::Disk), &self.disk.origin),
-            (self.timeout.value.value().map(Control::WallTime), &self.timeout.origin),
-            (self.output.value.value().map(Control::Output), &self.output.origin),
+            (
+                self.timeout.value.value().map(Control::WallTime),
+                &self.timeout.origin,
+            ),
+            (
+                self.output.value.value().map(Control::Output),
+                &self.output.origin,
+            ),
         ];
-        controls.extend(bounds.into_iter().filter_map(|(control, origin)| Some((control?, origin.clone()))));
+        controls.extend(
+            bounds
+                .into_iter()
+                .filter_map(|(control, origin)| Some((control?, origin.clone()))),
+        );
         controls
     }
 }

@@ -92,7 +92,13 @@ impl Diagnostic {
         } else {
             0
         };
-        let excerpt: String = place.line_text.chars().skip(from).take(EXCERPT_CHARS).map(printable).collect();
+        let excerpt: String = place
+            .line_text
+            .chars()
+            .skip(from)
+            .take(EXCERPT_CHARS)
+            .map(printable)
+            .collect();
         let mark_at = place.column_index - from;
         let room = excerpt.chars().count().saturating_sub(mark_at);
         Self {
@@ -165,7 +171,14 @@ impl fmt::Display for Diagnostic {
         writeln!(out, "{}:{}:{}: {}", self.file, self.line, self.column, self.what)?;
         writeln!(out, "{margin} |")?;
         writeln!(out, "{number} | {}", self.excerpt)?;
-        write!(out, "{margin} | {}{}", " ".repeat(self.mark_at), "^".repeat(self.mark_len))?;
-        self.help.as_ref().map_or(Ok(()), |help| write!(out, "\n{margin} = help: {help}"))
+        write!(
+            out,
+            "{margin} | {}{}",
+            " ".repeat(self.mark_at),
+            "^".repeat(self.mark_len)
+        )?;
+        self.help
+            .as_ref()
+            .map_or(Ok(()), |help| write!(out, "\n{margin} = help: {help}"))
     }
 }

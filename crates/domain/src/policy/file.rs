@@ -34,7 +34,11 @@ const MAX_DEPTH: usize = 16;
 pub fn parse(text: &str, file: &str) -> Result<PolicyFile, PolicyError> {
     let source = Source { text, file };
     if text.len() > MAX_BYTES {
-        return Err(PolicyError::TooLarge { file: source.name(), bytes: text.len(), limit: MAX_BYTES });
+        return Err(PolicyError::TooLarge {
+            file: source.name(),
+            bytes: text.len(),
+            limit: MAX_BYTES,
+        });
     }
     source.check_depth()?;
     let table = DeTable::parse(text).map_err(|error| source.explained(&error))?;
@@ -62,7 +66,11 @@ pub fn parse_bytes(bytes: &[u8], file: &str) -> Result<PolicyFile, PolicyError> 
             let text = String::from_utf8_lossy(bytes);
             let at = error.valid_up_to();
             let source = Source { text: &text, file };
-            Err(source.error(at..at + 1, "this is not UTF-8 text", Some("save the file as UTF-8".to_owned())))
+            Err(source.error(
+                at..at + 1,
+                "this is not UTF-8 text",
+                Some("save the file as UTF-8".to_owned()),
+            ))
         }
     }
 }
@@ -79,24 +87,43 @@ impl Source<'_> {
     }
 
     fn error(&self, span: Range<usize>, what: impl Into<String>, help: Option<String>) -> PolicyError {
-        PolicyError::At(Box::new(Diagnostic::new(&self.name(), self.text, span, what, help)))
+        PolicyError::At(Box::new(Diagnostic::new(
+            &self.name(),
+            self.text,
+            span,
+            what,
+            help,
+        )))
     }
 
     fn clause<T, U>(&self, spanned: &Spanned<T>, value: U) -> Clause<U> {
         let place = Place::of(self.text, spanned.span().start);
         let column = u32::try_from(place.column_index + 1).unwrap_or(u32::MAX);
-        Clause { value, origin: Origin::File { path: self.name(), line: place.line, column } }
+        Clause {
+            value,
+            origin: Origin::File {
+                path: self.name(),
+                line: place.line,
+                column,
+            },
+        }
     }
 
     fn clause_of<T>(&self, spanned: Option<Spanned<T>>) -> Option<Clause<T>> {
         spanned.map(|spanned| {
             let clause = self.clause(&spanned, ());
-            Clause { value: spanned.into_inner(), origin: clause.origin }
+            Clause {
+                value: spanned.into_inner(),
+                origin: clause.origin,
+            }
         })
     }
 
     fn written<T>(&self, spanned: Option<Spanned<Written<T>>>) -> Option<Clause<T>> {
-        self.clause_of(spanned).map(|clause| Clause { value: clause.value.0, origin: clause.origin })
+        self.clause_of(spanned).map(|clause| Clause {
+            value: clause.value.0,
+            origin: clause.origin,
+        })
     }
 
     /// Bounds the nesting before anything is built from it.
@@ -133,7 +160,11 @@ impl Source<'_> {
         if number == Some(VERSION) {
             return Ok(());
         }
-        Err(self.error(version.span(), "this version of the policy's form is not known", help))
+        Err(self.error(
+            version.span(),
+            "this version of the policy's form is not known",
+            help,
+        ))
     }
 
     fn explained(&self, error: &toml::de::Error) -> PolicyError {
@@ -188,7 +219,11 @@ impl Source<'_> {
 
     fn check_path(&self, text: &Spanned<String>) -> Result<(), PolicyError> {
         paths::check_in_file(text.get_ref()).map_err(|error| {
-            self.error(text.span(), format!("this path {}", error.why), Some(error.fix.to_owned()))
+            self.error(
+                text.span(),
+                format!("this path {}", error.why),
+                Some(error.fix.to_owned()),
+            )
         })
     }
 
@@ -205,13 +240,22 @@ impl Source<'_> {
 
     fn files(&self, raw: RawFiles) -> Result<Vec<Clause<FileRule>>, PolicyError> {
         let mut rules = Vec::new();
-        let lists =
-            [(raw.ro, FileAccess::ReadOnly), (raw.rw, FileAccess::ReadWrite), (raw.hide, FileAccess::Hide)];
+        let lists = [
+            (raw.ro, FileAccess::ReadOnly),
+            (raw.rw, FileAccess::ReadWrite),
+            (raw.hide, FileAccess::Hide),
+        ];
         for (paths, access) in lists {
             self.check_count(&paths)?;
             for path in paths {
                 self.check_path(&path)?;
-                rules.push(self.clause(&path, FileRule { path: path.get_ref().clone(), access }));
+                rules.push(self.clause(
+                    &path,
+                    FileRule {
+                        path: path.get_ref().clone(),
+                        access,
+                    },
+                ));
             }
         }
         Ok(rules)
@@ -237,7 +281,11 @@ impl Source<'_> {
         self.check_count(&raw.pass)?;
         let mut variables = Vec::new();
         let explain = |span, error: crate::environment::VariableError| {
-            self.error(span, format!("this variable {}", error.why), Some(error.fix.to_owned()))
+            self.error(
+                span,
+                format!("this variable {}", error.why),
+                Some(error.fix.to_owned()),
+            )
         };
         for name in &raw.pass {
             let variable = Variable::pass(name.get_ref()).map_err(|error| explain(name.span(), error))?;
@@ -259,7 +307,10 @@ impl Source<'_> {
         layer.cpu_weight = match raw.cpu_weight {
             None => None,
             Some(weight) => {
-                match u16::try_from(*weight.get_ref()).ok().filter(|weight| (1..=10_000).contains(weight)) {
+                match u16::try_from(*weight.get_ref())
+                    .ok()
+                    .filter(|weight| (1..=10_000).contains(weight))
+                {
                     Some(value) => Some(self.clause(&weight, value)),
                     None => {
                         let help = "100 is an ordinary process, 1 the least, 10000 the most".to_owned();
@@ -315,7 +366,10 @@ fn explain(message: &str) -> (String, Option<String>) {
         if let Some((unknown, expected)) = message.strip_prefix(prefix).and_then(|rest| rest.split_once('`'))
         {
             let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-            return (format!("unknown {noun} `{unknown}`"), Some(suggest(unknown, &names)));
+            return (
+                format!("unknown {noun} `{unknown}`"),
+                Some(suggest(unknown, &names)),
+            );
         }
     }
     // The errors of our own grammars end in their remedy.
@@ -323,7 +377,9 @@ fn explain(message: &str) -> (String, Option<String>) {
         return (what.to_owned(), Some(format!("write {help}")));
     }
     let message = message.replace("expected a sequence", "expected a list of texts in brackets");
-    let help = message.starts_with("duplicate key").then(|| "keep one of them".to_owned());
+    let help = message
+        .starts_with("duplicate key")
+        .then(|| "keep one of them".to_owned());
     (message, help)
 }
 

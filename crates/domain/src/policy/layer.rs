@@ -19,12 +19,18 @@ pub struct Clause<T> {
 impl<T> Clause<T> {
     /// A default of Stockade.
     pub fn default(value: T) -> Self {
-        Self { value, origin: Origin::Default }
+        Self {
+            value,
+            origin: Origin::Default,
+        }
     }
 
     /// A command-line flag, named as it would be typed.
     pub fn flag(flag: &str, value: T) -> Self {
-        Self { value, origin: Origin::Flag(flag.to_owned()) }
+        Self {
+            value,
+            origin: Origin::Flag(flag.to_owned()),
+        }
     }
 
     /// True if a person wrote it.

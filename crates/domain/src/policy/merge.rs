@@ -17,7 +17,11 @@ impl Policy {
         policy.put(file.unwrap_or_default());
         policy.put(overrides);
         let conflicts = policy.conflicts();
-        if conflicts.is_empty() { Ok(policy) } else { Err(PolicyError::Conflicts(conflicts)) }
+        if conflicts.is_empty() {
+            Ok(policy)
+        } else {
+            Err(PolicyError::Conflicts(conflicts))
+        }
     }
 
     fn put(&mut self, layer: Layer) {
@@ -71,7 +75,11 @@ impl Policy {
 
     fn conflicts(&self) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
-        if let Some(allow) = self.network_allow.as_ref().filter(|_| self.network.value == Network::Host) {
+        if let Some(allow) = self
+            .network_allow
+            .as_ref()
+            .filter(|_| self.network.value == Network::Host)
+        {
             conflicts.push(Conflict {
                 origin: allow.origin.clone(),
                 what: format!(
@@ -82,7 +90,10 @@ impl Policy {
             });
         }
         for kind in ControlKind::ALL {
-            let Some(need) = self.written_need(kind).filter(|need| need.value.1 == Need::Require) else {
+            let Some(need) = self
+                .written_need(kind)
+                .filter(|need| need.value.1 == Need::Require)
+            else {
                 continue;
             };
             if let Some((what, fix)) = self.rules_out(kind) {
@@ -99,11 +110,17 @@ impl Policy {
     /// The clause because of which a control would be required in vain.
     fn rules_out(&self, kind: ControlKind) -> Option<(String, String)> {
         let host_network = self.network.value == Network::Host;
-        let allows = self.network_allow.as_ref().is_some_and(|list| !list.value.is_empty());
+        let allows = self
+            .network_allow
+            .as_ref()
+            .is_some_and(|list| !list.value.is_empty());
         let mode = &self.workspace_mode;
         let limits = &self.limits;
         let not_bounded = |origin: &crate::demand::Origin, key: &str| {
-            Some((format!("there is no limit ({origin})"), format!("write a value for {key} in [limits]")))
+            Some((
+                format!("there is no limit ({origin})"),
+                format!("write a value for {key} in [limits]"),
+            ))
         };
         match kind {
             ControlKind::NetworkNone | ControlKind::LocalSocketsHidden if host_network => Some((

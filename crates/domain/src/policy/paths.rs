@@ -44,9 +44,16 @@ enum Base {
 pub fn check_in_file(text: &str) -> Result<(), PathTextError> {
     let (base, rest) = split(text)?;
     if base == Base::Current {
-        return Err(refuse(text, "is relative", "begin it with /, ~, $HOME or $WORKDIR"));
+        return Err(refuse(
+            text,
+            "is relative",
+            "begin it with /, ~, $HOME or $WORKDIR",
+        ));
     }
-    if Path::new(rest).components().any(|part| part == Component::ParentDir) {
+    if Path::new(rest)
+        .components()
+        .any(|part| part == Component::ParentDir)
+    {
         return Err(refuse(text, "has .. in it", "write the directory itself"));
     }
     if text.contains(['*', '?']) {
@@ -66,13 +73,21 @@ pub fn expand(text: &str, places: &Places<'_>) -> Result<PathBuf, PathTextError>
         Base::Workdir => places.workdir,
         Base::Current => places.current,
         Base::Home => places.home.ok_or_else(|| {
-            refuse(text, "begins at home, and there is none", "set HOME or write the full path")
+            refuse(
+                text,
+                "begins at home, and there is none",
+                "set HOME or write the full path",
+            )
         })?,
     };
     // Joining part by part also drops `.` and doubled slashes.
     Ok(start
         .components()
-        .chain(Path::new(rest).components().filter(|part| *part != Component::RootDir))
+        .chain(
+            Path::new(rest)
+                .components()
+                .filter(|part| *part != Component::RootDir),
+        )
         .collect())
 }
 
@@ -81,9 +96,17 @@ fn split(text: &str) -> Result<(Base, &str), PathTextError> {
         return Err(refuse(text, "is empty", "name a directory or file"));
     }
     if text.contains('\0') || text.len() > MAX_PATH_BYTES {
-        return Err(refuse(text, "cannot be a path", "paths have up to 4096 bytes and no NUL"));
+        return Err(refuse(
+            text,
+            "cannot be a path",
+            "paths have up to 4096 bytes and no NUL",
+        ));
     }
-    for (word, base) in [("~", Base::Home), ("$HOME", Base::Home), ("$WORKDIR", Base::Workdir)] {
+    for (word, base) in [
+        ("~", Base::Home),
+        ("$HOME", Base::Home),
+        ("$WORKDIR", Base::Workdir),
+    ] {
         if let Some(rest) = text.strip_prefix(word) {
             if rest.is_empty() || rest.starts_with('/') {
                 return Ok((base, rest));
@@ -93,11 +116,19 @@ fn split(text: &str) -> Result<(Base, &str), PathTextError> {
     match text.as_bytes()[0] {
         b'/' => Ok((Base::Root, text)),
         b'~' => Err(refuse(text, "names another user's home", "write the full path")),
-        b'$' => Err(refuse(text, "begins with an unknown variable", "only $HOME and $WORKDIR are known")),
+        b'$' => Err(refuse(
+            text,
+            "begins with an unknown variable",
+            "only $HOME and $WORKDIR are known",
+        )),
         _ => Ok((Base::Current, text)),
     }
 }
 
 fn refuse(text: &str, why: &'static str, fix: &'static str) -> PathTextError {
-    PathTextError { text: text.chars().take(80).collect(), why, fix }
+    PathTextError {
+        text: text.chars().take(80).collect(),
+        why,
+        fix,
+    }
 }

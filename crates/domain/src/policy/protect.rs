@@ -138,8 +138,9 @@ pub const PROJECT_PROTECTED: &[&str] = &[
 ];
 
 /// Directories of the operating system: never writable in place.
-const SYSTEM: &[&str] =
-    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/boot", "/nix", "/gnu"];
+const SYSTEM: &[&str] = &[
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/boot", "/nix", "/gnu",
+];
 
 /// Directories that hold the work of all users and programs: too much for one rule.
 const SHARED: &[&str] = &["/home", "/tmp", "/var", "/var/tmp", "/lost+found"];
@@ -158,16 +159,25 @@ pub fn refuse_source(path: &Path, directory: bool, writable: bool, home: Option<
         return refused("is the whole host", "name the directories that are needed");
     }
     if home.is_some_and(|home| home.starts_with(path)) {
-        return refused("holds the whole home directory", "name the directories in it that are needed");
+        return refused(
+            "holds the whole home directory",
+            "name the directories in it that are needed",
+        );
     }
     if below_any(path, KERNEL) {
-        return refused("is an interface of the host's kernel", "the sandbox has its own /proc and /dev");
+        return refused(
+            "is an interface of the host's kernel",
+            "the sandbox has its own /proc and /dev",
+        );
     }
     if directory && below_any(path, RUNTIME) {
         return refused("holds sockets of the host's services", "name a single file in it");
     }
     if directory && SHARED.iter().any(|shared| path == Path::new(shared)) {
-        return refused("is shared by all users and programs", "name the directory in it that is needed");
+        return refused(
+            "is shared by all users and programs",
+            "name the directory in it that is needed",
+        );
     }
     if writable && below_any(path, SYSTEM) {
         return refused(

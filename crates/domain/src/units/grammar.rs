@@ -23,21 +23,41 @@ struct Grammar {
     help: &'static str,
 }
 
-const SIZE: Grammar = Grammar { what: "a size", help: SIZE_HELP };
-const TIME: Grammar = Grammar { what: "a time span", help: TIME_HELP };
-const CPUS: Grammar = Grammar { what: "a number of processors", help: CPU_HELP };
-const COUNT: Grammar = Grammar { what: "a count", help: COUNT_HELP };
+const SIZE: Grammar = Grammar {
+    what: "a size",
+    help: SIZE_HELP,
+};
+const TIME: Grammar = Grammar {
+    what: "a time span",
+    help: TIME_HELP,
+};
+const CPUS: Grammar = Grammar {
+    what: "a number of processors",
+    help: CPU_HELP,
+};
+const COUNT: Grammar = Grammar {
+    what: "a count",
+    help: COUNT_HELP,
+};
 
 impl Grammar {
     fn refuse(&self, text: &str, why: impl Into<String>) -> UnitError {
-        UnitError { text: echo(text), what: self.what, why: why.into(), help: self.help }
+        UnitError {
+            text: echo(text),
+            what: self.what,
+            why: why.into(),
+            help: self.help,
+        }
     }
 }
 
 /// A wrong text as it may be repeated: short, without control characters.
 fn echo(text: &str) -> String {
-    let mut echo: String =
-        text.chars().take(MAX_ECHO_CHARS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut echo: String = text
+        .chars()
+        .take(MAX_ECHO_CHARS)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
     if text.chars().nth(MAX_ECHO_CHARS).is_some() {
         echo.push('…');
     }
@@ -68,15 +88,28 @@ impl Decimal {
         if whole.len() > MAX_DIGITS || fraction.len() > MAX_DECIMALS {
             return Err("the number has too many digits");
         }
-        let number = |digits: &str| digits.parse::<u128>().map_err(|_| "the number has too many digits");
+        let number = |digits: &str| {
+            digits
+                .parse::<u128>()
+                .map_err(|_| "the number has too many digits")
+        };
         let scale = std::iter::repeat_n(10u128, fraction.len()).product();
-        Ok((Self { whole: number(whole)?, fraction: number(fraction)?, scale }, rest))
+        Ok((
+            Self {
+                whole: number(whole)?,
+                fraction: number(fraction)?,
+                scale,
+            },
+            rest,
+        ))
     }
 
     /// The number in a unit that holds `size` of the smallest one, rounded down.
     fn times(&self, size: u64) -> u128 {
         let size = u128::from(size);
-        self.whole.saturating_mul(size).saturating_add(self.fraction.saturating_mul(size) / self.scale)
+        self.whole
+            .saturating_mul(size)
+            .saturating_add(self.fraction.saturating_mul(size) / self.scale)
     }
 
     fn is_whole(&self) -> bool {
@@ -184,7 +217,9 @@ impl FromStr for CpuMillis {
         if !(LEAST..=MOST).contains(&millis) {
             return Err(CPUS.refuse(text, "it is not between 0.01 and 10000"));
         }
-        u32::try_from(millis).map(Self).map_err(|_| CPUS.refuse(text, "it is too large"))
+        u32::try_from(millis)
+            .map(Self)
+            .map_err(|_| CPUS.refuse(text, "it is too large"))
     }
 }
 
@@ -193,13 +228,20 @@ impl FromStr for CpuLimit {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let CpuMillis(millis) = text.parse()?;
-        Ok(Self { quota_millis: Some(millis), weight: Self::DEFAULT_WEIGHT })
+        Ok(Self {
+            quota_millis: Some(millis),
+            weight: Self::DEFAULT_WEIGHT,
+        })
     }
 }
 
 /// Reads a bound that `none` lifts.
 fn limit<T: FromStr<Err = UnitError>>(text: &str) -> Result<Limit<T>, UnitError> {
-    if text.trim() == "none" { Ok(Limit::Off) } else { text.parse().map(Limit::AtMost) }
+    if text.trim() == "none" {
+        Ok(Limit::Off)
+    } else {
+        text.parse().map(Limit::AtMost)
+    }
 }
 
 impl FromStr for Limit<ByteCount> {

@@ -14,12 +14,20 @@ fn need(demands: &Demands, kind: ControlKind) -> Option<Need> {
 #[test]
 fn dependencies_are_demanded_too() {
     let demands = Demands::new([wall(ControlKind::HomeHidden, Need::Require)]);
-    for kind in [ControlKind::FilesUnreadable, ControlKind::Privileges, ControlKind::DescriptorsClosed] {
+    for kind in [
+        ControlKind::FilesUnreadable,
+        ControlKind::Privileges,
+        ControlKind::DescriptorsClosed,
+    ] {
         assert_eq!(need(&demands, kind), Some(Need::Require), "{kind}");
     }
     let origin = &demands.get(ControlKind::Privileges).expect("a dependency").origin;
     assert_eq!(*origin, Origin::DependencyOf(ControlKind::FilesUnreadable));
-    assert_eq!(need(&demands, ControlKind::OwnKernel), None, "what nothing depends on is not demanded");
+    assert_eq!(
+        need(&demands, ControlKind::OwnKernel),
+        None,
+        "what nothing depends on is not demanded"
+    );
 }
 
 /// Every dependency of every control is in its closure, with the same need.
@@ -30,7 +38,11 @@ fn closures_are_complete_for_all_controls() {
             let demands = Demands::new([wall(kind, level)]);
             for demand in demands.iter() {
                 for dependency in demand.control.kind().depends_on() {
-                    assert_eq!(need(&demands, *dependency), Some(level), "{kind} needs {dependency}");
+                    assert_eq!(
+                        need(&demands, *dependency),
+                        Some(level),
+                        "{kind} needs {dependency}"
+                    );
                 }
             }
         }

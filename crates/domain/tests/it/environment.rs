@@ -5,9 +5,14 @@ use stockade_domain::environment::{
 };
 
 fn host() -> Vec<(String, String)> {
-    [("LANG", "C.UTF-8"), ("LC_ALL", "C"), ("AWS_SECRET_ACCESS_KEY", "x"), ("CARGO_TERM_COLOR", "never")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+    [
+        ("LANG", "C.UTF-8"),
+        ("LC_ALL", "C"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        ("CARGO_TERM_COLOR", "never"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
 }
 
 fn apply(variables: &[Variable]) -> Environment {
@@ -50,7 +55,12 @@ fn wrong_variables_are_refused() {
         let error = text.parse::<Variable>().expect_err(text);
         assert!(error.to_string().contains(": "), "it has a remedy: {error}");
     }
-    assert!(Variable::pass("*").expect_err("all").to_string().contains("every secret"));
+    assert!(
+        Variable::pass("*")
+            .expect_err("all")
+            .to_string()
+            .contains("every secret")
+    );
 }
 
 /// Docker's form: comments, values as they are, errors with the line.

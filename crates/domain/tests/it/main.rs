@@ -1,6 +1,9 @@
 //! What the model promises, from data alone.
 
-#![allow(clippy::expect_used, reason = "a test ends at the first surprise, helpers included")]
+#![allow(
+    clippy::expect_used,
+    reason = "a test ends at the first surprise, helpers included"
+)]
 
 mod compile_fail;
 mod demands;

@@ -10,7 +10,9 @@ fn expanded(text: &str) -> Result<String, String> {
         workdir: Path::new("/home/u/p"),
         current: Path::new("/home/u/p/src"),
     };
-    expand(text, &places).map(|path| path.display().to_string()).map_err(|error| error.to_string())
+    expand(text, &places)
+        .map(|path| path.display().to_string())
+        .map_err(|error| error.to_string())
 }
 
 /// The beginnings stand for their directories; doubled slashes and dots vanish.
@@ -38,7 +40,11 @@ fn unknown_beginnings_are_refused() {
     for text in ["", "~root/x", "$XDG_DATA_HOME/x", "$HOMEX", "a\0b"] {
         assert!(expanded(text).is_err(), "{text}");
     }
-    let places = Places { home: None, workdir: Path::new("/w"), current: Path::new("/w") };
+    let places = Places {
+        home: None,
+        workdir: Path::new("/w"),
+        current: Path::new("/w"),
+    };
     assert!(expand("~/x", &places).is_err(), "no home");
     assert!(expand("/x", &places).is_ok(), "needs none");
 }

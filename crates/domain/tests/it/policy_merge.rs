@@ -25,10 +25,20 @@ fn defaults_are_as_documented() {
     let limits = policy.limits.to_spec();
     assert_eq!(limits.memory, Some(ByteCount(4 << 30)));
     assert_eq!(limits.pids, Some(4096));
-    assert_eq!(limits.cpu, Some(CpuLimit { quota_millis: None, weight: 25 }));
+    assert_eq!(
+        limits.cpu,
+        Some(CpuLimit {
+            quota_millis: None,
+            weight: 25
+        })
+    );
     assert_eq!((limits.wall_time, limits.output, limits.disk), (None, None, None));
     let unknown = Policy::defaults(&HostDefaults { memory_bytes: 0 });
-    assert_eq!(unknown.limits.to_spec().memory, None, "nothing is made up where the memory is not known");
+    assert_eq!(
+        unknown.limits.to_spec().memory,
+        None,
+        "nothing is made up where the memory is not known"
+    );
 }
 
 /// Walls that nobody wrote are required, limits preferred; Landlock repeats other walls.
@@ -37,15 +47,21 @@ fn default_needs() {
     let policy = defaults();
     for demand in policy.demands().iter() {
         let kind = demand.control.kind();
-        let expected =
-            if kind.is_limit() || kind == ControlKind::SecondWall { Need::Prefer } else { Need::Require };
+        let expected = if kind.is_limit() || kind == ControlKind::SecondWall {
+            Need::Prefer
+        } else {
+            Need::Require
+        };
         assert_eq!(demand.need, expected, "{kind}");
         assert_eq!(demand.origin, Origin::Default, "{kind}");
     }
     assert_eq!(policy.demands().iter().count(), 25);
-    for kind in
-        [ControlKind::OwnKernel, ControlKind::OwnMachine, ControlKind::NetworkAllowlist, ControlKind::Disk]
-    {
+    for kind in [
+        ControlKind::OwnKernel,
+        ControlKind::OwnMachine,
+        ControlKind::NetworkAllowlist,
+        ControlKind::Disk,
+    ] {
         assert_eq!(need(&policy, kind), None, "{kind}");
     }
 }
@@ -55,12 +71,22 @@ fn default_needs() {
 fn written_limits_are_required() {
     let from_file = policy("[limits]\nmemory = \"1G\"").expect("fine");
     assert_eq!(need(&from_file, ControlKind::Memory), Some(Need::Require));
-    assert_eq!(need(&from_file, ControlKind::Pids), Some(Need::Prefer), "nobody wrote this one");
-    let flags = Layer { pids: Some(Clause::flag("--pids", Limit::AtMost(7))), ..Layer::default() };
+    assert_eq!(
+        need(&from_file, ControlKind::Pids),
+        Some(Need::Prefer),
+        "nobody wrote this one"
+    );
+    let flags = Layer {
+        pids: Some(Clause::flag("--pids", Limit::AtMost(7))),
+        ..Layer::default()
+    };
     let from_flag = Policy::merge(defaults(), None, flags).expect("fine");
     let demands = from_flag.demands();
     let pids = demands.get(ControlKind::Pids).expect("demanded");
-    assert_eq!((pids.need, &pids.origin), (Need::Require, &Origin::Flag("--pids".to_owned())));
+    assert_eq!(
+        (pids.need, &pids.origin),
+        (Need::Require, &Origin::Flag("--pids".to_owned()))
+    );
 }
 
 /// A need that is written wins over all of these, for limits and walls, in both directions.
@@ -74,7 +100,11 @@ fn written_needs_win() {
     assert_eq!(need(&policy, ControlKind::SyscallFilter), Some(Need::Prefer));
     let demands = policy.demands();
     let filter = demands.get(ControlKind::SyscallFilter).expect("demanded");
-    assert!(matches!(filter.origin, Origin::File { line: 8, .. }), "the need's own line: {}", filter.origin);
+    assert!(
+        matches!(filter.origin, Origin::File { line: 8, .. }),
+        "the need's own line: {}",
+        filter.origin
+    );
 }
 
 /// A control that no clause brings is demanded by its need alone.
@@ -90,14 +120,24 @@ fn flags_win_over_the_file() {
     let flags = Layer {
         memory: Some(Clause::flag("--memory", Limit::Off)),
         workspace_mode: Some(Clause::flag("--workspace-mode", WorkspaceMode::Ro)),
-        files: vec![Clause::flag("--ro", FileRule { path: "x".to_owned(), access: FileAccess::ReadOnly })],
+        files: vec![Clause::flag(
+            "--ro",
+            FileRule {
+                path: "x".to_owned(),
+                access: FileAccess::ReadOnly,
+            },
+        )],
         ..Layer::default()
     };
     let text = "[workspace]\nmode = \"rw\"\n[files]\nrw = [\"/opt/y\"]\n[limits]\nmemory = \"1G\"\npids = 9";
     let policy = policy_with(text, flags).expect("fine");
     assert_eq!(policy.workspace_mode.value, WorkspaceMode::Ro);
     assert_eq!(policy.limits.to_spec().memory, None);
-    assert_eq!(policy.limits.to_spec().pids, Some(9), "what flags do not say stays");
+    assert_eq!(
+        policy.limits.to_spec().pids,
+        Some(9),
+        "what flags do not say stays"
+    );
     assert_eq!(policy.files.len(), 2);
     assert_eq!(need(&policy, ControlKind::Memory), None);
     assert_eq!(need(&policy, ControlKind::WorkspaceReadOnly), Some(Need::Require));
@@ -116,10 +156,19 @@ fn processor_clauses_are_one_control() {
     };
     let limit = |quota_millis, weight| Control::Cpu(CpuLimit { quota_millis, weight });
     assert_eq!(cpu(""), Some((limit(None, 25), Need::Prefer)));
-    assert_eq!(cpu("[limits]\ncpus = 2"), Some((limit(Some(2000), 25), Need::Require)));
-    assert_eq!(cpu("[limits]\ncpu-weight = 7"), Some((limit(None, 7), Need::Require)));
+    assert_eq!(
+        cpu("[limits]\ncpus = 2"),
+        Some((limit(Some(2000), 25), Need::Require))
+    );
+    assert_eq!(
+        cpu("[limits]\ncpu-weight = 7"),
+        Some((limit(None, 7), Need::Require))
+    );
     assert_eq!(cpu("[limits]\ncpus = \"none\""), None);
-    assert_eq!(cpu("[limits]\ncpus = \"none\"\ncpu-weight = 7"), Some((limit(None, 7), Need::Require)));
+    assert_eq!(
+        cpu("[limits]\ncpus = \"none\"\ncpu-weight = 7"),
+        Some((limit(None, 7), Need::Require))
+    );
 }
 
 /// The host's network is had only by writing it, and takes the walls down that it breaks.
@@ -138,7 +187,18 @@ fn allow_lists_are_demanded() {
     assert_eq!(policy.network.value, Network::None);
     let demands = policy.demands();
     let list = demands.get(ControlKind::NetworkAllowlist).expect("demanded");
-    assert!(matches!(&list.origin, Origin::File { line: 3, column: 9, .. }), "{}", list.origin);
+    assert!(
+        matches!(
+            &list.origin,
+            Origin::File {
+                line: 3,
+                column: 9,
+                ..
+            }
+        ),
+        "{}",
+        list.origin
+    );
     assert_eq!(need(&policy, ControlKind::NetworkNone), None);
 }
 
@@ -155,7 +215,15 @@ fn contradictions_are_refused() {
 /// A contradiction between file and command line is found as well.
 #[test]
 fn flags_can_contradict_the_file() {
-    let flags = Layer { memory: Some(Clause::flag("--memory", Limit::Off)), ..Layer::default() };
-    let error = policy_with("[need]\nmemory = \"require\"", flags).expect_err("contradiction").to_string();
-    assert!(error.contains("--memory") && error.contains("stockade.toml:3:1"), "{error}");
+    let flags = Layer {
+        memory: Some(Clause::flag("--memory", Limit::Off)),
+        ..Layer::default()
+    };
+    let error = policy_with("[need]\nmemory = \"require\"", flags)
+        .expect_err("contradiction")
+        .to_string();
+    assert!(
+        error.contains("--memory") && error.contains("stockade.toml:3:1"),
+        "{error}"
+    );
 }

@@ -18,20 +18,39 @@ fn workspace(path: &str) -> bool {
 /// The whole host, the whole home, the kernel's and the services' interfaces.
 #[test]
 fn dangerous_sources_are_refused() {
-    for path in
-        ["/", "/home", "/home/u", "/proc", "/proc/1", "/sys/fs", "/dev", "/dev/shm", "/run", "/run/user/1000"]
-    {
+    for path in [
+        "/",
+        "/home",
+        "/home/u",
+        "/proc",
+        "/proc/1",
+        "/sys/fs",
+        "/dev",
+        "/dev/shm",
+        "/run",
+        "/run/user/1000",
+    ] {
         assert!(!source(path, true, false), "{path}");
     }
     for path in ["/var/run/docker", "/tmp", "/var", "/var/tmp"] {
         assert!(!source(path, true, false), "{path}");
     }
-    for path in
-        ["/opt/x", "/home/u/data", "/home/other", "/runner", "/processes", "/device", "/tmp/x", "/var/lib/x"]
-    {
+    for path in [
+        "/opt/x",
+        "/home/u/data",
+        "/home/other",
+        "/runner",
+        "/processes",
+        "/device",
+        "/tmp/x",
+        "/var/lib/x",
+    ] {
         assert!(source(path, true, false), "{path}");
     }
-    assert!(source("/run/secrets/token", false, false), "a single file may be named");
+    assert!(
+        source("/run/secrets/token", false, false),
+        "a single file may be named"
+    );
 }
 
 /// The operating system is shown, never made writable.
@@ -47,16 +66,37 @@ fn system_directories_are_not_writable() {
 /// Where a workspace cannot be, and its neighbours where it can.
 #[test]
 fn workspaces_are_checked() {
-    for path in
-        ["/", "/home", "/home/u", "/usr", "/etc", "/tmp", "/var", "/run/x", "/proc/1/cwd", "/dev/shm/x"]
-    {
+    for path in [
+        "/",
+        "/home",
+        "/home/u",
+        "/usr",
+        "/etc",
+        "/tmp",
+        "/var",
+        "/run/x",
+        "/proc/1/cwd",
+        "/dev/shm/x",
+    ] {
         assert!(!workspace(path), "{path}");
     }
-    for path in ["/home/u/.local", "/home/u/.local/state/stockade/run", "/home/u/.ssh", "/home/u/.aws/sso"] {
+    for path in [
+        "/home/u/.local",
+        "/home/u/.local/state/stockade/run",
+        "/home/u/.ssh",
+        "/home/u/.aws/sso",
+    ] {
         assert!(!workspace(path), "{path}");
     }
-    for path in ["/home/u/p", "/tmp/x", "/usr/src/app", "/srv", "/opt/p", "/var/www", "/home/u/.config/nvim"]
-    {
+    for path in [
+        "/home/u/p",
+        "/tmp/x",
+        "/usr/src/app",
+        "/srv",
+        "/opt/p",
+        "/var/www",
+        "/home/u/.config/nvim",
+    ] {
         assert!(workspace(path), "{path}");
     }
 }
@@ -74,5 +114,8 @@ fn protected_children_are_covered() {
         protected_parent(Path::new("/home/u/.config/gcloud/x"), Path::new(HOME)),
         Some(PathBuf::from("/home/u/.config/gcloud"))
     );
-    assert_eq!(protected_parent(Path::new("/home/u/.configs"), Path::new(HOME)), None);
+    assert_eq!(
+        protected_parent(Path::new("/home/u/.configs"), Path::new(HOME)),
+        None
+    );
 }

@@ -4,7 +4,10 @@ use stockade_domain::units::ByteCount;
 use stockade_domain::{Control, ControlKind, EvidenceKind, Finding, Receipt};
 
 fn controls() -> Vec<Control> {
-    vec![Control::Wall(ControlKind::NetworkNone), Control::Memory(ByteCount(1 << 30))]
+    vec![
+        Control::Wall(ControlKind::NetworkNone),
+        Control::Memory(ByteCount(1 << 30)),
+    ]
 }
 
 fn seen() -> Finding {
@@ -45,10 +48,13 @@ fn empty_evidence_from_json_is_no_verification() {
 fn differences_are_all_told() {
     let controls = controls();
     let receipt = Receipt::gather(controls.iter(), |control| match control.kind() {
-        ControlKind::Memory => {
-            Finding::Differs { expected: "1073741824 in memory.max".to_owned(), found: "max".to_owned() }
-        }
-        _ => Finding::Unchecked { why: "/proc/7/ns/net is gone".to_owned() },
+        ControlKind::Memory => Finding::Differs {
+            expected: "1073741824 in memory.max".to_owned(),
+            found: "max".to_owned(),
+        },
+        _ => Finding::Unchecked {
+            why: "/proc/7/ns/net is gone".to_owned(),
+        },
     });
     let discrepancy = receipt.check().expect_err("nothing was verified");
     insta::assert_snapshot!(discrepancy, @r"

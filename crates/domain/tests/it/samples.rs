@@ -24,12 +24,18 @@ pub fn spec() -> Spec {
 }
 
 pub fn wall(kind: ControlKind, need: Need) -> Demand {
-    Demand { control: Control::Wall(kind), need, origin: Origin::Default }
+    Demand {
+        control: Control::Wall(kind),
+        need,
+        origin: Origin::Default,
+    }
 }
 
 /// The defaults of a host with 8 GiB.
 pub fn defaults() -> Policy {
-    Policy::defaults(&HostDefaults { memory_bytes: 8 << 30 })
+    Policy::defaults(&HostDefaults {
+        memory_bytes: 8 << 30,
+    })
 }
 
 /// A policy from the text of a file, with the version added, over the defaults.

@@ -118,6 +118,11 @@ impl Execs {
 
     /// Queues all that the host does not know yet, as far as the link's queue allows.
     pub fn tell(&mut self, link: &mut Channel<ToGuest>) {
+        // A host that does not read now is told the state as it will be when it does: a
+        // command that stops and goes on for ever must not fill the guest's memory.
+        if link.queued() >= QUEUE_BOUND {
+            return;
+        }
         for exec in self.all.values_mut() {
             exec.tell_state(link);
         }

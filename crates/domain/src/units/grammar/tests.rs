@@ -3,11 +3,15 @@ use proptest::prelude::*;
 use super::*;
 
 fn size(text: &str) -> Result<u64, String> {
-    text.parse::<ByteCount>().map(|bytes| bytes.0).map_err(|error| error.to_string())
+    text.parse::<ByteCount>()
+        .map(|bytes| bytes.0)
+        .map_err(|error| error.to_string())
 }
 
 fn time(text: &str) -> Result<u64, String> {
-    text.parse::<DurationMs>().map(|time| time.0).map_err(|error| error.to_string())
+    text.parse::<DurationMs>()
+        .map(|time| time.0)
+        .map_err(|error| error.to_string())
 }
 
 /// Units of 1024 and of 1000 are told apart, in either case.
@@ -55,8 +59,15 @@ fn wrong_sizes_are_refused() {
         let error = size(text).expect_err(text);
         assert!(error.contains("512M") && error.contains("1024-based"), "{error}");
     }
-    assert_eq!(size(&i64::MAX.to_string()), Ok(i64::MAX as u64), "the largest is accepted");
-    assert!(size(&(i64::MAX as u64 + 1).to_string()).is_err(), "one more is not");
+    assert_eq!(
+        size(&i64::MAX.to_string()),
+        Ok(i64::MAX as u64),
+        "the largest is accepted"
+    );
+    assert!(
+        size(&(i64::MAX as u64 + 1).to_string()).is_err(),
+        "one more is not"
+    );
 }
 
 /// An error repeats neither control characters nor megabytes.
@@ -87,7 +98,18 @@ fn times_follow_the_grammar() {
 #[test]
 fn wrong_times_are_refused() {
     assert!(time("30").expect_err("bare").contains("a unit is missing"));
-    for text in ["", "s", "30x", "1m1h", "1s1s", "1.5ms", "-1s", "1h30", "99999999999999999999h", "5M"] {
+    for text in [
+        "",
+        "s",
+        "30x",
+        "1m1h",
+        "1s1s",
+        "1.5ms",
+        "-1s",
+        "1h30",
+        "99999999999999999999h",
+        "5M",
+    ] {
         let error = time(text).expect_err(text);
         assert!(error.contains("1h30m"), "{error}");
     }
@@ -104,14 +126,23 @@ fn processors_follow_the_grammar() {
         assert!(millis(text).is_err(), "{text}");
     }
     let limit: CpuLimit = "1.5".parse().expect("grammar");
-    assert_eq!(limit, CpuLimit { quota_millis: Some(1500), weight: 25 });
+    assert_eq!(
+        limit,
+        CpuLimit {
+            quota_millis: Some(1500),
+            weight: 25
+        }
+    );
 }
 
 /// `none` lifts a bound; a bound of nothing is a mistake.
 #[test]
 fn limits_can_be_lifted_but_not_zero() {
     assert_eq!("none".parse::<Limit<ByteCount>>(), Ok(Limit::Off));
-    assert_eq!("1K".parse::<Limit<ByteCount>>(), Ok(Limit::AtMost(ByteCount(1024))));
+    assert_eq!(
+        "1K".parse::<Limit<ByteCount>>(),
+        Ok(Limit::AtMost(ByteCount(1024)))
+    );
     assert_eq!("none".parse::<Limit<u32>>(), Ok(Limit::Off));
     assert_eq!("7".parse::<Limit<u32>>(), Ok(Limit::AtMost(7)));
     assert!("0".parse::<Limit<ByteCount>>().is_err());
