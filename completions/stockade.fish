@@ -1,0 +1,107 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_stockade_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_stockade_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_stockade_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_stockade_using_subcommand
+    set -l cmd (__fish_stockade_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c stockade -n "__fish_stockade_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_needs_command" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "run" -d 'Runs a command in a new sandbox'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "exec" -d 'Runs one more command in a running sandbox'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "ls" -d 'Lists sandboxes'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "stop" -d 'Ends a running sandbox'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "rm" -d 'Removes an ended sandbox with the changes that it kept'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "changes" -d 'Lists what sandboxes changed in their workspaces, kept apart from the host'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "policy" -d 'Works with policy files'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "gc" -d 'Removes what a crash left behind: processes, cgroups, mounts, directories'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "completions" -d 'Writes the completion script of a shell to standard output'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "man" -d 'Writes the manual pages'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l driver -d 'The way to build the sandbox [default: native]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l policy -d 'Policy file; none is read unless it is named here' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s w -l workspace -d 'The project directory [default: the git root, else the current directory]' -r -f -a "(__fish_complete_directories)"
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l workspace-mode -d 'What writing to the workspace means' -r -f -a "cow\t'Changes are kept apart for review'
+ro\t'Writing is refused'
+rw\t'Changes go straight to the host'
+none\t'There is no workspace'"
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l ro -d 'Show this file or directory read-only' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l rw -d 'Show this file or directory writable: changes reach the host' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l image -d 'A root directory to use in place of the host\'s system directories' -r -f -a "(__fish_complete_directories)"
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s e -l env -d 'Set a variable; NAME alone passes the host\'s value on' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l env-file -d 'Set the variables of a file of NAME=VALUE lines' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s m -l memory -d 'Memory and swap together: 512M, 2G [default: half of the machine\'s]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l cpus -d 'Processors: 1.5' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l pids -d 'Processes and threads [default: 4096]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l disk -d 'Size of the changes in the workspace: 10G' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l timeout -d 'Time from the start of the command: 500ms, 30s, 5m, 1h' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l output -d 'Bytes of standard output and standard error together' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l name -d 'Name of the sandbox, for `exec`, `stop` and `changes`' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l dry-run -d 'Show what would be enforced, by whom and how; create nothing'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s i -l interactive -d 'Forward standard input even if it is a terminal and the command gets none'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s t -l tty -d 'Give the command a terminal of its own [default: if all three standard streams are one]'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s T -l no-tty -d 'Give the command no terminal'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l rm -d 'Throw the changes away when the command ends'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l keep -d 'Keep the record of the sandbox when the command ends, even if nothing changed'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l json -d 'Write the plan (with --dry-run, on stdout) or the last line (on stderr) as JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s q -l quiet -d 'No notes and no last line'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand exec" -s e -l env -d 'Set a variable; NAME alone passes the host\'s value on' -r
+complete -c stockade -n "__fish_stockade_using_subcommand exec" -s w -l workdir -d 'Directory inside to start in [default: that of the sandbox\'s first command]' -r -f -a "(__fish_complete_directories)"
+complete -c stockade -n "__fish_stockade_using_subcommand exec" -s i -l interactive -d 'Forward standard input even if it is a terminal and the command gets none'
+complete -c stockade -n "__fish_stockade_using_subcommand exec" -s t -l tty -d 'Give the command a terminal of its own [default: if all three standard streams are one]'
+complete -c stockade -n "__fish_stockade_using_subcommand exec" -s T -l no-tty -d 'Give the command no terminal'
+complete -c stockade -n "__fish_stockade_using_subcommand exec" -l json -d 'Write how the command ended as JSON to standard error'
+complete -c stockade -n "__fish_stockade_using_subcommand exec" -s q -l quiet -d 'No messages about how the command ended'
+complete -c stockade -n "__fish_stockade_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand exec" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand ls" -l json -d 'Write a JSON array'
+complete -c stockade -n "__fish_stockade_using_subcommand ls" -s q -l quiet -d 'Only names'
+complete -c stockade -n "__fish_stockade_using_subcommand ls" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand ls" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand stop" -l grace -d 'How long the command may take to end by itself: 500ms, 30s' -r
+complete -c stockade -n "__fish_stockade_using_subcommand stop" -l json -d 'Write the result as JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand stop" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand rm" -s f -l force -d 'Stop it first if it runs'
+complete -c stockade -n "__fish_stockade_using_subcommand rm" -l json -d 'Write the result as JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand rm" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand rm" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand changes" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand changes" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand changes" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Reads a policy file and says what in it cannot be right'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand gc" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand gc" -l dry-run -d 'Show what would be removed; remove nothing'
+complete -c stockade -n "__fish_stockade_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand gc" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand man" -l dir -d 'The directory to write to; it is made if it does not exist' -r -f -a "(__fish_complete_directories)"
+complete -c stockade -n "__fish_stockade_using_subcommand man" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand man" -s V -l version -d 'Print version'
