@@ -71,6 +71,15 @@ pub fn below(ancestor: u32) -> BTreeSet<Process> {
     found
 }
 
+/// Kills a process and everything below it: what traces others leaves them behind.
+pub fn kill_tree(root: u32) {
+    let tree = below(root);
+    for pid in std::iter::once(root).chain(tree.iter().map(|process| process.pid)) {
+        // It may have ended: that is what was wanted.
+        let _ = signal(pid, Signal::KILL);
+    }
+}
+
 /// Every process whose command line holds a text, zombies and this process left out.
 #[must_use]
 pub fn mentioning(text: &str) -> BTreeSet<Process> {

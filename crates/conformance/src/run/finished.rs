@@ -155,7 +155,7 @@ pub(super) fn wait(child: &mut Child, deadline: Instant) -> Verdict<ExitStatus> 
             return Ok(status);
         }
         if Instant::now() > deadline {
-            child.kill()?;
+            crate::host::kill_tree(child.id());
             child.wait()?;
             return fail("it did not end in time and was killed");
         }

@@ -89,6 +89,7 @@ fn git(world: &World) -> Verdict {
     if stockade_conformance::program::find("git").is_none() {
         return stockade_conformance::skip("git is missing");
     }
+    world.file("work/committed", "one")?;
     let git = stockade_conformance::run::finish;
     let mut command = world.command(std::path::Path::new("/bin/sh"));
     command.args([

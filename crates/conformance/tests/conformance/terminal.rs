@@ -109,7 +109,7 @@ fn push_input(world: &World) -> Verdict {
 
 fn own_terminal(world: &World) -> Verdict {
     let program = world.suite().program().display().to_string();
-    let script = r#"outer=$(tty); "$0" run -q -t -- sh -c 'echo "inner=$(tty)"; ls /dev/pts | tr "\n" " "; test -t 0 && test -t 1 && echo all; cat /proc/self/stat | cut -d" " -f6'; echo "outer=$outer"; "$0" run -q -T -- sh -c 'tty || echo none; : < /dev/tty || echo closed'"#;
+    let script = r#"outer=$(tty); "$0" run -q -t -- sh -c 'echo "inner=$(tty)"; ls /dev/pts | tr "\n" " "; test -t 0 && test -t 1 && echo all; cat /proc/self/stat | cut -d" " -f6'; echo "outer=$outer"; "$0" run -q -T -- sh -c 'tty || echo none; (: < /dev/tty) 2>/dev/null || echo closed'"#;
     let shown = on_terminal(world, script, &[&program])?;
     for part in ["inner=/dev/pts/0", "all", "none", "closed"] {
         ensure!(shown.contains(part), "no {part:?} in {shown}");

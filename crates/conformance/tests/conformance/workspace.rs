@@ -230,25 +230,36 @@ fn writable(world: &World) -> Verdict {
 }
 
 fn protected(world: &World) -> Verdict {
-    for name in [
+    const PROTECTED: [&str; 5] = [
         ".git/hooks/pre-commit",
         ".git/config",
         ".vscode/tasks.json",
         ".envrc",
         ".mcp.json",
-    ] {
+    ];
+    for name in PROTECTED {
         world.file(&format!("work/{name}"), "host\n")?;
     }
-    let before = Tree::of(&world.work());
+    let trees = || PROTECTED.map(|name| Tree::of(&world.path(&format!("work/{name}"))));
+    let before = trees();
     let script = "for f in .git/hooks/pre-commit .git/config .vscode/tasks.json .envrc .mcp.json; do echo x > $f; rm -f $f; done; \
-                  mv .git moved; mv .vscode moved2; mv .git/hooks .git/other; ln -sf /etc .envrc; true";
+                  mv .git moved; mv .vscode moved2; mv .git/hooks .git/other; ln -sf /etc .envrc; mv .mcp.json other; echo free > .git/free";
     world
         .sandbox()
         .flags(&["--workspace-mode", "rw"])
         .shell(script)?
         .expect(0)?;
-    let later = Tree::of(&world.work());
-    ensure!(before == later, "it changed:{}", before.differences(&later));
+    for (before, later) in before.iter().zip(trees()) {
+        ensure!(
+            *before == later,
+            "it changed:{}",
+            before.differences(&later)
+        );
+    }
+    ensure!(
+        world.path("work/.git/free").exists(),
+        "nothing else could be written either"
+    );
     Ok(())
 }
 

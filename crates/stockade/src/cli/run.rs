@@ -1,6 +1,5 @@
 //! `stockade run`.
 
-use stockade_domain::Usage;
 use stockade_domain::units::DurationMs;
 use stockade_host::shim::{RunEvent, ShimHandle};
 
@@ -176,7 +175,7 @@ fn outcome(finished: &Finished) -> Outcome {
         exit: ended.exit,
         code: ended.exit.code(),
         duration: DurationMs(duration_ms),
-        usage: ended.usage.unwrap_or(Usage::default()),
+        usage: ended.usage.unwrap_or_default(),
         limits: finished.limits.clone(),
         changes: ended.changes.as_ref().and_then(|changes| changes.counts),
         changes_truncated: ended.changes.as_ref().is_some_and(|changes| changes.truncated),

@@ -126,7 +126,7 @@ fn credentials(world: &World) -> Verdict<Box<dyn Canary>> {
 }
 
 fn shared_places(_: &World) -> Verdict<Box<dyn Canary>> {
-    const PLACES: [&str; 12] = [
+    const PLACES: [&str; 11] = [
         "/var/log", "/var/lib", "/var/tmp", "/boot", "/root", "/home", "/srv", "/mnt", "/opt", "/tmp",
         "/dev/shm", "/run",
     ];

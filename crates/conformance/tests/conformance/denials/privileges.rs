@@ -114,16 +114,16 @@ impl Canary for SetId {
 fn no_set_id_mounts(world: &World) -> Verdict {
     let text = world.run(&["cat", "/proc/self/mountinfo"])?.expect(0)?.text();
     ensure!(text.lines().count() > 5, "few mounts: {text}");
-    // Procfs has neither programs nor nodes of its own to offer.
     for line in text.lines() {
         let options = line.split(' ').nth(5).unwrap_or_default();
         let at = line.split(' ').nth(4).unwrap_or_default();
+        // What covers other files is the null device itself.
+        let null = line.split(' ').nth(3) == Some("/null");
         ensure!(options.contains("nosuid"), "{at} honours set-id bits: {line}");
         ensure!(
-            options.contains("nodev") || at.starts_with("/dev"),
+            options.contains("nodev") || null || at.starts_with("/dev"),
             "{at} honours device nodes: {line}"
         );
     }
-    let _ = Proof::plant(world)?;
     Ok(())
 }

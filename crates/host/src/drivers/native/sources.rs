@@ -2,6 +2,7 @@
 //! nothing on the host, so it could not reach them itself.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -57,12 +58,14 @@ impl Namespaces<'_> {
         let Some(map) = self.identity.mount_map(uid, gid) else {
             return Ok(None);
         };
-        if !self.made.contains_key(&(uid, gid)) {
-            let namespace = map
-                .namespace()
-                .map_err(|error| Error::io("make a user namespace for id-mapped mounts", error))?;
-            self.made.insert((uid, gid), namespace);
+        match self.made.entry((uid, gid)) {
+            Entry::Occupied(made) => Ok(Some(made.into_mut())),
+            Entry::Vacant(vacant) => {
+                let namespace = map
+                    .namespace()
+                    .map_err(|error| Error::io("make a user namespace for id-mapped mounts", error))?;
+                Ok(Some(vacant.insert(namespace)))
+            }
         }
-        Ok(self.made.get(&(uid, gid)))
     }
 }

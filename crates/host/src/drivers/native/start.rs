@@ -40,7 +40,7 @@ pub fn start_early(program: &GuestProgram) {
 
 fn starts_in_its_cgroup() -> bool {
     const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
-    rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|found| i64::from(found.f_type) == CGROUP2_SUPER_MAGIC)
+    rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|found| found.f_type == CGROUP2_SUPER_MAGIC)
 }
 
 impl Started {

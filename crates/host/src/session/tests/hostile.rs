@@ -24,19 +24,20 @@ async fn verdict(messages: Vec<ToHost>) -> String {
     }
 }
 
-#[tokio::test]
-async fn violations_end_the_session() {
-    let exited = |status| ToHost::Exited { exec: FIRST, status };
+/// What a guest does wrong, and the messages with which it does.
+type Violation = (&'static str, Vec<ToHost>);
+
+fn out(offset: u64, bytes: &[u8]) -> ToHost {
+    ToHost::Data(data(Stream::Stdout, offset, bytes))
+}
+
+fn exited(status: ExitStatus) -> ToHost {
+    ToHost::Exited { exec: FIRST, status }
+}
+
+fn stream_violations() -> Vec<Violation> {
     let unknown = ExecId(77);
-    let failure = ExecFailure {
-        exec: FIRST,
-        kind: FailureKind::Other,
-        errno: 0,
-        text: String::new(),
-    };
-    let started = ToHost::Started { exec: FIRST, pid: 1 };
-    let stdout = |offset, bytes: &[u8]| ToHost::Data(data(Stream::Stdout, offset, bytes));
-    let cases: Vec<(&str, Vec<ToHost>)> = vec![
+    vec![
         (
             "an unknown command",
             vec![ToHost::Started {
@@ -44,8 +45,8 @@ async fn violations_end_the_session() {
                 pid: 1,
             }],
         ),
-        ("a gap in a stream", vec![stdout(1, b"x")]),
-        ("a repetition in a stream", vec![stdout(0, b"x"), stdout(0, b"x")]),
+        ("a gap in a stream", vec![out(1, b"x")]),
+        ("a repetition in a stream", vec![out(0, b"x"), out(0, b"x")]),
         (
             "output in the wrong direction",
             vec![ToHost::Data(data(Stream::Stdin, 0, b"x"))],
@@ -66,13 +67,25 @@ async fn violations_end_the_session() {
                     stream: Stream::Stdout,
                     offset: 0,
                 }),
-                stdout(0, b"x"),
+                out(0, b"x"),
             ],
         ),
         (
             "output after the command's end",
-            vec![exited(ExitStatus::Code(0)), stdout(0, b"x")],
+            vec![exited(ExitStatus::Code(0)), out(0, b"x")],
         ),
+    ]
+}
+
+fn order_violations() -> Vec<Violation> {
+    let failure = ExecFailure {
+        exec: FIRST,
+        kind: FailureKind::Other,
+        errno: 0,
+        text: String::new(),
+    };
+    let started = ToHost::Started { exec: FIRST, pid: 1 };
+    vec![
         (
             "two ends",
             vec![exited(ExitStatus::Code(0)), exited(ExitStatus::Code(1))],
@@ -106,8 +119,12 @@ async fn violations_end_the_session() {
                 result: Ok(FileAnswer::Done),
             })],
         ),
-    ];
-    for (name, messages) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn violations_end_the_session() {
+    for (name, messages) in stream_violations().into_iter().chain(order_violations()) {
         let why = verdict(messages).await;
         assert!(!why.is_empty(), "{name}");
     }
