@@ -206,15 +206,13 @@ impl IdMap {
     /// The operating system's, with the file or call that failed.
     pub fn namespace(&self) -> io::Result<OwnedFd> {
         let (hold, release) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let (pid, pidfd) = sys::clone_namespace_holder(hold.as_raw_fd())?;
+        let (pid, pidfd) = sys::clone_namespace_holder(hold.as_raw_fd(), release.as_raw_fd())?;
         let result = self
             .write(pid)
             .map_err(|(file, error)| io::Error::new(error.kind(), format!("{file}: {error}")))
             .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
-        // The holder is killed rather than released: its copy of the pipe's write end
-        // would keep it waiting.
+        // It ends by itself then.
         drop(release);
-        let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
         let _ = rustix::process::waitid(
             rustix::process::WaitId::PidFd(pidfd.as_fd()),
             rustix::process::WaitIdOptions::EXITED,

@@ -3,10 +3,13 @@
 use std::ffi::{CString, NulError};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use crate::child::sys::{self, ChildMemory, ChildPlan, ChildStep, ProgramSource};
 use crate::idmap::IdMap;
@@ -51,6 +54,8 @@ pub struct Spawned {
     /// Refers to exactly this process, for ever.
     pub pidfd: OwnedFd,
     errors: File,
+    /// It has been waited for: its number may be another's.
+    reaped: AtomicBool,
     /// The child uses it until it has executed the guest; that it has is only known when it
     /// answers or is dead, so it stays as long as this does.
     _memory: Box<ChildMemory>,
@@ -142,6 +147,7 @@ pub fn spawn(request: &SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
         pid: cloned.pid,
         pidfd: cloned.pidfd,
         errors: File::from(ours),
+        reaped: AtomicBool::new(false),
         _memory: cloned.memory,
     })
 }
@@ -206,13 +212,46 @@ impl Spawned {
         })
     }
 
-    /// Kills the guest, and with it its PID namespace, and reaps it.
+    /// Kills the guest, and with it its PID namespace.
+    pub fn kill(&self) {
+        use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
+        if self.reaped.load(Ordering::Acquire) {
+            return;
+        }
+        let result = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        if result.is_err()
+            && let Some(pid) = Pid::from_raw(self.pid)
+        {
+            // Nobody has waited for it, so its number is still its own. Either it has ended, or
+            // an outer sandbox blocks the call above.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+
+    /// How the guest ended, if it has; reaps it. Afterwards its number may be another's.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn try_wait(&self) -> std::io::Result<Option<WaitIdStatus>> {
+        let status = waitid(
+            WaitId::PidFd(self.pidfd.as_fd()),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+        )?;
+        if status.is_some() {
+            self.reaped.store(true, Ordering::Release);
+        }
+        Ok(status)
+    }
+
+    /// Kills the guest and reaps it.
     pub fn kill_and_reap(&self) {
-        use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
-        use std::os::fd::AsFd;
-        // An error means that it has ended already.
-        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
-        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        if self.reaped.load(Ordering::Acquire) {
+            return;
+        }
+        self.kill();
+        if waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED).is_ok() {
+            self.reaped.store(true, Ordering::Release);
+        }
     }
 }
 

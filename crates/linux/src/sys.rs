@@ -46,8 +46,8 @@ pub(crate) fn mount_setattr(fd: BorrowedFd<'_>, recursive: bool, attr: &MountAtt
     }
 }
 
-/// A child that only holds a new user namespace until `hold` is closed on our side.
-pub(crate) fn clone_namespace_holder(hold: RawFd) -> io::Result<(i32, OwnedFd)> {
+/// A child that only holds a new user namespace until the last `release` end is closed.
+pub(crate) fn clone_namespace_holder(hold: RawFd, release: RawFd) -> io::Result<(i32, OwnedFd)> {
     let mut pidfd: libc::c_int = -1;
     // SAFETY: all-zero is a valid clone_args.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
@@ -64,9 +64,10 @@ pub(crate) fn clone_namespace_holder(hold: RawFd) -> io::Result<(i32, OwnedFd)> 
     };
     if pid == 0 {
         let mut byte = 0u8;
-        // SAFETY: waits on a descriptor the parent holds the other end of, then ends
-        // without running destructors.
+        // SAFETY: gives up its own copy of the end whose closing it waits for, waits on the
+        // other one, then ends without running destructors.
         unsafe {
+            libc::close(release);
             libc::read(hold, std::ptr::from_mut(&mut byte).cast(), 1);
             libc::_exit(0)
         }

@@ -278,6 +278,8 @@ fn run(memory: &ChildMemory) -> StepResult<std::convert::Infallible> {
     let program = open_program(&plan.program)?;
     keep_capabilities_across_exec()?;
     let program = place_descriptors(&plan.inherit, program)?;
+    // The launcher's may switch off the randomness of addresses.
+    call!(ChildStep::Execute, libc::SYS_personality, 0)?;
     let environment: [*const libc::c_char; 1] = [std::ptr::null()];
     call!(
         ChildStep::Execute,

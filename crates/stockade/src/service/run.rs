@@ -102,6 +102,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     let boundary = open::open(&driver, plan, seed(&folder)?).await?;
     let receipt = boundary.receipt().clone();
     let options = Options {
+        usage: true,
         limits: host_limits(&shown.spec().limits),
         ..Options::default()
     };

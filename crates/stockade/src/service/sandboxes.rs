@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use stockade_domain::Exit;
+use stockade_host::Error;
 use stockade_host::control::Client;
 use stockade_host::state::{Listed, Phase};
 
@@ -98,14 +99,26 @@ pub fn list() -> Result<Vec<Sandbox>> {
 
 /// Ends a sandbox and waits until it is gone.
 pub async fn stop(name: &str, grace: Duration) -> Result<()> {
+    /// Its supervisor has to remove everything after the last process ended.
+    const CLEANING: Duration = Duration::from_secs(10);
+    const LOOK_AGAIN: Duration = Duration::from_millis(2);
     let dirs = state()?;
     let found = dirs.find(name)?;
-    if found.live {
-        Client::connect(&dirs, &found.status.id)
-            .await?
-            .stop(grace)
-            .await?;
+    if !found.live {
+        return Ok(());
     }
+    let id = found.status.id;
+    Client::connect(&dirs, &id).await?.stop(grace).await?;
+    let gone = async {
+        while dirs.find(&id).is_ok_and(|found| found.live) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let timeout = |_| Error::Timeout {
+        what: format!("stopping {name}"),
+        after: CLEANING,
+    };
+    tokio::time::timeout(CLEANING, gone).await.map_err(timeout)?;
     Ok(())
 }
 

@@ -38,7 +38,9 @@ fn a_shell_controls_jobs() {
     let mut terminal = Terminal::start(&world.run(&["bash", "--norc", "--noprofile", "-i"]));
     terminal.keys(PROMPT);
     terminal.expect("ready>");
-    terminal.keys("sleep 1000\r");
+    // The quotes keep the typed line from matching.
+    terminal.keys("sh -c 'echo run\"\"ning; exec sleep 1000'\r");
+    terminal.expect("running");
     terminal.keys("\x1a");
     terminal.expect("Stopped");
     terminal.keys("kill %1; wait; jobs; echo 'do''ne'\r");
@@ -119,7 +121,7 @@ fn ctrl_z_of_a_direct_command_stops_the_job_and_fg_resumes_it() {
     terminal.keys(PROMPT);
     terminal.expect("ready>");
     terminal.keys(&format!(
-        "{} run -q -- sh -c 'echo started; sleep 1000; echo fin''ished'\r",
+        "{} run -q -- sh -c 'echo star\"\"ted; sleep 1000; echo fin\"\"ished'\r",
         world.program()
     ));
     terminal.expect("started");
@@ -144,7 +146,7 @@ fn the_terminal_is_given_back_after_a_kill_from_outside() {
     terminal.keys(PROMPT);
     terminal.expect("ready>");
     terminal.keys(&format!(
-        "{} run --name victim -- sh -c 'echo started; sleep 1000'\r",
+        "{} run --name victim -- sh -c 'echo star\"\"ted; sleep 1000'\r",
         world.program()
     ));
     terminal.expect("started");

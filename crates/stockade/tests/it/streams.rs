@@ -113,7 +113,7 @@ fn output_goes_to_files_in_order() {
 }
 
 #[test]
-fn signals_are_forwarded() {
+fn a_supervisor_that_shall_end_asks_its_command_first() {
     let world = World::new();
     let mut child = world
         .run_with(
@@ -136,6 +136,6 @@ fn signals_are_forwarded() {
     out.read_to_string(&mut rest).expect("text");
     assert_eq!(
         (rest.as_str(), child.wait().expect("it ends").code()),
-        ("caught\n", Some(6))
+        ("caught\n", Some(137))
     );
 }

@@ -1,10 +1,10 @@
 //! The process, cgroups and directories of one sandbox, and how they end.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::Signal;
 use stockade_domain::Ended;
 use stockade_linux::cgroup::Group;
 use stockade_linux::idmap::Identity;
@@ -114,8 +114,7 @@ impl Wall {
         if let Some(ended) = self.ended.get() {
             return Some(ended.clone());
         }
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        let ended = match waitid(WaitId::PidFd(self.parts.spawned.pidfd.as_fd()), options) {
+        let ended = match self.parts.spawned.try_wait() {
             Ok(None) => return None,
             Ok(Some(status)) => self.classify(status.exit_status(), status.terminating_signal()),
             Err(error) => Ended::Lost(format!("the guest's process cannot be waited for: {error}")),
@@ -146,8 +145,7 @@ impl Wall {
 
     pub(super) fn kill(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        // An error means that it has ended already.
-        let _ = pidfd_send_signal(&self.parts.spawned.pidfd, Signal::KILL);
+        self.parts.spawned.kill();
     }
 
     pub(super) async fn wait_end(&self) -> Ended {
