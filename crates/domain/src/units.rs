@@ -79,7 +79,7 @@ impl std::fmt::Display for ByteCount {
             (1 << 10, "KiB"),
         ];
         match UNITS.iter().find(|(size, _)| self.0 >= *size) {
-            Some((size, unit)) if self.0 % size == 0 => write!(out, "{} {unit}", self.0 / size),
+            Some((size, unit)) if self.0.is_multiple_of(*size) => write!(out, "{} {unit}", self.0 / size),
             Some((size, unit)) => write!(out, "{}.{} {unit}", self.0 / size, (self.0 % size) * 10 / size),
             None => write!(out, "{} B", self.0),
         }
@@ -88,7 +88,7 @@ impl std::fmt::Display for ByteCount {
 
 impl std::fmt::Display for DurationMs {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0 % 1000 == 0 {
+        if self.0.is_multiple_of(1000) {
             write!(out, "{} s", self.0 / 1000)
         } else {
             write!(out, "{} ms", self.0)

@@ -70,11 +70,11 @@ impl<M: Message> Decoder<M> {
     fn take(&mut self, input: &mut &[u8]) -> Result<Option<M>, WireError> {
         if self.partial.is_empty() {
             // The common case, a frame that arrived in one piece, is decoded where it lies.
-            if let Some(end) = frame_end::<M>(input)? {
-                if let Some((frame, rest)) = input.split_at_checked(end) {
-                    *input = rest;
-                    return decode(frame).map(Some);
-                }
+            if let Some(end) = frame_end::<M>(input)?
+                && let Some((frame, rest)) = input.split_at_checked(end)
+            {
+                *input = rest;
+                return decode(frame).map(Some);
             }
         }
         self.fill_to(LENGTH_PREFIX, input);

@@ -107,10 +107,10 @@ fn split(text: &str) -> Result<(Base, &str), PathTextError> {
         ("$HOME", Base::Home),
         ("$WORKDIR", Base::Workdir),
     ] {
-        if let Some(rest) = text.strip_prefix(word) {
-            if rest.is_empty() || rest.starts_with('/') {
-                return Ok((base, rest));
-            }
+        if let Some(rest) = text.strip_prefix(word)
+            && (rest.is_empty() || rest.starts_with('/'))
+        {
+            return Ok((base, rest));
         }
     }
     match text.as_bytes()[0] {
