@@ -2,7 +2,7 @@
 
 // Rust's own start reads /proc/self/maps and asks for more that nobody here uses: a tenth of
 // a millisecond, twice a run.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 mod cli;
 mod failure;
@@ -12,6 +12,7 @@ mod sys;
 mod terminal;
 
 /// Called by the C library's start, see [`sys`].
+#[cfg_attr(test, expect(dead_code, reason = "the test harness has its own start"))]
 fn start() -> i32 {
     // The same file becomes PID 1 of a sandbox. It must get there before anything else is
     // parsed, started or allocated: what follows is not for the inside.

@@ -31,12 +31,12 @@ fn a_dry_run_shows_controls_files_and_steps_and_creates_nothing() {
 fn a_dry_run_in_json_is_the_plan() {
     let world = World::new();
     let output = world
-        .stockade(&["run", "--dry-run", "--json", "--pids", "77", "--", "true"])
+        .stockade(&["run", "--dry-run", "--json", "--timeout", "77s", "--", "true"])
         .output()
         .expect("it runs");
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(plan["plan"]["driver"], "native");
-    assert_eq!(plan["plan"]["spec"]["limits"]["pids"], 77);
+    assert_eq!(plan["plan"]["spec"]["limits"]["wall_time"], 77_000);
     assert!(plan["steps"].as_array().is_some_and(|steps| !steps.is_empty()));
 }
 
@@ -44,15 +44,15 @@ fn a_dry_run_in_json_is_the_plan() {
 fn a_flag_is_named_as_the_origin() {
     let world = World::new();
     let output = world
-        .stockade(&["run", "--dry-run", "--memory", "512M", "--", "true"])
+        .stockade(&["run", "--dry-run", "--output", "512M", "--", "true"])
         .output()
         .expect("it runs");
     let text = world.tidy(&output.stdout);
     let line = text
         .lines()
-        .find(|line| line.starts_with("memory"))
-        .expect("a line about memory");
-    assert!(line.contains("512 MiB") && line.ends_with("--memory"), "{line}");
+        .find(|line| line.starts_with("output"))
+        .expect("a line about output");
+    assert!(line.contains("512 MiB") && line.ends_with("--output"), "{line}");
 }
 
 #[test]

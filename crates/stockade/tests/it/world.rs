@@ -50,7 +50,8 @@ impl World {
     /// An interactive shell of the host with job control.
     pub fn host_shell(&self) -> Command {
         let mut command = Command::new("bash");
-        command.args(["--norc", "--noprofile", "-i"]);
+        // Without line editing the shell leaves the terminal as commands find it.
+        command.args(["--norc", "--noprofile", "--noediting", "-i"]);
         self.prepare(&mut command);
         command
     }
