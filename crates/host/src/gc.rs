@@ -15,8 +15,8 @@ use crate::driver::{Driver, Leftover};
 use crate::error::{Error, Result};
 use crate::state::{AUDIT, Claim, KeptChanges, Phase, StateDirs, Status, is_claimed};
 
-/// Audit logs that are kept, newest first.
-const MAX_AUDIT_LOGS: usize = 10_000;
+/// Months whose audit logs are kept.
+const MAX_AUDIT_LOGS: usize = 24;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
@@ -259,11 +259,9 @@ impl Run<'_> {
         let audit = self.dirs.part(AUDIT)?;
         let logs = audit.names()?;
         for log in logs.iter().take(logs.len().saturating_sub(MAX_AUDIT_LOGS)) {
-            let id = log.strip_suffix(".jsonl").unwrap_or(log);
-            if self.options.dry_run || is_claimed(self.dirs, id)? || self.is_over() {
-                continue;
+            if !self.options.dry_run {
+                audit.remove_file(log)?;
             }
-            audit.remove_file(log)?;
             self.report.audit_logs += 1;
         }
         Ok(())
@@ -273,6 +271,7 @@ impl Run<'_> {
         if self.options.dry_run {
             return Ok(());
         }
+        self.dirs.discard_spare()?;
         let emptied = self
             .dirs
             .empty_trash(self.deadline.saturating_duration_since(Instant::now()))?;

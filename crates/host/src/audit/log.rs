@@ -14,9 +14,10 @@ use crate::state::{AUDIT, StateDirs, unix_ms};
 /// Lines wait for [`AuditLog::flush`] up to this many bytes.
 const BUFFER: usize = 16 << 10;
 
-/// The audit log of one sandbox; its shim alone writes it.
+/// The record of one sandbox; its shim alone writes it.
 #[derive(Debug)]
 pub struct AuditLog {
+    id: String,
     file: File,
     path: PathBuf,
     waiting: Vec<u8>,
@@ -27,6 +28,7 @@ pub struct AuditLog {
 #[derive(Serialize)]
 struct Line<'a> {
     v: u32,
+    sandbox: &'a str,
     seq: u64,
     at_ms: u64,
     event: &'a Event,
@@ -34,15 +36,17 @@ struct Line<'a> {
 }
 
 impl AuditLog {
-    /// Begins the log of a new sandbox.
+    /// Begins the record of a new sandbox, in the file of this month. Many sandboxes write
+    /// there at the same time: each in whole lines, each with its own chain.
     ///
     /// # Errors
     /// [`Error::State`].
     pub fn create(dirs: &StateDirs, id: &str) -> Result<Self> {
         let dir = dirs.part(AUDIT)?;
-        let name = format!("{id}.jsonl");
-        let file = dir.create_log(&name)?;
+        let name = file_name(unix_ms());
+        let file = dir.open_log(&name)?;
         Ok(Self {
+            id: id.to_owned(),
             file,
             path: dir.path().join(name),
             waiting: Vec::new(),
@@ -64,6 +68,7 @@ impl AuditLog {
     pub fn note(&mut self, event: &Event) -> Result<()> {
         let line = Line {
             v: VERSION,
+            sandbox: &self.id,
             seq: self.lines,
             at_ms: unix_ms(),
             event,
@@ -101,6 +106,24 @@ impl AuditLog {
             .write_all(&waiting)
             .map_err(|error| Error::state("write", &self.path, error))
     }
+}
+
+/// `2026-11.jsonl`: months in UTC.
+pub(super) fn file_name(unix_ms: u64) -> String {
+    // Days to a date, as in Howard Hinnant's "chrono-compatible low-level date algorithms":
+    // years begin in March, so that the day that not every year has is the last one.
+    let days = unix_ms / 86_400_000 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}.jsonl")
 }
 
 impl Drop for AuditLog {

@@ -1,9 +1,9 @@
-//! What happened to a sandbox: JSON lines, only ever added to, each holding the hash of the
-//! one before.
+//! What happened to sandboxes: JSON lines in a file a month, only ever added to, each
+//! holding the hash of the sandbox's line before.
 //!
-//! The chain shows that a line was edited, removed from the middle or moved. It does not
-//! show that lines are missing at the end, and whoever can write the file can compute a new
-//! chain: only a copy of the last hash, kept elsewhere, proves more.
+//! A chain shows that a line was edited, removed from the middle or moved. It does not show
+//! that a sandbox's last lines are missing, or all of them, and whoever can write the file
+//! can compute a new chain: only a copy of the last hash, kept elsewhere, proves more.
 //!
 //! Values of variables and bytes of streams are never written.
 
@@ -11,8 +11,8 @@ mod event;
 mod log;
 mod verify;
 
-pub(crate) use event::exec_started;
 pub use event::{Asker, Event, Shortfall};
+pub(crate) use event::{exec_started, shorten};
 pub use log::AuditLog;
 pub use verify::{Verified, verify};
 

@@ -61,11 +61,25 @@ fn moved_lines_are_noticed() {
 }
 
 #[test]
-fn a_log_of_another_sandbox_does_not_pass_under_this_name() {
-    let (place, path) = written();
-    let other = place.path().join("000000000002.jsonl");
-    std::fs::copy(path, &other).unwrap();
-    assert!(verify(&other).is_err());
+fn a_line_of_one_sandbox_does_not_pass_as_anothers() {
+    let error = edited(|lines| lines[0] = lines[0].replace(ID, "000000000002")).unwrap_err();
+    assert!(error.contains("line 1: it was edited"), "{error}");
+}
+
+#[test]
+fn sandboxes_that_run_at_the_same_time_have_their_own_chains() {
+    let place = tempfile::tempdir().unwrap();
+    let dirs = StateDirs::open(&place.path().join("stockade")).unwrap();
+    let mut logs = ["000000000001", "000000000002"].map(|id| AuditLog::create(&dirs, id).unwrap());
+    for round in ["one", "two"] {
+        for log in &mut logs {
+            log.note(&Event::LimitHit { limit: round.into() }).unwrap();
+            log.flush().unwrap();
+        }
+    }
+    let verified = verify(logs[0].path()).unwrap();
+    assert_eq!((verified.lines, verified.sandboxes.len()), (4, 2));
+    assert!(verified.sandboxes.values().all(|(lines, _)| *lines == 2));
 }
 
 #[test]
@@ -77,10 +91,17 @@ fn a_line_cut_off_by_a_crash_is_named() {
 }
 
 #[test]
-fn an_existing_log_is_never_written_again() {
-    let (place, _path) = written();
-    let dirs = StateDirs::open(&place.path().join("stockade")).unwrap();
-    assert!(AuditLog::create(&dirs, ID).is_err());
+fn files_are_named_after_months() {
+    for (seconds, name) in [
+        (0, "1970-01.jsonl"),
+        (951_782_399, "2000-02.jsonl"),
+        (951_868_800, "2000-03.jsonl"),
+        (1_709_251_199, "2024-02.jsonl"),
+        (1_735_689_599, "2024-12.jsonl"),
+        (1_735_689_600, "2025-01.jsonl"),
+    ] {
+        assert_eq!(super::log::file_name(seconds * 1000), name);
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Checking.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -11,38 +12,33 @@ use crate::error::{Error, Result};
 /// A longer line is not ours: a receipt has some kilobytes.
 const MAX_LINE: u64 = 1 << 20;
 
-/// A chain without a break.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Chains without a break.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// How many lines it has.
+    /// How many lines there are.
     pub lines: u64,
-    /// The hash of the last one. Kept elsewhere, it proves that no line went missing.
-    pub head: String,
+    /// Each sandbox's number of lines and the hash of its last. Kept elsewhere, it proves
+    /// that none of them went missing.
+    pub sandboxes: BTreeMap<String, (u64, String)>,
 }
 
 #[derive(Deserialize)]
 struct Checked {
     v: u32,
+    sandbox: String,
     seq: u64,
     prev: String,
     hash: String,
 }
 
-/// Checks the log of a sandbox.
+/// Checks all chains of a file.
 ///
 /// # Errors
-/// [`Error::Corrupt`] names the first line that breaks the chain.
+/// [`Error::Corrupt`] names the first line that breaks one.
 pub fn verify(path: &Path) -> Result<Verified> {
     let file = std::fs::File::open(path).map_err(|error| Error::state("read", path, error))?;
-    let id = path
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default();
     let mut reader = BufReader::new(file);
-    let mut found = Verified {
-        lines: 0,
-        head: genesis(id),
-    };
+    let mut found = Verified::default();
     loop {
         let mut line = Vec::new();
         std::io::Read::take(&mut reader, MAX_LINE)
@@ -51,9 +47,10 @@ pub fn verify(path: &Path) -> Result<Verified> {
         if line.is_empty() {
             return Ok(found);
         }
+        found.lines += 1;
         check(&line, &mut found).map_err(|why| Error::Corrupt {
             path: path.to_owned(),
-            why: format!("line {}: {why}", found.lines + 1),
+            why: format!("line {}: {why}", found.lines),
         })?;
     }
 }
@@ -77,12 +74,18 @@ fn check(line: &[u8], found: &mut Verified) -> Result<(), String> {
     if hash(&hashed) != parsed.hash {
         return Err("it was edited".to_owned());
     }
-    if parsed.seq != found.lines || parsed.prev != found.head {
-        return Err("it does not follow the line before: lines were removed, added or moved".to_owned());
+    let begin = || (0, genesis(&parsed.sandbox));
+    let (lines, head) = found
+        .sandboxes
+        .entry(parsed.sandbox.clone())
+        .or_insert_with(begin);
+    if parsed.seq != *lines || parsed.prev != *head {
+        return Err(format!(
+            "it does not follow the line before of sandbox {}: lines were removed, added or moved",
+            parsed.sandbox
+        ));
     }
-    *found = Verified {
-        lines: found.lines + 1,
-        head: parsed.hash,
-    };
+    *lines += 1;
+    *head = parsed.hash;
     Ok(())
 }

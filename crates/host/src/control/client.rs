@@ -14,13 +14,16 @@ use stockade_wire::{ByteStrings, GuestPath, WindowSize, encode};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
-use super::SOCKET;
 use super::channel::{Receiver, Sender};
 use super::protocol::{CREDIT, ExecAsked, FromClient, FromShim, VERSION};
 use crate::error::{Error, Result};
 use crate::session::{Command, ExecEvent};
 use crate::shim::process::{Process, ProcessControl, ProcessInput};
-use crate::state::{SANDBOXES, StateDirs};
+use crate::state::{SANDBOXES, SOCKET, StateDirs, is_claimed};
+
+/// How often a live sandbox's socket is looked for, and the pause between.
+const PATIENCE: u32 = 500;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A connection to a shim. It carries one thing.
 pub struct Client {
@@ -51,7 +54,8 @@ impl Client {
     /// Connects to the shim of a live sandbox.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if it has none any more, [`Error::Io`] and [`Error::Protocol`].
+    /// [`Error::NotFound`] if it has none any more, [`Error::Busy`] if it does not listen,
+    /// [`Error::Io`] and [`Error::Protocol`].
     pub async fn connect(dirs: &StateDirs, id: &str) -> Result<Self> {
         let gone = || Error::NotFound {
             what: "running sandbox",
@@ -63,12 +67,30 @@ impl Client {
             .open_below(&format!("{SANDBOXES}/{id}"))
             .map_err(|_| gone())?;
         let path = format!("/proc/self/fd/{}/{SOCKET}", dir.fd().as_raw_fd());
-        let stream = UnixStream::connect(path)
-            .await
-            .map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => gone(),
-                _ => Error::io(format!("connect to sandbox {id}"), error),
-            })?;
+        let mut patience = PATIENCE;
+        let stream = loop {
+            let error = match UnixStream::connect(&path).await {
+                Ok(stream) => break stream,
+                Err(error) => error,
+            };
+            match error.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {}
+                _ => return Err(Error::io(format!("connect to sandbox {id}"), error)),
+            }
+            // A sandbox that has just begun has no socket yet.
+            if !is_claimed(dirs, id)? {
+                return Err(gone());
+            }
+            let Some(left) = patience.checked_sub(1) else {
+                let why = "it does not listen (it is being created, or stops)".to_owned();
+                return Err(Error::Busy {
+                    what: format!("connect to sandbox {id}"),
+                    why,
+                });
+            };
+            patience = left;
+            tokio::time::sleep(PAUSE).await;
+        };
         let (read, write) = stream.into_split();
         let mut client = Self {
             receiver: Receiver::new(read),

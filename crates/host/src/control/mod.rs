@@ -13,6 +13,3 @@ mod server;
 pub use client::{Client, ExecOutcome, Inspection, RemoteExec};
 pub(crate) use connection::{Context, Defaults, serve};
 pub(crate) use server::Server;
-
-/// Name of the socket in the sandbox's directory.
-pub(crate) const SOCKET: &str = "ctl";

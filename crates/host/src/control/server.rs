@@ -4,9 +4,8 @@ use std::os::fd::AsRawFd;
 
 use tokio::net::{UnixListener, UnixStream};
 
-use super::SOCKET;
 use crate::error::{Error, Result};
-use crate::state::Dir;
+use crate::state::{Dir, SOCKET};
 
 /// A control socket that listens.
 pub(crate) struct Server {

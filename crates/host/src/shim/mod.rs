@@ -40,7 +40,7 @@ pub use stockade_wire::WindowSize;
 
 use self::handle::Request;
 use crate::audit::{Asker, AuditLog, Event, exec_started};
-use crate::control::{Defaults, Server};
+use crate::control::Defaults;
 use crate::driver::{Boundary, Leftover};
 use crate::error::{Error, Result};
 use crate::session::{Command, Session};
@@ -118,7 +118,6 @@ pub struct Shim {
     audit: Arc<Mutex<AuditLog>>,
     options: Options,
     signals: Signals,
-    server: Option<Server>,
     handle: ShimHandle,
     requests: mpsc::Receiver<Request>,
     verdict: Arc<OnceLock<Exit>>,
@@ -157,7 +156,6 @@ impl Shim {
             audit: Arc::new(Mutex::new(audit)),
             options,
             signals,
-            server: None,
             handle: ShimHandle::new(sender),
             requests,
             verdict: Arc::new(OnceLock::new()),
@@ -173,13 +171,6 @@ impl Shim {
     /// Lets others know of the sandbox.
     fn publish(&mut self) -> Result<()> {
         self.folder.running(self.boundary.record())?;
-        if self.options.control {
-            // A sandbox that other terminals cannot reach is one all the same.
-            match Server::bind(self.folder.dir()) {
-                Ok(server) => self.server = Some(server),
-                Err(error) => self.problems.push(error),
-            }
-        }
         self.lock_audit().note(&Event::Receipt {
             receipt: self.boundary.receipt().clone(),
         })

@@ -22,7 +22,7 @@ use crate::control::{self, Context, Defaults, Server};
 use crate::driver::{Boundary, BoxFuture, Link};
 use crate::error::{Error, Result};
 use crate::session::{Exec, ExecControl, Session};
-use crate::state::StateDirs;
+use crate::state::{SandboxFolder, StateDirs};
 
 /// What the command gets between SIGTERM and SIGKILL when a limit is reached.
 const LIMIT_GRACE: Duration = Duration::from_secs(1);
@@ -30,6 +30,8 @@ const LIMIT_GRACE: Duration = Duration::from_secs(1);
 const REPORT_GRACE: Duration = Duration::from_millis(500);
 /// How long output that nobody reads may hold up an end that is decided.
 const DRAIN: Duration = Duration::from_secs(2);
+/// When other terminals can connect: a command that ends sooner needs no socket.
+const SOON: Duration = Duration::from_millis(20);
 /// Between two looks at what changes slowly.
 const TICK: Duration = Duration::from_secs(1);
 /// The same where only old trash changes.
@@ -87,7 +89,10 @@ impl Shim {
             context,
             requests: &mut self.requests,
             signals: &mut self.signals,
-            server: self.server.as_ref(),
+            folder: &self.folder,
+            problems: &mut self.problems,
+            server: None,
+            server_at: self.options.control.then_some(now + SOON),
             ended: Some(self.boundary.ended()),
             stopping: None,
             relinking: None,
@@ -134,7 +139,10 @@ struct Course<'a> {
     context: Context,
     requests: &'a mut mpsc::Receiver<Request>,
     signals: &'a mut Signals,
-    server: Option<&'a Server>,
+    folder: &'a SandboxFolder,
+    problems: &'a mut Vec<Error>,
+    server: Option<Server>,
+    server_at: Option<Instant>,
     ended: Option<BoxFuture<'a, Ended>>,
     stopping: Option<BoxFuture<'a, Result<()>>>,
     relinking: Option<BoxFuture<'a, Result<Link>>>,
@@ -185,17 +193,23 @@ impl Course<'_> {
             Some(_) = self.connections.join_next() => Turn::ConnectionEnded,
             looked = looked(&mut self.disk) => Turn::Disk(looked.0, looked.1),
             () = tokio::time::sleep_until(alarm) => Turn::Clock,
-            stream = accept(self.server), if may_accept => Turn::Connection(stream),
+            stream = accept(self.server.as_ref()), if may_accept => Turn::Connection(stream),
         }
     }
 
     fn alarm(&self) -> Instant {
         let wall = self.wall_at.filter(|_| self.decided.is_none());
-        [wall, self.drain_until, self.silent_until, Some(self.tick_at)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(self.tick_at)
+        [
+            wall,
+            self.drain_until,
+            self.silent_until,
+            self.server_at,
+            Some(self.tick_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(self.tick_at)
     }
 
     /// What follows; a verdict is the end.
@@ -347,6 +361,9 @@ impl Course<'_> {
         if self.decided.is_none() && passed(self.wall_at) {
             self.decide(Verdict::timed_out(&self.options.limits), LIMIT_GRACE);
         }
+        if passed(self.server_at) {
+            self.listen();
+        }
         if now >= self.tick_at {
             self.tick_at = now + if self.disk.is_some() { TICK } else { LONG_TICK };
             self.relinks = 0;
@@ -356,6 +373,15 @@ impl Course<'_> {
             self.look_at_disk();
         }
         Ok(None)
+    }
+
+    /// Opens the sandbox to other terminals. One that they cannot reach is one all the same.
+    fn listen(&mut self) {
+        self.server_at = None;
+        match Server::bind(self.folder.dir()) {
+            Ok(server) => self.server = Some(server),
+            Err(error) => self.problems.push(error),
+        }
     }
 
     /// Frees what ended runs have left, beside the loop.

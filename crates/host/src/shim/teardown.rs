@@ -41,7 +41,6 @@ impl Shim {
         };
         let exit = result.as_ref().ok().map(|verdict| verdict.exit);
         self.session.close("the sandbox was removed");
-        self.server = None;
         let leftovers = destroy(&mut *self.boundary).await;
         let mut problems = std::mem::take(&mut self.problems);
         {

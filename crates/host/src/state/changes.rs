@@ -10,6 +10,7 @@ use stockade_domain::Exit;
 use stockade_workspace::{Counts, ScanLimits};
 
 use super::files::{Dir, Durability, from_json, to_json};
+use super::spare::Kind;
 use super::status::Status;
 use super::{CHANGES, StateDirs, id};
 use crate::error::{Error, Result};
@@ -83,6 +84,9 @@ pub(super) fn key(workspace: &Path, id: &str) -> String {
 /// Makes the directory.
 pub(super) fn make(dirs: &StateDirs, key: &str) -> Result<PathBuf> {
     let path = path_of(key);
+    if dirs.reuse(Kind::Changes, &path) {
+        return Ok(dirs.path().join(path));
+    }
     let made = match dirs.root().make_directory(&path) {
         Err(Errno::NOENT) => {
             dirs.make_parts()?;
@@ -109,7 +113,7 @@ pub(super) fn settle(dirs: &StateDirs, status: &Status) -> Result<Option<KeptCha
         return discard(dirs, key).map(|()| None);
     }
     let Some(kept) = look(&dir, key, workspace) else {
-        return discard(dirs, key).map(|()| None);
+        return hand_on_or_discard(dirs, &dir, key).map(|()| None);
     };
     if dir.read(META_FILE)?.is_none() {
         let bytes = to_json(&meta(status, workspace), &dir.path().join(META_FILE))?;
@@ -157,6 +161,51 @@ fn meta(status: &Status, workspace: &Path) -> ChangeMeta {
             .as_ref()
             .and_then(|record| record.body.get("identity"))
             .cloned(),
+    }
+}
+
+/// Leaves the directory to a later run if it holds nothing, else to the trash.
+fn hand_on_or_discard(dirs: &StateDirs, dir: &Dir, key: &str) -> Result<()> {
+    let is_bare = is_bare(dirs, dir).unwrap_or(false);
+    if is_bare && dirs.hand_on(Kind::Changes, &path_of(key)) {
+        Ok(())
+    } else {
+        discard(dirs, key)
+    }
+}
+
+/// True if nothing is left of what a sandbox could write: no name, no attribute.
+fn is_bare(dirs: &StateDirs, dir: &Dir) -> Result<bool> {
+    let (Ok(upper), Ok(work)) = (dir.open_below(UPPER), dir.open_below(WORK)) else {
+        return Ok(false);
+    };
+    if !has_only_overlay_attributes(&upper) {
+        return Ok(false);
+    }
+    // The kernel wants to make its own.
+    if dirs.trash()?.take_any(work.fd(), WORK).is_err() && work.names()? == [WORK] {
+        return Ok(false);
+    }
+    Ok(dir.names()?.len() == 2 && upper.is_empty()? && work.is_empty()?)
+}
+
+/// Attributes that overlay itself gives to its upper directory and takes as they are.
+fn has_only_overlay_attributes(upper: &Dir) -> bool {
+    const KNOWN: [&str; 4] = [
+        "user.overlay.uuid",
+        "user.overlay.impure",
+        "trusted.overlay.uuid",
+        "trusted.overlay.impure",
+    ];
+    let mut names = [0; 256];
+    match rustix::fs::flistxattr(upper.fd(), &mut names) {
+        Ok(length) => names
+            .get(..length)
+            .unwrap_or_default()
+            .split(|byte| *byte == 0)
+            .all(|name| name.is_empty() || KNOWN.iter().any(|known| known.as_bytes() == name)),
+        Err(Errno::NOTSUP) => true,
+        Err(_) => false,
     }
 }
 

@@ -141,9 +141,9 @@ impl Dir {
         rustix::fs::fsync(&self.fd).map_err(|error| self.error("write to disk", "", error))
     }
 
-    /// Opens a new file to which lines are added.
-    pub(crate) fn create_log(&self, name: &str) -> Result<std::fs::File> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    /// Opens a file to which lines are added, making it where it does not exist.
+    pub(crate) fn open_log(&self, name: &str) -> Result<std::fs::File> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, PRIVATE_FILE);
         fd.map(std::fs::File::from)
             .map_err(|error| self.error("create", name, error))
@@ -198,6 +198,19 @@ impl Dir {
         Ok(names)
     }
 
+    /// True if there is no name at all in this directory.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        let own = rustix::fs::openat(&self.fd, c".", Self::FLAGS, Mode::empty())
+            .map_err(|error| self.error("list", "", error))?;
+        let mut empty = true;
+        each_name(own.as_fd(), |_| {
+            empty = false;
+            false
+        })
+        .map_err(|error| self.error("list", "", error))?;
+        Ok(empty)
+    }
+
     pub(crate) fn error(&self, operation: &'static str, name: &str, error: Errno) -> Error {
         Error::state(
             operation,
@@ -235,6 +248,9 @@ pub(crate) fn to_json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Part of what is said of a file of a later version.
+pub(super) const NEWER: &str = "by a newer Stockade";
+
 /// Every file of ours begins with its version.
 #[derive(serde::Deserialize)]
 struct Versioned {
@@ -250,7 +266,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8], newest: u32, path: &P
     let Versioned { version } = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
     if version > newest {
         return Err(corrupt(format!(
-            "written in version {version} by a newer Stockade; this one reads up to {newest}"
+            "written in version {version} {NEWER}; this one reads up to {newest}"
         )));
     }
     serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))

@@ -8,14 +8,16 @@ use rustix::io::Errno;
 use stockade_domain::Exit;
 
 use super::changes::{self, KeptChanges};
-use super::files::{Dir, Durability, to_json};
+use super::files::Dir;
 use super::process::ProcessRef;
+use super::spare::Kind;
 use super::status::{Phase, STATUS_VERSION, Status};
-use super::{SANDBOXES, StateDirs, check_name, id, unix_ms};
+use super::status_file::{self, StatusFile};
+use super::{SANDBOXES, SOCKET, StateDirs, check_name, id, unix_ms};
+use crate::audit::shorten;
 use crate::driver::{Leftover, Record};
 use crate::error::{Error, Result};
 
-pub(crate) const STATUS_FILE: &str = "status.json";
 /// An id that is taken is next to impossible; more than this means something else.
 const ATTEMPTS: u32 = 16;
 
@@ -54,6 +56,7 @@ pub struct SandboxFolder {
     dirs: Arc<StateDirs>,
     claim: Claim,
     status: Status,
+    status_file: StatusFile,
     changes_dir: Option<PathBuf>,
     finished: bool,
 }
@@ -136,8 +139,9 @@ impl StateDirs {
             check_name(name)?;
         }
         let claim = self.claim_new()?;
-        let mut folder = SandboxFolder::new(Arc::clone(self), claim, new);
-        folder.write_status(Durability::Process, true)?;
+        let status_file = StatusFile::open(&claim.dir)?;
+        let mut folder = SandboxFolder::new(Arc::clone(self), claim, status_file, new);
+        folder.write_status()?;
         if let Some(name) = folder.status.name.take() {
             self.take_name(&name, &folder.claim.id)?;
             folder.status.name = Some(name);
@@ -149,14 +153,16 @@ impl StateDirs {
     fn claim_new(&self) -> Result<Claim> {
         for _ in 0..ATTEMPTS {
             let id = id::new_id();
-            match self.root().make_directory(&path_of(&id)) {
-                Ok(()) => {}
-                Err(Errno::EXIST) => continue,
-                Err(Errno::NOENT) => {
-                    self.make_parts()?;
-                    continue;
+            if !self.reuse(Kind::Sandbox, &path_of(&id)) {
+                match self.root().make_directory(&path_of(&id)) {
+                    Ok(()) => {}
+                    Err(Errno::EXIST) => continue,
+                    Err(Errno::NOENT) => {
+                        self.make_parts()?;
+                        continue;
+                    }
+                    Err(error) => return Err(self.root().error("create", &path_of(&id), error)),
                 }
-                Err(error) => return Err(self.root().error("create", &path_of(&id), error)),
             }
             // `gc` may have seen the new directory before it was locked, and have taken it.
             if let Some(claim) = Claim::take(self, &id)? {
@@ -171,7 +177,7 @@ impl StateDirs {
 }
 
 impl SandboxFolder {
-    fn new(dirs: Arc<StateDirs>, claim: Claim, new: NewSandbox) -> Self {
+    fn new(dirs: Arc<StateDirs>, claim: Claim, status_file: StatusFile, new: NewSandbox) -> Self {
         let change_set = match (&new.workspace, new.copy_on_write) {
             (Some(workspace), true) => Some(changes::key(workspace, &claim.id)),
             _ => None,
@@ -183,7 +189,7 @@ impl SandboxFolder {
             driver: new.driver,
             phase: Phase::Creating,
             shim: ProcessRef::current(),
-            command: new.command,
+            command: shorten(new.command.into_iter()),
             workspace: new.workspace,
             change_set,
             discard_changes: new.discard_changes,
@@ -198,6 +204,7 @@ impl SandboxFolder {
             dirs,
             claim,
             status,
+            status_file,
             changes_dir: None,
             finished: false,
         }
@@ -252,17 +259,11 @@ impl SandboxFolder {
     pub fn running(&mut self, record: Record) -> Result<()> {
         self.status.phase = Phase::Running;
         self.status.record = Some(record);
-        self.write_status(Durability::Process, false)
+        self.write_status()
     }
 
-    fn write_status(&self, durability: Durability, first: bool) -> Result<()> {
-        let dir = &self.claim.dir;
-        let bytes = to_json(&self.status, &dir.path().join(STATUS_FILE))?;
-        if first {
-            dir.write_new(STATUS_FILE, &bytes, durability)
-        } else {
-            dir.replace(STATUS_FILE, &bytes, durability)
-        }
+    fn write_status(&self) -> Result<()> {
+        self.status_file.write(&self.claim.dir, &self.status)
     }
 
     /// The sandbox has ended and its wall is gone: keeps its changes, if there are any, and
@@ -281,7 +282,7 @@ impl SandboxFolder {
         }
         self.status.leftovers = finish.leftovers;
         if self.status.keep || !self.status.leftovers.is_empty() {
-            self.write_status(Durability::Process, false)?;
+            self.write_status()?;
             return Ok(kept);
         }
         self.remove_record()?;
@@ -312,7 +313,24 @@ impl SandboxFolder {
         if let Some(name) = &self.status.name {
             self.dirs.free_name(name, &self.claim.id)?;
         }
-        self.claim.discard(&self.dirs)
+        if self.hand_on() {
+            Ok(())
+        } else {
+            self.claim.discard(&self.dirs)
+        }
+    }
+
+    /// Leaves the directory to a later run, if nothing but a void status is in it.
+    fn hand_on(&self) -> bool {
+        let dir = &self.claim.dir;
+        let is_bare = dir.remove_file(SOCKET).is_ok()
+            && dir.names().is_ok_and(|names| names == [status_file::FILE])
+            && self.status_file.make_void();
+        // Unlocked before it is handed on, as its next user must find it so. Should `gc` be
+        // faster, it finds a directory of nobody without a status and removes it.
+        is_bare
+            && rustix::fs::flock(dir.fd(), FlockOperation::Unlock).is_ok()
+            && self.dirs.hand_on(Kind::Sandbox, &path_of(&self.claim.id))
     }
 }
 

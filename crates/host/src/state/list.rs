@@ -1,9 +1,8 @@
 //! Finding sandboxes: for `ls`, for names on command lines, and for `gc`.
 
-use super::files::from_json;
-use super::folder::{Claim, STATUS_FILE, is_claimed};
-use super::status::{STATUS_VERSION, Status};
-use super::{SANDBOXES, StateDirs, id, record};
+use super::folder::{Claim, is_claimed};
+use super::status::Status;
+use super::{SANDBOXES, StateDirs, id, record, status_file};
 use crate::error::{Error, Result};
 
 /// Shortest begin of an id that stands for it.
@@ -91,10 +90,9 @@ impl StateDirs {
         let Ok(dir) = self.root().open_below(&format!("{SANDBOXES}/{id}")) else {
             return Ok(None);
         };
-        let Some(bytes) = dir.read(STATUS_FILE)? else {
+        let Some(mut status) = status_file::read(&dir, id)? else {
             return Ok(None);
         };
-        let mut status: Status = from_json(&bytes, STATUS_VERSION, &dir.path().join(STATUS_FILE))?;
         if status.record.is_none() {
             status.record = record::load_from(&dir)?;
         }

@@ -9,7 +9,8 @@
 //!     names/NAME -> ID               names of live sandboxes
 //!     changes/KEY/                   changes kept apart from a workspace
 //!         upper/ work/ meta.json
-//!     audit/ID.jsonl                 what happened; outlives the sandbox
+//!     audit/YEAR-MONTH.jsonl         what happened; outlives the sandboxes
+//!     spare/                         empty directories for the next runs
 //!     trash/                         what is to be freed when nobody waits
 //! ```
 //!
@@ -24,7 +25,9 @@ mod list;
 mod names;
 mod process;
 pub mod record;
+mod spare;
 mod status;
+mod status_file;
 #[cfg(test)]
 mod tests;
 mod trash;
@@ -51,13 +54,16 @@ pub(crate) use folder::{Claim, is_claimed};
 use crate::error::{Error, Result};
 use trash::Trash;
 
+/// The control socket in a sandbox's directory.
+pub(crate) const SOCKET: &str = "ctl";
 pub(crate) const SANDBOXES: &str = "sandboxes";
 pub(crate) const NAMES: &str = "names";
 pub(crate) const CHANGES: &str = "changes";
 pub(crate) const AUDIT: &str = "audit";
+const SPARE: &str = "spare";
 const TRASH: &str = "trash";
 /// Directories in the trash that short runs leave to others, and two.
-const MANY_LINKS: u64 = 66;
+const MANY_LINKS: u64 = 1026;
 
 /// The state directory.
 #[derive(Debug)]
@@ -161,7 +167,7 @@ impl StateDirs {
 
     /// Makes all directories; which of them exist already does not matter.
     pub(crate) fn make_parts(&self) -> Result<()> {
-        for name in [SANDBOXES, NAMES, CHANGES, AUDIT, TRASH] {
+        for name in [SANDBOXES, NAMES, CHANGES, AUDIT, SPARE, TRASH] {
             match self.root.make_directory(name) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(self.root.error("create", name, error)),

@@ -63,7 +63,7 @@ fn tree(root: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_sandbox_that_ends_leaves_nothing_but_trash() {
+fn a_sandbox_that_ends_leaves_nothing_but_what_can_be_used_again() {
     let (place, dirs) = dirs();
     let workspace = place.path().join("project");
     fs::create_dir(&workspace).unwrap();
@@ -79,10 +79,89 @@ fn a_sandbox_that_ends_leaves_nothing_but_trash() {
     fs::create_dir_all(folder.changes_dir().unwrap().join("upper")).unwrap();
     fs::create_dir_all(folder.changes_dir().unwrap().join("work/work")).unwrap();
     assert_eq!(folder.finish(Finish::default()).unwrap(), None);
+    dirs.discard_spare().unwrap();
     dirs.empty_trash(PLENTY).unwrap();
     let mut after = tree(dirs.path());
     after.retain(|path| path.parent() != Some(dirs.path()));
     assert_eq!(after, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_run_takes_the_directories_of_the_one_before() {
+    let (place, dirs) = dirs();
+    let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    let first = dirs.create(with_workspace(place.path())).unwrap();
+    let (id, changes) = (first.id().to_owned(), first.changes_dir().unwrap().to_owned());
+    for name in ["upper", "work/work/incompat/volatile"] {
+        fs::create_dir_all(changes.join(name)).unwrap();
+    }
+    fs::set_permissions(changes.join("work/work"), fs::Permissions::from_mode(0o0)).unwrap();
+    let inodes = [first.path(), &changes, &changes.join("upper")].map(inode);
+    first.finish(Finish::default()).unwrap();
+    let second = dirs.create(with_workspace(place.path())).unwrap();
+    let changes = second.changes_dir().unwrap();
+    assert_eq!(
+        [second.path(), changes, &changes.join("upper")].map(inode),
+        inodes
+    );
+    assert_eq!(fs::read_dir(changes.join("work")).unwrap().count(), 0);
+    assert_ne!(second.id(), id);
+    let listed = dirs.list().unwrap();
+    assert_eq!((listed.len(), &listed[0].status.id), (1, &second.id().to_owned()));
+}
+
+#[test]
+fn nothing_of_a_sandbox_reaches_a_later_one() {
+    let (place, dirs) = dirs();
+    let poison: [fn(&Path, &Path); 4] = [
+        |_, changes| fs::write(changes.join("work/left"), "x").unwrap(),
+        |_, changes| fs::write(changes.join("left"), "x").unwrap(),
+        |_, changes| {
+            let name = "user.left";
+            rustix::fs::setxattr(changes.join("upper"), name, b"x", rustix::fs::XattrFlags::empty()).unwrap();
+        },
+        |folder, _| fs::write(folder.join("left"), "x").unwrap(),
+    ];
+    for poison in poison {
+        let first = dirs.create(with_workspace(place.path())).unwrap();
+        let changes = first.changes_dir().unwrap().to_owned();
+        fs::create_dir_all(changes.join("upper")).unwrap();
+        fs::create_dir_all(changes.join("work/work")).unwrap();
+        poison(first.path(), &changes);
+        first.finish(Finish::default()).unwrap();
+        let second = dirs.create(with_workspace(place.path())).unwrap();
+        let found = [tree(second.path()), tree(second.changes_dir().unwrap())].concat();
+        assert!(found.iter().all(|path| !path.ends_with("left")), "{found:?}");
+        let upper = second.changes_dir().unwrap().join("upper");
+        if upper.exists() {
+            assert!(rustix::fs::getxattr(&upper, "user.left", &mut [0; 8]).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_status_is_whole_whenever_it_is_read() {
+    let (_place, dirs) = dirs();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                for listed in dirs.list().unwrap() {
+                    assert!(listed.status.command.len() == 1 || listed.status.command.len() == 60);
+                }
+            }
+        });
+        for round in 0..400 {
+            let words = if round % 2 == 0 { 1 } else { 60 };
+            let command = vec!["word".repeat(20); words];
+            let mut folder = dirs.create(NewSandbox { command, ..new(None) }).unwrap();
+            folder.running(record(folder.id())).unwrap();
+            assert_eq!(dirs.find(folder.id()).unwrap().status.phase, Phase::Running);
+            folder.abandon().unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        reader.join().unwrap();
+    });
 }
 
 #[test]
@@ -277,8 +356,8 @@ fn trash_of_any_depth_and_permission_is_emptied() {
     let bare = folder.path().join("bare");
     fs::create_dir_all(bare.join("inner")).unwrap();
     fs::write(bare.join("inner/file"), "x").unwrap();
-    fs::set_permissions(bare.join("inner"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(&bare, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(bare.join("inner"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(&bare, fs::Permissions::from_mode(0o0)).unwrap();
     folder.abandon().unwrap();
     let emptied = dirs.empty_trash(PLENTY).unwrap();
     assert!(
@@ -333,8 +412,8 @@ fn cost_of_a_run() {
         let created = start.elapsed();
         folder.running(record(folder.id())).unwrap();
         let running = start.elapsed();
-        fs::create_dir(folder.changes_dir().unwrap().join("upper")).unwrap();
-        fs::create_dir(folder.changes_dir().unwrap().join("work")).unwrap();
+        fs::create_dir_all(folder.changes_dir().unwrap().join("upper")).unwrap();
+        fs::create_dir_all(folder.changes_dir().unwrap().join("work/work")).unwrap();
         let made = start.elapsed();
         folder.finish(Finish::default()).unwrap();
         times.push((

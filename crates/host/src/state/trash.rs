@@ -51,6 +51,19 @@ impl Trash {
         take(from, name, self.dir.fd())
     }
 
+    /// Takes a directory that may forbid everything by its permission bits, as the one that
+    /// overlay makes does: moving it writes its `..`.
+    pub(crate) fn take_any(&self, from: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+        match self.take(from, name) {
+            Err(Errno::ACCESS) => {
+                let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+                open_any(from, &name)?;
+                take(from, name.as_c_str(), self.dir.fd())
+            }
+            other => other,
+        }
+    }
+
     /// Frees what lies here, until there is no more or the time is over.
     pub(crate) fn empty(&self, time: Duration) -> Result<Emptied> {
         let deadline = Instant::now() + time;
@@ -66,11 +79,15 @@ impl Trash {
                     done.more = true;
                     return Ok(done);
                 }
-                if self.free(&name, deadline, &mut done).is_err() {
-                    done.failed += 1;
-                    stuck.push(name);
-                    if stuck.len() >= BATCH {
-                        return Ok(done);
+                match self.free(&name, deadline, &mut done) {
+                    // Another process empties it, too, and was faster.
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(_) => {
+                        done.failed += 1;
+                        stuck.push(name);
+                        if stuck.len() >= BATCH {
+                            return Ok(done);
+                        }
                     }
                 }
             }

@@ -196,6 +196,7 @@ fn garbage_on_the_socket_hurts_nobody() {
         let rig = Rig::new();
         let (outcome, first) = beside(&rig, async |id: &str| {
             let path = rig.dirs.path().join("sandboxes").join(id).join("ctl");
+            drop(Client::connect(&rig.dirs, id).await.unwrap());
             let mut streams = Vec::new();
             for bytes in [
                 &[0xff; 5000][..],

@@ -22,8 +22,7 @@ pub fn be_on_a_full_disk() -> ! {
     let place = PathBuf::from(std::env::args().nth(2).unwrap());
     let dirs = Arc::new(StateDirs::open(&place).unwrap());
     // The positive control: as long as there is room, it works.
-    dirs.create(Rig::new_sandbox()).unwrap().abandon().unwrap();
-    dirs.empty_trash(std::time::Duration::from_secs(10)).unwrap();
+    let first = dirs.create(Rig::new_sandbox()).unwrap();
     let mut size = 64 << 10;
     while size > 0 {
         if std::fs::write(place.join(format!("filler{size}")), vec![1; size]).is_err() {
@@ -34,6 +33,9 @@ pub fn be_on_a_full_disk() -> ! {
     }
     let error = dirs.create(Rig::new_sandbox()).unwrap_err();
     println!("{error}");
+    first.abandon().unwrap();
+    // What an ended one left can be used again even now.
+    dirs.create(Rig::new_sandbox()).unwrap().abandon().unwrap();
     std::process::exit(0)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use stockade_host::driver::Driver;
 use stockade_host::gc::{Options, Report, collect};
-use stockade_host::state::{NewSandbox, SandboxFolder};
+use stockade_host::state::{NewSandbox, SandboxFolder, StateDirs};
 
 use crate::fake::{FakeDriver, leftover};
 use crate::rig::{Rig, block_on};
@@ -27,32 +27,43 @@ async fn gc(rig: &Rig, options: Options) -> Report {
     collect(&rig.dirs, &drivers, options).await.unwrap()
 }
 
-/// A sandbox whose supervisor was killed: another process made it and is gone.
-fn dead(rig: &Rig, changes: bool) -> String {
-    let place = rig.dirs.path().display();
-    let folder = create(rig, changes);
-    let (id, path) = (folder.id().to_owned(), folder.path().to_owned());
-    // A copy under another id, which nobody has locked.
-    let other = format!("{}{}", &id[..11], if id.ends_with('0') { '1' } else { '0' });
-    let copy = PathBuf::from(format!("{place}/sandboxes/{other}"));
-    fs::create_dir(&copy).unwrap();
-    let text = fs::read_to_string(path.join("status.json"))
-        .unwrap()
-        .replace(&id, &other);
-    fs::write(copy.join("status.json"), text).unwrap();
+/// Argument that makes this program begin a sandbox and end without a word.
+pub const DIE: &str = "die-as-shim";
+
+/// Begins a sandbox, changes its workspace, tells its id, and is gone.
+pub fn die() -> ! {
+    let arguments: Vec<String> = std::env::args().skip(2).collect();
+    let dirs = Arc::new(StateDirs::open(&PathBuf::from(&arguments[0])).unwrap());
+    let workspace = PathBuf::from(&arguments[1]);
+    let copy_on_write = arguments[2] == "true";
+    let new = NewSandbox {
+        workspace: Some(workspace),
+        copy_on_write,
+        ..Rig::new_sandbox()
+    };
+    let folder = dirs.create(new).unwrap();
     if let Some(changes) = folder.changes_dir() {
-        let name = changes
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .replace(&id, &other);
-        fs::create_dir_all(changes.with_file_name(&name).join("work/work")).unwrap();
-        fs::create_dir_all(changes.with_file_name(&name).join("upper")).unwrap();
-        fs::write(changes.with_file_name(&name).join("upper/file"), "changed").unwrap();
+        fs::create_dir_all(changes.join("work/work")).unwrap();
+        fs::create_dir_all(changes.join("upper")).unwrap();
+        fs::write(changes.join("upper/file"), "changed").unwrap();
     }
-    folder.abandon().unwrap();
-    other
+    print!("{}", folder.id());
+    // Without destructors, as by SIGKILL.
+    std::process::exit(0)
+}
+
+/// A sandbox whose supervisor was killed.
+fn dead(rig: &Rig, changes: bool) -> String {
+    let workspace = rig.place.path().join("project");
+    fs::create_dir_all(&workspace).unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .arg(DIE)
+        .args([rig.dirs.path(), &workspace])
+        .arg(changes.to_string())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn create(rig: &Rig, changes: bool) -> SandboxFolder {

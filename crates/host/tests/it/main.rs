@@ -22,6 +22,7 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some(guest::SERVE) => guest::serve(),
         Some(signals::SHIM) => signals::be_shim(),
+        Some(gc::DIE) => gc::die(),
         Some(disk::FULL) => disk::be_on_a_full_disk(),
         _ => {}
     }

@@ -27,7 +27,7 @@ async fn verdict(messages: Vec<ToHost>) -> String {
 /// What a guest does wrong, and the messages with which it does.
 type Violation = (&'static str, Vec<ToHost>);
 
-fn out(offset: u64, bytes: &[u8]) -> ToHost {
+fn out(offset: usize, bytes: &[u8]) -> ToHost {
     ToHost::Data(data(Stream::Stdout, offset, bytes))
 }
 
@@ -241,7 +241,7 @@ proptest::proptest! {
         }
         // Frames with the right length reach the messages' decoder.
         for frame in bytes.chunks(37) {
-            input.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+            input.extend_from_slice(&u32::try_from(frame.len()).unwrap().to_le_bytes());
             input.extend_from_slice(frame);
         }
         core.receive(serial, &input);
