@@ -15,6 +15,17 @@ pub enum Stop {
     Skipped(String),
 }
 
+impl Stop {
+    /// Says what was being checked.
+    #[must_use]
+    pub fn about(self, what: &str) -> Self {
+        match self {
+            Self::Failed(why) => Self::Failed(format!("{what}: {why}")),
+            skipped @ Self::Skipped(_) => skipped,
+        }
+    }
+}
+
 impl<E: std::error::Error> From<E> for Stop {
     fn from(error: E) -> Self {
         Self::Failed(error.to_string())

@@ -115,7 +115,12 @@ pub fn until_gone(processes: &BTreeSet<Process>, within: Duration) -> Verdict {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return fail(format!("still running after {within:?}: {left:?}"));
+            let told = format!("still running after {within:?}: {left:?}");
+            // Told once: the next behaviour begins anew.
+            for process in left {
+                let _ = signal(process.pid, Signal::KILL);
+            }
+            return fail(told);
         }
         std::thread::sleep(Duration::from_millis(5));
     }

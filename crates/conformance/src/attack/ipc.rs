@@ -1,7 +1,9 @@
 //! Sockets with names, System V and POSIX IPC.
 
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::path::Path;
 
 use super::out::{argument, note, number, reached, read};
 use super::sys::{self, Arg, call};
@@ -39,11 +41,18 @@ fn paths(arguments: &[String]) {
 /// For sockets that are nobody's canary: connecting is what must not succeed.
 fn paths_that_answer(arguments: &[String]) {
     for path in arguments {
-        match UnixStream::connect(path) {
+        match connect(Path::new(path)) {
             Ok(_) => reached(format!("connected to {path}")),
             Err(error) => note(format!("{path}: {error}")),
         }
     }
+}
+
+/// Through the directory's descriptor, because an address has room for 107 bytes only.
+fn connect(path: &Path) -> std::io::Result<UnixStream> {
+    let directory = std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    UnixStream::connect(format!("/proc/self/fd/{}/{name}", directory.as_raw_fd()))
 }
 
 /// The secret stands in a shared memory segment, a message and a queue of the same key.

@@ -71,17 +71,24 @@ fn leave_pipe() {
     }
 }
 
+/// The soft limit only: the hard one is not for a sandbox to raise.
 fn limit(resource: i64, value: i64) {
     let mut limits = [0_u8; 16];
+    let mut read = [
+        Arg::Int(0),
+        Arg::Int(resource),
+        Arg::Null,
+        Arg::Bytes(&mut limits),
+    ];
+    let before = call(libc::SYS_prlimit64, &mut read);
     limits[..8].copy_from_slice(&value.to_ne_bytes());
-    limits[8..].copy_from_slice(&value.to_ne_bytes());
-    let mut arguments = [
+    let mut write = [
         Arg::Int(0),
         Arg::Int(resource),
         Arg::Bytes(&mut limits),
         Arg::Null,
     ];
-    if let Err(error) = call(libc::SYS_prlimit64, &mut arguments) {
+    if let Err(error) = before.and_then(|_| call(libc::SYS_prlimit64, &mut write)) {
         eprintln!("attack launch: limit {resource}: {error}");
     }
 }

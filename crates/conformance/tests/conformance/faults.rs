@@ -89,6 +89,7 @@ fn inject(world: &World, what: &str) -> Verdict<Finished> {
     std::fs::create_dir_all(world.path("outside/target"))?;
     let sandbox = world
         .sandbox()
+        .limit(Duration::from_secs(20))
         .launcher(&launcher)
         .flags(&["--rw", &target, "--rm"]);
     sandbox.run(&["sh", "-c", "echo x > $0/ran", &target])
@@ -96,7 +97,7 @@ fn inject(world: &World, what: &str) -> Verdict<Finished> {
 
 /// Either refused as a whole, or whole.
 fn whole_or_nothing(world: &World, what: &str) -> Verdict {
-    let finished = inject(world, what)?;
+    let finished = inject(world, what).map_err(|stop| stop.about(what))?;
     let ran = world.path("outside/target/ran").exists();
     let started = finished.events.iter().find(|event| event["event"] == "started");
     match (finished.code, started) {
@@ -124,8 +125,7 @@ fn whole_or_nothing(world: &World, what: &str) -> Verdict {
 
 fn nothing_left(world: &World, what: &str) -> Verdict {
     let left: BTreeSet<_> = host::mentioning(&world.path("").display().to_string());
-    host::until_gone(&left, Duration::from_secs(3))
-        .map_err(|_| stockade_conformance::Stop::Failed(format!("{what}: left running: {left:?}")))?;
+    host::until_gone(&left, Duration::from_secs(3)).map_err(|stop| stop.about(what))?;
     let list = world.stockade(&["ls", "--json"])?.expect(0)?.text();
     ensure!(list.trim() == "[]", "{what}: left behind: {list}");
     Ok(())

@@ -36,7 +36,7 @@ pub const ALL: &[Behaviour] = &[
 /// What may be left of sandboxes with these ids after gc: nothing.
 fn all_clean(world: &World, ids: &BTreeSet<String>, what: &str) -> Verdict {
     let left = host::below(std::process::id());
-    host::until_gone(&left, Duration::from_secs(2)).map_err(|stop| told(what, stop))?;
+    host::until_gone(&left, Duration::from_secs(2)).map_err(|stop| stop.about(what))?;
     world.stockade(&["gc"])?.expect(0)?;
     let cgroups = host::cgroups_of(ids);
     ensure!(cgroups.is_empty(), "{what}: cgroups are left: {cgroups:?}");
@@ -52,15 +52,6 @@ fn all_clean(world: &World, ids: &BTreeSet<String>, what: &str) -> Verdict {
         again.all()
     );
     Ok(())
-}
-
-fn told(what: &str, stop: stockade_conformance::Stop) -> stockade_conformance::Stop {
-    match stop {
-        stockade_conformance::Stop::Failed(why) => {
-            stockade_conformance::Stop::Failed(format!("{what}: {why}"))
-        }
-        skipped @ stockade_conformance::Stop::Skipped(_) => skipped,
-    }
 }
 
 /// Names of folders that look like sandboxes, and of what cgroups are called after them.
@@ -137,7 +128,7 @@ fn while_starting(world: &World) -> Verdict {
         drop(running);
         let left = host::below(std::process::id());
         host::until_gone(&left, Duration::from_secs(2))
-            .map_err(|stop| told(&format!("moment {moment}"), stop))?;
+            .map_err(|stop| stop.about(&format!("moment {moment}")))?;
     }
     let ids = ids(world);
     all_clean(world, &ids, "forty moments")
@@ -220,7 +211,7 @@ fn guest_at_each_call(world: &World) -> Verdict {
             killed += u32::from(code != 0);
             let what = format!("{call} {when}");
             let left = host::below(std::process::id());
-            host::until_gone(&left, Duration::from_secs(2)).map_err(|stop| told(&what, stop))?;
+            host::until_gone(&left, Duration::from_secs(2)).map_err(|stop| stop.about(&what))?;
             let list = world.stockade(&["ls", "--json"])?.expect(0)?.text();
             ensure!(list.trim() == "[]" || code == 137, "{what}: left behind: {list}");
         }

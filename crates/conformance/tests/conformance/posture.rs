@@ -149,6 +149,13 @@ fn inherited(world: &World) -> Verdict {
         .unwrap_or_default()
         .to_owned();
     ensure!(!files.contains(" 40 "), "{files}");
+    let core = finished
+        .text()
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap_or_default()
+        .to_owned();
+    ensure!(!core.contains("1234567"), "{core}");
     Ok(())
 }
 

@@ -250,11 +250,7 @@ fn protected(world: &World) -> Verdict {
         .shell(script)?
         .expect(0)?;
     for (before, later) in before.iter().zip(trees()) {
-        ensure!(
-            *before == later,
-            "it changed:{}",
-            before.differences(&later)
-        );
+        ensure!(*before == later, "it changed:{}", before.differences(&later));
     }
     ensure!(
         world.path("work/.git/free").exists(),

@@ -133,6 +133,8 @@ fn ctrl_z_of_a_direct_command_stops_the_job_and_fg_resumes_it() {
     // Raw again: the key goes to the command, which it ends.
     terminal.wait_for("raw again", |terminal| !terminal.is_cooked());
     terminal.keys("\x03");
+    // What is typed before would still go to the command.
+    terminal.wait_for("the command has ended", Terminal::is_cooked);
     terminal.keys("echo code $?\r");
     terminal.expect("code 130");
     terminal.keys("exit 0\r");

@@ -127,7 +127,7 @@ fn credentials(world: &World) -> Verdict<Box<dyn Canary>> {
 
 fn shared_places(_: &World) -> Verdict<Box<dyn Canary>> {
     const PLACES: [&str; 11] = [
-        "/var/log", "/var/lib", "/var/tmp", "/boot", "/root", "/home", "/srv", "/mnt", "/opt", "/tmp",
+        "/var/log", "/var/lib", "/var/tmp", "/boot", "/root", "/home", "/srv", "/mnt", "/tmp",
         "/dev/shm", "/run",
     ];
     let name = format!(".stockade-{}", &token()?[7..]);
@@ -178,7 +178,6 @@ fn system_directories(world: &World) -> Verdict {
         "/bin",
         "/lib",
         "/sbin",
-        "/opt",
         "/var",
         "/proc",
         "/sys",

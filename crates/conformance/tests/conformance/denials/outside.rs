@@ -1,5 +1,8 @@
 //! The host's sockets and network, and what a launcher leaves lying about.
 
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
 use stockade_conformance::canary::{FileCanary, IpcCanary, LauncherSecret, SocketCanary};
 use stockade_conformance::denial::{Denial, arguments};
 use stockade_conformance::{Behaviour, Verdict, World, ensure};
@@ -63,6 +66,16 @@ pub const ALL: &[Behaviour] = &[
     ),
 ];
 
+fn sockets_below(directory: &Path, found: &mut Vec<String>) {
+    for entry in directory.read_dir().into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => sockets_below(&entry.path(), found),
+            Ok(kind) if kind.is_socket() => found.push(entry.path().display().to_string()),
+            _ => {}
+        }
+    }
+}
+
 /// Every socket that a running sandbox has on the host.
 fn own_sockets(world: &World) -> Verdict {
     let mut running = world
@@ -70,26 +83,20 @@ fn own_sockets(world: &World) -> Verdict {
         .flags(&["--name", "own"])
         .start_open(&["sleep", "50"])?;
     running.until_started()?;
-    let table = std::fs::read_to_string("/proc/net/unix")?;
-    let root = world.path("").display().to_string();
-    let runtime = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| root.clone());
-    let ours = |path: &&str| {
-        path.contains("stockade")
-            && (path.contains(&root) || path.contains(&runtime) || path.starts_with('@'))
-    };
-    let paths: Vec<String> = table
-        .lines()
-        .filter_map(|line| line.split(' ').next_back())
-        .filter(ours)
-        .map(str::to_owned)
-        .collect();
+    let mut paths = Vec::new();
+    sockets_below(&world.path("state"), &mut paths);
+    sockets_below(&world.path("run"), &mut paths);
     ensure!(
         !paths.is_empty(),
         "a running sandbox has no socket, so `exec` cannot work"
     );
+    let table = std::fs::read_to_string("/proc/net/unix")?;
+    let open_to_all = table
+        .lines()
+        .find(|line| line.contains(" @") && line.contains("stockade"));
     ensure!(
-        paths.iter().all(|path| !path.starts_with('@')),
-        "abstract names are open to every user: {paths:?}"
+        open_to_all.is_none_or(|line| line.contains("canary")),
+        "an abstract name is open to every user: {open_to_all:?}"
     );
     let words = arguments("IP07", paths.clone());
     let control = world.outside(&[], &[], &words)?;
