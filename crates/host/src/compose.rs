@@ -72,14 +72,14 @@ fn never_binding(policy: &Policy, facts: &HostFacts) -> Vec<Note> {
         quota_millis: Some(quota),
         ..
     }) = limits.cpu
+        && facts.cpus > 0
+        && quota > facts.cpus.saturating_mul(1000)
     {
-        if facts.cpus > 0 && quota > facts.cpus.saturating_mul(1000) {
-            let host = format!("{} processors", facts.cpus);
-            notes.push(Note::NeverBinds {
-                limit: format!("cpus {}", f64::from(quota) / 1000.0),
-                host,
-            });
-        }
+        let host = format!("{} processors", facts.cpus);
+        notes.push(Note::NeverBinds {
+            limit: format!("cpus {}", f64::from(quota) / 1000.0),
+            host,
+        });
     }
     notes
 }

@@ -73,10 +73,10 @@ fn source(rule: &Clause<FileRule>, context: &Context, places: &Places<'_>) -> Re
             return refuse(refused.why, refused.fix);
         }
     }
-    if let Some(state) = &context.state_dir {
-        if state.starts_with(&resolved.real) || resolved.real.starts_with(state) {
-            return refuse("holds Stockade's own state", "name another directory");
-        }
+    if let Some(state) = &context.state_dir
+        && (state.starts_with(&resolved.real) || resolved.real.starts_with(state))
+    {
+        return refuse("holds Stockade's own state", "name another directory");
     }
     match resolved.kind {
         Kind::Directory | Kind::File => Ok(resolved),

@@ -62,7 +62,7 @@ impl Boundary for NativeBoundary {
                 return Ok(Box::new(link) as Link);
             }
             let (ours, theirs) = talk::pair(SocketType::STREAM)?;
-            talk::send_link(self.wall.door(), &theirs)?;
+            talk::send_link(self.wall.door()?, &theirs)?;
             Ok(Box::new(talk::stream(ours)?) as Link)
         })
     }

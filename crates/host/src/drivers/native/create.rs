@@ -52,7 +52,7 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
         id: seed.id.clone(),
         spawned,
         group: early,
-        door,
+        door: Some(door),
         claimed,
     })?;
     let mut link = talk::stream(link)?;
@@ -172,11 +172,11 @@ async fn hand_over(
     let exchange = async {
         talk::send_program(link, &compiled.program).await?;
         if facts.privileged {
-            talk::send_trees(wall.door(), &sources::open(&compiled.requests, wall.identity())?)?;
+            talk::send_trees(wall.door()?, &sources::open(&compiled.requests, wall.identity())?)?;
         }
         if joins_cgroups {
             wall.set_group(make_group(driver, limits, seed)?);
-            talk::send_trees(wall.door(), &tasks(wall)?)?;
+            talk::send_trees(wall.door()?, &tasks(wall)?)?;
         }
         talk::receive_reply(link).await
     };

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use stockade_domain::Ended;
@@ -22,9 +23,13 @@ pub(super) struct Parts {
     pub id: String,
     pub spawned: Spawned,
     pub group: Option<Group>,
-    pub door: OwnedFd,
+    /// None once it is shut: the guest ends by that, too.
+    pub door: Option<OwnedFd>,
     pub claimed: Claimed,
 }
+
+/// A killed process ends at once, unless the kernel itself is stuck with it.
+const DEATH: Duration = Duration::from_secs(10);
 
 /// What stands from the first process on. Dropping it kills what is inside and removes the
 /// cgroups, so that a creation that fails or is cancelled leaves nothing.
@@ -78,8 +83,11 @@ impl Wall {
         self.parts.group = group;
     }
 
-    pub(super) fn door(&self) -> &OwnedFd {
-        &self.parts.door
+    /// Where the guest takes descriptors.
+    pub(super) fn door(&self) -> Result<&OwnedFd> {
+        self.parts.door.as_ref().ok_or_else(|| Error::LinkLost {
+            why: "the sandbox is being removed".to_owned(),
+        })
     }
 
     pub(super) fn identity(&self) -> &Identity {
@@ -161,7 +169,12 @@ impl Wall {
 
     pub(super) async fn destroy_all(&mut self) -> Result<Vec<Leftover>> {
         self.kill();
-        self.wait_end().await;
+        self.parts.door = None;
+        if tokio::time::timeout(DEATH, self.wait_end()).await.is_err() {
+            return Ok(vec![
+                self.leftover(LeftoverKind::Process, self.parts.spawned.pid.to_string()),
+            ]);
+        }
         let mut leftovers = Vec::new();
         if let Some(group) = &self.parts.group
             && group.kill().and_then(|()| group.remove()).is_err()
@@ -190,6 +203,7 @@ impl Drop for Wall {
         if self.destroyed {
             return;
         }
+        self.parts.door = None;
         self.kill();
         if self.ended.get().is_none() {
             self.parts.spawned.kill_and_reap();
