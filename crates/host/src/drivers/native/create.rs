@@ -170,15 +170,26 @@ async fn hand_over(
     );
     driver.mutate(&mut compiled.program);
     let exchange = async {
-        talk::send_program(link, &compiled.program).await?;
-        if facts.privileged {
-            talk::send_trees(wall.door()?, &sources::open(&compiled.requests, wall.identity())?)?;
+        let sent = async {
+            talk::send_program(link, &compiled.program).await?;
+            if facts.privileged {
+                talk::send_trees(wall.door()?, &sources::open(&compiled.requests, wall.identity())?)?;
+            }
+            if joins_cgroups {
+                wall.set_group(make_group(driver, limits, seed)?);
+                talk::send_trees(wall.door()?, &tasks(wall)?)?;
+            }
+            Ok(())
+        };
+        match sent.await {
+            Ok(()) => talk::receive_reply(link).await,
+            // Gone while we were still sending: it has left word why.
+            Err(lost @ Error::LinkLost { .. }) => match talk::receive_reply(link).await {
+                Err(Error::LinkLost { .. }) => Err(lost),
+                told => told,
+            },
+            Err(error) => Err(error),
         }
-        if joins_cgroups {
-            wall.set_group(make_group(driver, limits, seed)?);
-            talk::send_trees(wall.door()?, &tasks(wall)?)?;
-        }
-        talk::receive_reply(link).await
     };
     let deadline = tokio::time::Instant::from_std(seed.deadline);
     let started = Instant::now();

@@ -138,6 +138,9 @@ fn remedy(step: &str, errno: i32) -> Option<String> {
         }
         libc::EPERM => "a security module or an outer sandbox refuses this step: run on the host itself",
         libc::ENOENT | libc::ENOTDIR | libc::EACCES => "check that the path exists and can be reached by you",
+        libc::ENOSPC if step.starts_with("write test") => {
+            "free space where the state directory lies, or set XDG_STATE_HOME to a directory on another file system"
+        }
         libc::ENOSPC => "a limit is reached: /proc/sys/fs/mount-max or memory",
         _ => return None,
     };
