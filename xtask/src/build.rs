@@ -107,3 +107,16 @@ fn from_artifact(artifact: &Artifact) -> Option<Program> {
         path,
     })
 }
+
+/// Builds an example of the library in release form and tells where it is.
+pub fn example(tree: &Tree, package: &str, name: &str) -> Result<PathBuf> {
+    let built = programs(
+        tree,
+        &["build", "--release", "-p", package, "--example", name],
+        "build-example",
+    )?;
+    let program = built.into_iter().find(|program| program.name == name);
+    Ok(program
+        .with_context(|| format!("cargo built no example named {name}"))?
+        .path)
+}

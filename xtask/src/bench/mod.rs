@@ -14,6 +14,7 @@ mod place;
 mod rows;
 mod start;
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Result, bail, ensure};
@@ -50,6 +51,8 @@ struct Section {
 /// What sections work on.
 struct Bench {
     place: Place,
+    /// The library's example that runs many commands over one connection.
+    open_connection: PathBuf,
     runs: usize,
     live: usize,
 }
@@ -101,6 +104,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     let program = build::release(tree)?;
     let bench = Bench {
         place: Place::make(program)?,
+        open_connection: build::example(tree, "stockade-host", "open_connection")?,
         runs: options.runs,
         live: options.live,
     };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::Bench;
 use super::measure::{Contender, interleaved, median};
@@ -107,10 +107,29 @@ pub fn exec(bench: &Bench) -> Result<Vec<Row>> {
         Row::new("stockade exec /bin/true", median(&times[0]), "ms")
             .beside("a cold bwrap", bwrap)
             .at_most(1.0),
-        Row::not_measured(
+        Row::new(
             "exec /bin/true over an open connection",
-            "there is no library client yet",
+            over_open_connection(bench)?,
+            "ms",
         )
+        .beside("a cold bwrap", bwrap)
         .at_most(0.5),
     ])
+}
+
+/// As the library's example tells it: microseconds, a line each. The first one warms up.
+fn over_open_connection(bench: &Bench) -> Result<f64> {
+    let output = bench
+        .place
+        .outside(&bench.open_connection)
+        .arg((bench.runs + 1).to_string())
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "open_connection: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let lines = String::from_utf8(output.stdout)?;
+    let times: Vec<f64> = lines.lines().skip(1).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(median(&times) / 1000.0)
 }
