@@ -323,10 +323,6 @@ impl Compiler<'_> {
         let landlock = plan.enforces(ControlKind::SecondWall);
         self.ops.extend([Op::CloseSources, Op::Baseline { landlock }]);
         self.ops.extend([Op::NoNewPrivileges, Op::DropCapabilities]);
-        if !self.context.given_sources {
-            // While the guest can still read them itself.
-            self.ops.push(Op::ListOwn);
-        }
         self.ops.extend([Op::NotDumpable, Op::DeathSignal]);
         if landlock {
             self.ops.push(Op::Landlock {

@@ -196,8 +196,6 @@ pub enum Op {
         /// Leave namespaces to the workload.
         nested_namespaces: bool,
     },
-    /// List what the guest holds: an unprivileged supervisor cannot, once it is untraceable.
-    ListOwn,
     /// Compare with [`Op::Baseline`]: attests what cannot be read from outside.
     SelfTest,
 }
@@ -265,7 +263,6 @@ impl fmt::Display for Op {
                     }
                 )
             }
-            Self::ListOwn => write!(out, "list own descriptors and environment"),
             Self::SelfTest => write!(out, "self-test"),
         }
     }
@@ -300,10 +297,6 @@ pub struct Attestation {
     pub dumpable: Option<bool>,
     /// The limit on user namespaces below ours, as read back.
     pub max_user_namespaces: Option<u64>,
-    /// Own descriptors from 3 on with what they are, where they were listed.
-    pub descriptors: Option<Vec<(i32, String)>>,
-    /// Size of the environment in bytes, where it was listed.
-    pub environment_bytes: Option<u64>,
     /// Directories in which a file was written and removed.
     pub writable: Vec<PathBuf>,
 }

@@ -164,7 +164,6 @@ impl State {
             | Op::DeathSignal
             | Op::Landlock { .. }
             | Op::Seccomp { .. }
-            | Op::ListOwn
             | Op::SelfTest => self.confinement.step(op, &mut self.attestation)?,
         }
         Ok(())

@@ -50,7 +50,6 @@ impl Confinement {
                 self.seccomp = true;
                 Ok(())
             }
-            Op::ListOwn => list_own(attestation),
             Op::SelfTest => self.self_test(attestation),
             _ => Err(Errno::INVAL).in_call(|| "interpret the step"),
         }
@@ -118,20 +117,6 @@ fn not_dumpable(attestation: &mut Attestation) -> CallResult {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).in_call(|| "prctl PR_SET_DUMPABLE")?;
     let now = dumpable_behavior().in_call(|| "prctl PR_GET_DUMPABLE")?;
     attestation.dumpable = Some(now != DumpableBehavior::NotDumpable);
-    Ok(())
-}
-
-/// Standard streams included; the descriptor that lists is left out.
-fn list_own(attestation: &mut Attestation) -> CallResult {
-    let mut descriptors = Vec::new();
-    for number in fds::own().in_words()? {
-        let path = format!("/proc/self/fd/{number}");
-        let target = std::fs::read_link(&path).in_call(|| format!("readlink {path}"))?;
-        descriptors.push((number, target.to_string_lossy().into_owned()));
-    }
-    attestation.descriptors = Some(descriptors);
-    let environment = std::fs::read("/proc/self/environ").in_call(|| "read /proc/self/environ")?;
-    attestation.environment_bytes = Some(environment.len() as u64);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use stockade_domain::view::{Access, Content, FileView};
 use stockade_domain::{Control, ControlKind, EvidenceKind, Finding, Receipt, Spec};
 use stockade_linux::cgroup::{Group, GroupLimits};
 use stockade_linux::ops::Attestation;
+use stockade_linux::posture::Namespace;
 
 use super::evidence::{Mount, Seen};
 use super::wall::Observed;
@@ -78,14 +79,6 @@ fn verdict(kind: EvidenceKind, holds: bool, expected: &str, seen: impl Into<Stri
     }
 }
 
-/// What the host read counts more than what the guest says of itself.
-fn either<T>(read: Option<T>, attested: Option<T>) -> (EvidenceKind, Option<T>) {
-    match read {
-        Some(value) => (EvidenceKind::HostRead, Some(value)),
-        None => (EvidenceKind::GuestAttested, attested),
-    }
-}
-
 /// All must be verified; the first that is not decides.
 fn all(findings: impl IntoIterator<Item = Finding>) -> Finding {
     let mut evidence = Vec::new();
@@ -113,9 +106,11 @@ impl Check<'_> {
 
     fn wall(&self, kind: ControlKind) -> Finding {
         match kind {
-            ControlKind::FilesUnreadable | ControlKind::NamesHidden => {
-                all([self.own_namespace("mnt"), self.own_root(), self.only_the_view()])
-            }
+            ControlKind::FilesUnreadable | ControlKind::NamesHidden => all([
+                self.own_namespace(Namespace::Mnt),
+                self.own_root(),
+                self.only_the_view(),
+            ]),
             ControlKind::MetadataProtected => all([
                 self.only_the_view(),
                 self.host_trees_read_only(),
@@ -126,11 +121,11 @@ impl Check<'_> {
             ControlKind::LocalSocketsHidden => all([self.only_the_view(), self.own_network()]),
             ControlKind::WorkspaceCopyOnWrite => self.workspace_mount("overlay", false),
             ControlKind::WorkspaceReadOnly => self.workspace_mount("", true),
-            ControlKind::ProcessesHidden => all([self.own_namespace("pid"), self.own_proc()]),
-            ControlKind::IpcPrivate => self.own_namespace("ipc"),
-            ControlKind::HostnamePrivate => self.own_namespace("uts"),
+            ControlKind::ProcessesHidden => all([self.own_namespace(Namespace::Pid), self.own_proc()]),
+            ControlKind::IpcPrivate => self.own_namespace(Namespace::Ipc),
+            ControlKind::HostnamePrivate => self.own_namespace(Namespace::Uts),
             ControlKind::NetworkNone => all([self.own_network(), self.loopback_only()]),
-            ControlKind::Privileges => all([self.own_namespace("user"), self.no_rights()]),
+            ControlKind::Privileges => all([self.own_namespace(Namespace::User), self.no_rights()]),
             ControlKind::SyscallFilter => all([self.filtered(), self.filter_attested()]),
             ControlKind::NestedNamespacesOff => all([self.filtered(), self.user_namespaces_off()]),
             ControlKind::SecondWall => attested(
@@ -161,14 +156,12 @@ impl Check<'_> {
         }
     }
 
-    fn own_namespace(&self, name: &str) -> Finding {
-        let (inside, outside) = (self.seen.namespace(name), self.seen.host_namespace(name));
+    fn own_namespace(&self, kind: Namespace) -> Finding {
+        let (inside, outside) = (self.seen.namespace(kind), self.seen.host_namespace(kind));
         let differs = inside.is_some() && outside.is_some() && inside != outside;
-        host(
-            differs,
-            &format!("an own {name} namespace"),
-            format!("{name} namespace {}, host {}", number(inside), number(outside)),
-        )
+        let name = kind.name();
+        let found = format!("{name} namespace {}, host {}", number(inside), number(outside));
+        host(differs, &format!("an own {name} namespace"), found)
     }
 
     fn own_root(&self) -> Finding {
@@ -181,21 +174,16 @@ impl Check<'_> {
         )
     }
 
-    /// No mount that the view does not explain.
+    /// No mount that the view does not explain, and none that follows the host's.
     fn only_the_view(&self) -> Finding {
-        let stranger = self
-            .seen
-            .mounts
-            .iter()
-            .find(|mount| !explained(&mount.at, self.spec));
-        host(
-            stranger.is_none(),
-            "only mounts of the file view",
-            stranger.map_or_else(
-                || format!("{} mounts, all of the view", self.seen.mounts.len()),
-                |one| show(Some(one)),
-            ),
-        )
+        let strange = |mount: &&Mount| !mount.private || !explained(&mount.at, self.spec);
+        let stranger = self.seen.mounts.iter().find(strange);
+        let count = self.seen.mounts.len();
+        let found = stranger.map_or_else(
+            || format!("{count} private mounts, all of the view"),
+            |one| show(Some(one)),
+        );
+        host(stranger.is_none(), "only private mounts of the file view", found)
     }
 
     fn host_trees_read_only(&self) -> Finding {
@@ -266,12 +254,12 @@ impl Check<'_> {
 
     fn own_proc(&self) -> Finding {
         let proc = self.seen.mount(Path::new("/proc"));
-        let holds = proc.is_some_and(|proc| proc.kind == "proc" && proc.device != self.seen.host_proc_device);
+        let holds = proc.is_some_and(|proc| proc.kind == "proc" && proc.device != self.seen.host_proc);
         host(holds, "an own procfs", show(proc))
     }
 
     fn own_network(&self) -> Finding {
-        self.own_namespace("net")
+        self.own_namespace(Namespace::Net)
     }
 
     fn loopback_only(&self) -> Finding {
@@ -290,7 +278,7 @@ impl Check<'_> {
             !thread.capabilities_empty
                 || !thread.no_new_privs
                 || uid != Some(thread.uid)
-                || thread.inside_root
+                || thread.mixed_or_root
         });
         let groups = self.seen.threads.iter().any(|thread| thread.groups > 0);
         if groups && self.observed.identity.drop_groups {
@@ -348,7 +336,7 @@ impl Check<'_> {
             .mount(Path::new("/dev"))
             .is_some_and(|dev| dev.kind == "tmpfs" && dev.read_only);
         let pts = self.seen.mount(Path::new("/dev/pts"));
-        let own_pts = pts.is_some_and(|pts| pts.kind == "devpts" && pts.device != self.seen.host_pts_device);
+        let own_pts = pts.is_some_and(|pts| pts.kind == "devpts" && Some(pts.device) != self.seen.host_pts);
         let stranger = below.iter().find(|mount| !is_device_mount(mount)).copied();
         let found = stranger.map_or_else(
             || format!("{} mounts below an own /dev", below.len()),
@@ -407,29 +395,25 @@ impl Check<'_> {
             .all(|mount| mount.kind != "sysfs" || mount.read_only);
         all(read_only.chain(covered).chain([
             host(no_sysfs, "no writable sysfs", "sysfs: read-only parts or none"),
-            self.own_namespace("cgroup"),
+            self.own_namespace(Namespace::Cgroup),
         ]))
     }
 
     fn environment(&self) -> Finding {
-        let (kind, size) = either(self.seen.environment_bytes, self.attestation.environment_bytes);
-        let found = size.map_or_else(
-            || "unknown".to_owned(),
-            |size| format!("{size} bytes in /proc/1/environ"),
-        );
-        verdict(kind, size == Some(0), "an empty environment of PID 1", found)
+        let found = if self.seen.environment_empty {
+            "an empty /proc/1/environ"
+        } else {
+            "variables in /proc/1/environ"
+        };
+        host(
+            self.seen.environment_empty,
+            "an empty environment of PID 1",
+            found,
+        )
     }
 
     fn descriptors(&self) -> Finding {
-        let (kind, list) = either(
-            self.seen.descriptors.as_ref(),
-            self.attestation.descriptors.as_ref(),
-        );
-        let Some(list) = list else {
-            return Finding::Unchecked {
-                why: "neither host nor guest could list the descriptors".to_owned(),
-            };
-        };
+        let list = &self.seen.descriptors;
         let stranger = list
             .iter()
             .find(|(number, target)| !is_guests_own(*number, target));
@@ -437,9 +421,8 @@ impl Check<'_> {
             || format!("{} descriptors, all of the guest's own", list.len()),
             |(number, target)| format!("{number} -> {target}"),
         );
-        verdict(
-            kind,
-            stranger.is_none(),
+        host(
+            stranger.is_none() && !list.is_empty(),
             "only sockets to the supervisor and the null device",
             found,
         )
@@ -475,7 +458,7 @@ impl Check<'_> {
             "death signal 9",
             format!("death signal {}", number(signal)),
         );
-        all([self.own_namespace("pid"), asked])
+        all([self.own_namespace(Namespace::Pid), asked])
     }
 
     fn limit(&self, control: &Control) -> Finding {

@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg,
     socketpair,
@@ -64,8 +65,11 @@ fn send_descriptors(door: &OwnedFd, tag: &[u8], descriptors: &[BorrowedFd<'_>]) 
     }
     sendmsg(door, &[IoSlice::new(tag)], &mut control, SendFlags::NOSIGNAL)
         .map(drop)
-        .map_err(|error| Error::LinkLost {
-            why: format!("passing descriptors to the guest: {error}"),
+        .map_err(|error| match error {
+            Errno::PIPE | Errno::CONNRESET => Error::LinkLost {
+                why: format!("passing descriptors to the guest: {error}"),
+            },
+            error => Error::io("pass descriptors to the guest", error),
         })
 }
 
