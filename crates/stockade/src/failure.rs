@@ -73,6 +73,9 @@ pub enum Failure {
         /// What the kernel said.
         cause: std::io::Error,
     },
+    /// There is no room for the program itself.
+    #[error("cannot start: {0}\n    fix: raise the limit on open files (`ulimit -n`)")]
+    Runtime(std::io::Error),
     /// The terminal or a standard stream failed.
     #[error("standard streams: {0}")]
     Streams(#[from] std::io::Error),

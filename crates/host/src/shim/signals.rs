@@ -32,9 +32,6 @@ impl Signals {
     /// # Errors
     /// [`Error::Io`].
     pub fn install() -> Result<Self> {
-        // What tokio makes at its first signal, and takes for granted.
-        std::os::unix::net::UnixStream::pair()
-            .map_err(|error| Error::io("make a pair of sockets for signals", error))?;
         Ok(Self {
             interrupt: listen(libc::SIGINT)?,
             terminate: listen(libc::SIGTERM)?,

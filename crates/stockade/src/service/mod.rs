@@ -71,9 +71,24 @@ fn state() -> Result<Arc<StateDirs>> {
 /// Runs a future to its end on this thread. No other thread is ever started: sandboxes are
 /// made by forking.
 pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    check_room().map_err(Failure::Runtime)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .build()?
+        .build()
+        .map_err(Failure::Runtime)?
         .block_on(future)
+}
+
+/// tokio takes its own descriptors for granted and panics where there are none. Numbers are
+/// given from the lowest up, so the next one tells how many are left.
+fn check_room() -> std::io::Result<()> {
+    const NEEDED: u64 = 16;
+    let (next, _) = std::os::unix::net::UnixStream::pair()?;
+    let used = u64::try_from(std::os::fd::AsRawFd::as_raw_fd(&next)).unwrap_or(0);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    if limit.is_some_and(|limit| used + NEEDED > limit) {
+        return Err(rustix::io::Errno::MFILE.into());
+    }
+    Ok(())
 }
