@@ -123,10 +123,10 @@ pub fn run(suite: Suite, groups: &'static [Group], arguments: Vec<String>) -> bo
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if !arguments.list {
-        if let Err(Stop::Failed(why) | Stop::Skipped(why)) = keep(&shared) {
-            let _ = writeln!(std::io::stderr(), "the results were not kept: {why}");
-        }
+    if !arguments.list
+        && let Err(Stop::Failed(why) | Stop::Skipped(why)) = keep(&shared)
+    {
+        let _ = writeln!(std::io::stderr(), "the results were not kept: {why}");
     }
     !conclusion.has_failed()
 }

@@ -160,13 +160,7 @@ fn refused_calls(world: &World) -> Verdict {
     each(world, &SET_UP, &["error=EPERM"], &[""])?;
     each(
         world,
-        &[
-            "prctl",
-            "setgroups",
-            "setresgid",
-            "prlimit64",
-            "pidfd_send_signal",
-        ],
+        &["prctl", "setgroups", "setresgid", "pidfd_send_signal"],
         &["error=EPERM"],
         &[""],
     )

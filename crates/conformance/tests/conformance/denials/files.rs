@@ -127,8 +127,8 @@ fn credentials(world: &World) -> Verdict<Box<dyn Canary>> {
 
 fn shared_places(_: &World) -> Verdict<Box<dyn Canary>> {
     const PLACES: [&str; 11] = [
-        "/var/log", "/var/lib", "/var/tmp", "/boot", "/root", "/home", "/srv", "/mnt", "/tmp",
-        "/dev/shm", "/run",
+        "/var/log", "/var/lib", "/var/tmp", "/boot", "/root", "/home", "/srv", "/mnt", "/tmp", "/dev/shm",
+        "/run",
     ];
     let name = format!(".stockade-{}", &token()?[7..]);
     let files = PLACES

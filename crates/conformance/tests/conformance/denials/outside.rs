@@ -83,6 +83,8 @@ fn own_sockets(world: &World) -> Verdict {
         .flags(&["--name", "own"])
         .start_open(&["sleep", "50"])?;
     running.until_started()?;
+    // It is there at the latest when somebody has used it.
+    world.stockade(&["exec", "own", "true"])?.expect(0)?;
     let mut paths = Vec::new();
     sockets_below(&world.path("state"), &mut paths);
     sockets_below(&world.path("run"), &mut paths);
