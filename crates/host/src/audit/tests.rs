@@ -115,3 +115,17 @@ fn long_commands_are_shortened() {
 fn who_asked_is_written() {
     assert_eq!(serde_json::to_value(Asker::Control).unwrap(), "control");
 }
+
+#[test]
+fn no_bit_can_be_turned_unnoticed() {
+    let (_place, path) = written();
+    let text = std::fs::read(&path).unwrap();
+    for at in 0..text.len() {
+        let mut edited = text.clone();
+        edited[at] ^= 1;
+        std::fs::write(&path, &edited).unwrap();
+        assert!(verify(&path).is_err(), "byte {at}");
+    }
+    std::fs::write(&path, &text).unwrap();
+    assert!(verify(&path).is_ok());
+}

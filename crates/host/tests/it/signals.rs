@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use stockade_host::audit::AuditLog;
+use stockade_host::driver::Driver;
+use stockade_host::gc::{self, Report};
 use stockade_host::shim::{Io, Options, Shim};
 use stockade_host::state::{NewSandbox, StateDirs};
 
-use crate::fake::{FakeBoundary, Knobs};
+use crate::fake::{FakeBoundary, FakeDriver, Knobs};
 use crate::rig::{Rig, block_on, sh};
 
 crate::tests![
@@ -20,6 +22,7 @@ crate::tests![
     a_second_sigint_ends_it,
     an_ignored_signal_stays_ignored,
     of_a_killed_supervisor_nothing_keeps_running,
+    whenever_a_supervisor_is_killed_all_is_cleaned_up,
 ];
 
 /// Argument that makes this program a supervisor: state directory, script.
@@ -146,15 +149,52 @@ fn of_a_killed_supervisor_nothing_keeps_running() {
             break;
         }
     }
-    let driver = crate::fake::FakeDriver {
+    assert_eq!(collect(&rig).dead.len(), 1);
+    assert!(rig.remains().is_empty());
+}
+
+fn collect(rig: &Rig) -> Report {
+    let driver = FakeDriver {
         knobs: Arc::default(),
     };
-    let drivers: Vec<Arc<dyn stockade_host::driver::Driver>> = vec![Arc::new(driver)];
-    let report = block_on(stockade_host::gc::collect(
-        &rig.dirs,
-        &drivers,
-        stockade_host::gc::Options::default(),
-    ));
-    assert_eq!(report.unwrap().dead.len(), 1);
-    assert!(rig.remains().is_empty());
+    let drivers: Vec<Arc<dyn Driver>> = vec![Arc::new(driver)];
+    block_on(gc::collect(&rig.dirs, &drivers, gc::Options::default())).unwrap()
+}
+
+/// The moments are spread over a whole life; the last ones come after its end.
+fn whenever_a_supervisor_is_killed_all_is_cleaned_up() {
+    let rig = Rig::new();
+    for moment in 0..24 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .arg(SHIM)
+            .arg(rig.dirs.path())
+            .arg("sleep 0.02")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(moment * 4));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if moment % 3 == 0 {
+            clean_up(&rig);
+        }
+    }
+    clean_up(&rig);
+    // What was killed while it wrote has its line cut off at worst, and nothing before it.
+    for log in std::fs::read_dir(rig.dirs.path().join("audit")).unwrap() {
+        stockade_host::audit::verify(&log.unwrap().path()).unwrap();
+    }
+}
+
+/// A process that was just being started holds its supervisor's lock until it has become
+/// its program, or has noticed that nobody waits for it: then it is looked at again.
+fn clean_up(rig: &Rig) {
+    loop {
+        let report = collect(rig);
+        assert!(report.problems.is_empty() && !report.unfinished, "{report:?}");
+        if rig.remains().is_empty() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
