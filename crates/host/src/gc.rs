@@ -2,7 +2,8 @@
 //!
 //! A sandbox is dead when the lock of its directory is free: the kernel frees it with the
 //! shim. All that a driver makes bears the sandbox's id, and its directory exists, locked,
-//! before anything is made; so a thing whose id has no locked directory belongs to nobody.
+//! before anything is made; so a thing whose id has a directory here that nobody locks belongs
+//! to nobody. One without a directory here may belong to another state directory, and stays.
 //! The order matters: things are listed first and their directories looked at afterwards.
 
 use std::collections::BTreeSet;
@@ -142,6 +143,10 @@ impl Run<'_> {
     }
 
     async fn reap(&mut self, driver: &dyn Driver, leftover: Leftover) {
+        // Of another state directory: whether it lives cannot be told from here.
+        if self.dirs.ids().is_ok_and(|ids| !ids.contains(&leftover.id)) {
+            return;
+        }
         // Looked at after it was listed: a directory that is locked now was locked before
         // the thing was made.
         let what = format!("{} of {}", leftover.place, leftover.id);
