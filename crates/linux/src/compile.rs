@@ -172,20 +172,11 @@ impl Compiler<'_> {
             at: LANDLOCK_CANARY.into(),
             content: b"stockade\n".to_vec(),
         });
-        if let Some(image) = &spec.image {
-            self.image(image);
-        }
     }
 
-    /// The image's top directories stand where the host's would.
-    fn image(&mut self, image: &Path) {
-        let source = self.source(image, Owned::AsIs, false);
-        self.ops.push(Op::Bind {
-            source,
-            at: "/".into(),
-            directory: true,
-            read_only: true,
-        });
+    /// An image brings what it wants of /sys, which is nothing.
+    fn shows_topology(&self, spec: &Spec) -> bool {
+        self.context.cpu_topology && spec.image.is_none()
     }
 
     fn entry(&mut self, entry: &ViewEntry, spec: &Spec) {
@@ -292,7 +283,7 @@ impl Compiler<'_> {
     }
 
     fn finish_root(&mut self, spec: &Spec) {
-        if self.context.cpu_topology && spec.image.is_none() {
+        if self.shows_topology(spec) {
             let source = self.source(Path::new(CPU_TOPOLOGY), Owned::AsIs, false);
             self.ops.push(Op::Bind {
                 source,
@@ -326,7 +317,7 @@ impl Compiler<'_> {
         self.ops.extend([Op::NotDumpable, Op::DeathSignal]);
         if landlock {
             self.ops.push(Op::Landlock {
-                read: readable(spec),
+                read: readable(spec, self.shows_topology(spec)),
                 write: writable(spec),
             });
         }
@@ -368,7 +359,7 @@ impl Compiler<'_> {
 }
 
 /// Everything in the view but the root directory itself, whose own files stay closed.
-fn readable(spec: &Spec) -> Vec<PathBuf> {
+fn readable(spec: &Spec, topology: bool) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = Vec::new();
     let tops = spec
         .view
@@ -381,7 +372,7 @@ fn readable(spec: &Spec) -> Vec<PathBuf> {
             paths.push(at.clone());
         }
     }
-    paths.push("/sys".into());
+    paths.extend(topology.then(|| CPU_TOPOLOGY.into()));
     paths
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use stockade_domain::demand::Origin;
 use stockade_domain::policy::paths::{self, Places};
 use stockade_domain::policy::{Policy, protect};
 use stockade_domain::spec::Network;
@@ -37,8 +38,11 @@ pub(super) fn add(
     policy: &Policy,
     context: &Context,
     home: &Path,
-    image: bool,
+    image: Option<&Path>,
 ) -> Result<(), ViewError> {
+    if let Some(image) = image {
+        add_image(builder, image)?;
+    }
     builder.push("/proc", Content::Proc)?;
     builder.push("/dev", Content::Devices)?;
     builder.push(
@@ -55,7 +59,7 @@ pub(super) fn add(
             size_bytes: None,
         },
     )?;
-    if image {
+    if image.is_some() {
         return Ok(());
     }
     for path in SYSTEM {
@@ -149,6 +153,43 @@ fn show_resolver(builder: &mut Builder<'_>) -> Result<(), ViewError> {
         Ok(resolved) if resolved.kind == Kind::File => builder.reveal(&resolved, Access::ReadOnly),
         _ => Ok(()),
     }
+}
+
+/// What stands in the image's root directory, but for what every sandbox has of its own.
+/// Links are taken as links: a /proc that is one in the image is never followed.
+fn add_image(builder: &mut Builder<'_>, image: &Path) -> Result<(), ViewError> {
+    const OWN: [&str; 3] = ["dev", "proc", "sys"];
+    let unusable = |cause| ViewError::Unusable {
+        origin: Origin::Flag("--image".to_owned()),
+        path: image.to_owned(),
+        cause,
+    };
+    let mut entries = std::fs::read_dir(image)
+        .and_then(|list| list.collect::<Result<Vec<_>, _>>())
+        .map_err(unusable)?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let at = Path::new("/").join(entry.file_name());
+        let kind = entry.file_type().map_err(unusable)?;
+        if OWN.iter().any(|own| entry.file_name() == *own) {
+            continue;
+        }
+        if kind.is_symlink() {
+            let target = std::fs::read_link(entry.path()).map_err(unusable)?;
+            builder.push(at, Content::Symlink { target })?;
+        } else if kind.is_dir() {
+            let source = entry.path();
+            builder.push(
+                at,
+                Content::Host {
+                    source,
+                    directory: true,
+                    access: Access::ReadOnly,
+                },
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// The directory that stands in place of the system's.
