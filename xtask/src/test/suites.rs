@@ -94,6 +94,13 @@ fn short(line: &str) -> String {
     )
 }
 
+/// Tests that read files of the checkout, which the test user need not be able to reach, and
+/// do nothing that depends on the user.
+const NEED_THE_CHECKOUT: &[(&str, &str)] = &[
+    ("user-stockade-it", "arguments::"),
+    ("user-stockade-it", "generated::"),
+];
+
 /// The programs of [`AS_USER`], copied into the test user's home and run there.
 pub fn as_test_user(stage: &mut Stage) -> Result<Report> {
     if !user::is_root() {
@@ -145,6 +152,10 @@ fn run_as_user(stage: &Stage, place: &Place, test: &Path, stockade: &Path, label
     let skips = fresh_file(&place.directory.join(format!("{label}.skips")))?;
     chown(&skips, Some(place.user.uid), Some(place.user.gid))?;
     let mut command: Command = place.user.command(test);
+    let needing = NEED_THE_CHECKOUT.iter().filter(|(program, _)| *program == label);
+    needing.for_each(|(_, tests)| {
+        command.args(["--skip", tests]);
+    });
     command
         .env("STOCKADE_BIN", stockade)
         .env("STOCKADE_SKIP_LOG", &skips)

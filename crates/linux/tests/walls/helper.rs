@@ -69,9 +69,22 @@ pub fn without_task(program: &str) -> Command {
     command
 }
 
+/// A copy of this program that was just written may still be open for writing in a child
+/// that another test forked a moment ago and that has not executed anything yet.
+fn output_of(command: &mut Command) -> Output {
+    loop {
+        match command.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::yield_now();
+            }
+            other => return other.unwrap(),
+        }
+    }
+}
+
 /// Runs it; lines of `name value` from its standard error, and all of its output.
 pub fn run(mut command: Command) -> (Vec<(String, String)>, Output) {
-    let output = command.output().unwrap();
+    let output = output_of(&mut command);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let lines = text.lines().filter_map(|line| line.split_once(' '));
     (
