@@ -14,6 +14,7 @@ use stockade_wire::ExitStatus;
 use stockade_wire::limits::CHUNK;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::channel::{Receiver, Sender};
 use super::protocol::{CREDIT, ExecAsked, FromClient, FromShim, VERSION, short};
@@ -37,8 +38,10 @@ pub(crate) struct Context {
     pub(crate) defaults: Arc<Defaults>,
     pub(crate) audit: Arc<Mutex<AuditLog>>,
     pub(crate) shim: ShimHandle,
-    /// Why everything ends, once the shim has decided it.
+    /// How the sandbox's first command ended, once that is known.
     pub(crate) verdict: Arc<OnceLock<Exit>>,
+    /// Everything ends.
+    pub(crate) farewell: CancellationToken,
 }
 
 /// Serves one connection to its end. Dropping it kills the connection's command.
@@ -89,9 +92,11 @@ impl Connection {
             .shim
             .stop(Duration::from_millis(grace_ms.into()), "stockade stop");
         self.sender.send(&FromShim::Stopping).await?;
-        // The shim closes the connection with its end.
-        while self.receiver.next().await?.is_some() {}
-        Ok(())
+        // Who stops is told of the end by the end of the connection.
+        tokio::select! {
+            () = self.context.farewell.cancelled() => Ok(()),
+            next = self.receiver.next() => next.map(|_| ()),
+        }
     }
 
     async fn inspect(&mut self) -> Result<()> {
@@ -219,8 +224,8 @@ async fn send_events(
             Ok(ExecEvent::Stopped { signal }) => FromShim::Stopped { signal },
             Ok(ExecEvent::Continued) => FromShim::Continued,
             Ok(ExecEvent::Exited(status)) => return Ok(context.exit(status, oom_kills).await),
-            // Everything ends, and the shim knows why.
-            Err(Error::LinkLost { .. }) => return Ok(*context.verdict.get().unwrap_or(&Exit::Killed)),
+            // Everything ends, and this command with it.
+            Err(Error::LinkLost { .. }) => return Ok(context.decided().unwrap_or(Exit::Killed)),
             Err(error) => return Err(error),
         };
         sender.send(&message).await?;
@@ -252,9 +257,18 @@ impl Context {
         }
     }
 
+    /// What the host decided about the sandbox as a whole. How its first command ended by
+    /// itself says nothing about the others.
+    fn decided(&self) -> Option<Exit> {
+        self.verdict
+            .get()
+            .copied()
+            .filter(|exit| !matches!(exit, Exit::Code(_) | Exit::Signal(_)))
+    }
+
     async fn exit(&self, status: ExitStatus, oom_kills: u64) -> Exit {
-        if let Some(verdict) = self.verdict.get() {
-            return *verdict;
+        if let Some(decided) = self.decided() {
+            return decided;
         }
         match status {
             ExitStatus::Code(code) => Exit::Code(code.into()),

@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::disk::{DiskWatch, STEP};
 use super::handle::Request;
@@ -32,6 +33,8 @@ const REPORT_GRACE: Duration = Duration::from_millis(500);
 const DRAIN: Duration = Duration::from_secs(2);
 /// When other terminals can connect: a command that ends sooner needs no socket.
 const SOON: Duration = Duration::from_millis(20);
+/// How long other terminals may take to hear of the end.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Between two looks at what changes slowly.
 const TICK: Duration = Duration::from_secs(1);
 /// The same where only old trash changes.
@@ -76,6 +79,7 @@ impl Shim {
             audit: Arc::clone(&self.audit),
             shim: self.handle.clone(),
             verdict: Arc::clone(&self.verdict),
+            farewell: CancellationToken::new(),
         };
         let upper = self.folder.changes_dir().map(|changes| changes.join("upper"));
         let disk = self.options.limits.disk.and(upper).map(DiskWatch::new);
@@ -117,6 +121,7 @@ impl Shim {
         loop {
             let turn = course.next(pump.as_mut()).await;
             if let Some(verdict) = course.follow(turn).await? {
+                course.say_farewell().await;
                 return Ok(verdict);
             }
         }
@@ -289,6 +294,18 @@ impl Course<'_> {
         self.relinking = None;
         self.silent_until = None;
         self.drain_until.get_or_insert(Instant::now() + DRAIN);
+    }
+
+    /// Lets other terminals hear how their commands ended.
+    async fn say_farewell(&mut self) {
+        if self.connections.is_empty() {
+            return;
+        }
+        self.session.close("the sandbox has ended");
+        self.context.farewell.cancel();
+        let all = async { while self.connections.join_next().await.is_some() {} };
+        // One that does not read misses it.
+        let _ = tokio::time::timeout(FAREWELL, all).await;
     }
 
     fn relink(&mut self) {

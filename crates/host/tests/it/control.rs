@@ -20,6 +20,7 @@ crate::tests![
     a_client_that_leaves_takes_its_command_along,
     a_missing_program_is_told_to_the_client,
     a_stop_ends_the_sandbox_and_its_clients,
+    the_end_of_the_first_command_ends_the_others,
     what_it_uses_is_told,
     garbage_on_the_socket_hurts_nobody,
     an_ended_sandbox_cannot_be_connected_to,
@@ -157,17 +158,29 @@ fn a_stop_ends_the_sandbox_and_its_clients() {
             (outcome.exit, outcome.why.as_deref()),
             (Exit::Killed, Some("stockade stop"))
         );
-        // Its last word may be lost with its supervisor; it never passes for a success.
-        assert!(
-            matches!(
-                result,
-                Ok(ExecOutcome {
-                    exit: Exit::Killed,
-                    ..
-                }) | Err(Error::LinkLost { .. })
-            ),
-            "{result:?}"
+        assert_eq!(result.unwrap().exit, Exit::Killed);
+    });
+}
+
+fn the_end_of_the_first_command_ends_the_others() {
+    block_on(async {
+        let rig = Rig::new();
+        let shim = rig.start(Options::default()).await;
+        let id = shim.id().to_owned();
+        let (io, _listener) = pipes(None);
+        let mark = rig.place.path().join("mark");
+        let first = sh(&format!(
+            "while ! test -e {}; do sleep 0.02; done; exit 0",
+            mark.display()
+        ));
+        let script = sh(&format!("touch {}; sleep 1000", mark.display()));
+        let (outcome, (other, _)) = tokio::join!(
+            shim.run_foreground(first, io, |_| {}),
+            exec(&rig, &id, &script, None)
         );
+        assert_eq!(outcome.unwrap().exit, Exit::Code(0));
+        // Not the code of the first one.
+        assert_eq!(other.unwrap().exit, Exit::Killed);
     });
 }
 

@@ -19,6 +19,7 @@ crate::tests![
     the_launchers_descriptions_stay_as_they_were,
     a_terminal_echoes_and_has_a_size,
     stops_and_continues_are_told,
+    files_go_in_and_out_before_the_command_runs,
 ];
 
 fn output_and_errors_arrive_apart() {
@@ -177,5 +178,27 @@ fn stops_and_continues_are_told() {
             "{seen:?}"
         );
         assert_eq!(listener.said().out(), "on\n");
+    });
+}
+
+fn files_go_in_and_out_before_the_command_runs() {
+    block_on(async {
+        let rig = Rig::new();
+        let shim = rig.start(Options::default()).await;
+        let path = rig.place.path().join("file");
+        let content = vec![7; 200_000];
+        shim.session().write_file(&path, &content, 0o640).await.unwrap();
+        assert!(shim.session().read_file(&path, 1 << 20).await.unwrap() == content);
+        assert_eq!(shim.session().stat(&path, true).await.unwrap().size, 200_000);
+        let names = shim
+            .session()
+            .list_directory(rig.place.path(), 100)
+            .await
+            .unwrap();
+        assert!(names.iter().any(|entry| entry.name == b"file"));
+        let (io, listener) = pipes(None);
+        let script = format!("wc -c < {}", path.display());
+        shim.run_foreground(sh(&script), io, |_| {}).await.unwrap();
+        assert_eq!(listener.said().out().trim(), "200000");
     });
 }
