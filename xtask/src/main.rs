@@ -10,6 +10,7 @@ mod build;
 mod dist;
 mod generated;
 mod imports;
+mod matrix;
 mod process;
 mod setup;
 mod shape;
@@ -47,6 +48,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/matrix.md from the results of the conformance suite
+    Matrix,
     /// Measure against other programs, side by side
     Bench(bench::Options),
     /// Build the release programs and check that they are static
@@ -70,6 +73,7 @@ fn run() -> Result<ExitCode> {
         Command::Imports => report(&imports::check(&tree)?)?,
         Command::Words => report(&words::check(&tree)?)?,
         Command::Man { check } => generated::run(&tree, check)?,
+        Command::Matrix => matrix::write(&tree)?,
         Command::Bench(options) => bench::run(&tree, &options)?,
         Command::Dist => dist::run(&tree)?,
     }

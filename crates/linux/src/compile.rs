@@ -272,11 +272,10 @@ impl Compiler<'_> {
                 let source = self.source(&workspace.source, Owned::ByWorkload, false);
                 self.ops.push(Op::Bind {
                     source,
-                    at: at.clone(),
+                    at,
                     directory: true,
                     read_only: false,
                 });
-                self.covers.push(Op::WriteTest { at });
             }
             WorkspaceMode::None => {}
         }
