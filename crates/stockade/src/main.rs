@@ -11,6 +11,9 @@ mod service;
 mod sys;
 mod terminal;
 
+/// Exit code where there is not even a null device to complain to.
+const NO_STREAMS: i32 = 125;
+
 /// Called by the C library's start, see [`sys`].
 #[cfg_attr(test, expect(dead_code, reason = "the test harness has its own start"))]
 fn start() -> i32 {
@@ -18,6 +21,9 @@ fn start() -> i32 {
     // parsed, started or allocated: what follows is not for the inside.
     if is_guest() {
         stockade_guest::main();
+    }
+    if terminal::hold_standard_streams().is_err() {
+        return NO_STREAMS;
     }
     stockade_host::ignore_broken_pipes();
     service::run::start_guest_early();

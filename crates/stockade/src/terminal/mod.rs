@@ -3,10 +3,12 @@
 
 mod console;
 mod raw;
+mod standard;
 mod wiring;
 
 pub use console::{Console, Then};
 pub use raw::RawMode;
+pub use standard::hold_standard_streams;
 pub use wiring::{Facts, Wiring, Wish};
 
 use rustix::termios::{Winsize, tcgetwinsize};
