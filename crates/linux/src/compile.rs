@@ -124,7 +124,7 @@ pub fn compile(plan: &Plan, context: &Context) -> Compiled {
     }
     compiler.finish_root(spec);
     compiler.confine(plan);
-    compiler.finish()
+    compiler.finish(spec)
 }
 
 struct Compiler<'a> {
@@ -328,7 +328,7 @@ impl Compiler<'_> {
         self.ops.push(Op::SelfTest);
     }
 
-    fn finish(self) -> Compiled {
+    fn finish(self, spec: &Spec) -> Compiled {
         let given = self.context.given_sources;
         let source = |request: &SourceRequest| {
             if given {
@@ -342,7 +342,8 @@ impl Compiler<'_> {
         };
         let sources = self.requests.iter().map(source).collect();
         let guest = GuestSettings {
-            nested_landlock: self.context.landlock_abi >= SCOPES_ABI,
+            // Landlock refuses every mount, which namespaces are for.
+            nested_landlock: self.context.landlock_abi >= SCOPES_ABI && !spec.nested_namespaces,
             max_execs: MAX_EXECS,
         };
         Compiled {

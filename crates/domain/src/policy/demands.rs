@@ -86,7 +86,7 @@ impl Policy {
             ControlKind::LocalSocketsHidden => self.network.value == Network::Host,
             ControlKind::WorkspaceCopyOnWrite => self.workspace_mode.value != WorkspaceMode::Cow,
             ControlKind::WorkspaceReadOnly => self.workspace_mode.value != WorkspaceMode::Ro,
-            ControlKind::NestedNamespacesOff => self.nested_namespaces.value,
+            ControlKind::NestedNamespacesOff | ControlKind::SecondWall => self.nested_namespaces.value,
             _ => false,
         }
     }
@@ -111,7 +111,10 @@ impl Policy {
                 None => walls.push((ControlKind::NetworkNone, self.network.origin.clone())),
             }
         }
-        if !self.nested_namespaces.value {
+        if self.nested_namespaces.value {
+            // Landlock refuses every mount, whatever its rules say.
+            walls.retain(|(kind, _)| *kind != ControlKind::SecondWall);
+        } else {
             walls.push((
                 ControlKind::NestedNamespacesOff,
                 self.nested_namespaces.origin.clone(),

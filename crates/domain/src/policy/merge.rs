@@ -147,6 +147,13 @@ impl Policy {
                 format!("namespaces are allowed ({})", self.nested_namespaces.origin),
                 "remove nested-namespaces from [sandbox]".to_owned(),
             )),
+            ControlKind::SecondWall if self.nested_namespaces.value => Some((
+                format!(
+                    "namespaces are allowed ({}), and Landlock refuses the mounts in them",
+                    self.nested_namespaces.origin
+                ),
+                "remove nested-namespaces from [sandbox]".to_owned(),
+            )),
             ControlKind::Memory if limits.memory.value.value().is_none() => {
                 not_bounded(&limits.memory.origin, "memory")
             }
