@@ -47,6 +47,11 @@ pub const ALL: &[Behaviour] = &[
         sighup,
     ),
     Behaviour::test(
+        "endings-guest-killed",
+        "a guest that is killed from outside ends the run at once, and is no success",
+        guest_killed,
+    ),
+    Behaviour::test(
         "endings-orphans",
         "orphans become children of PID 1 inside, and are reaped",
         orphans,
@@ -217,4 +222,26 @@ fn slow_tree(world: &World) -> Verdict {
     let sandbox = world.sandbox().flags(&["--timeout", "600ms"]);
     sandbox.run(&["sh", "-c", script, &payload])?.expect(124)?;
     nothing_left(world)
+}
+
+fn guest_killed(world: &World) -> Verdict {
+    let mut running = world
+        .sandbox()
+        .flags(&["--name", "beheaded"])
+        .start_open(&load(world, &["deaf", "50000"]))?;
+    running.until_output("deaf")?;
+    let inside = host::below(running.supervisor());
+    let Some(guest) = inside.iter().find(|process| process.name == "stockade-guest") else {
+        return stockade_conformance::skip("this driver's guest is no process of this host");
+    };
+    host::signal(guest.pid, Signal::KILL)?;
+    let finished = running.wait()?;
+    ensure!(
+        finished.code != 0 && finished.took < Duration::from_secs(20),
+        "exit {} after {:?}",
+        finished.code,
+        finished.took
+    );
+    host::until_gone(&inside, Duration::from_secs(2))?;
+    world.stockade(&["gc"])?.expect(0).map(drop)
 }

@@ -8,6 +8,7 @@ mod exits;
 mod faults;
 mod guest;
 mod harmless;
+mod hostile;
 mod kills;
 mod leaks;
 mod policy;
@@ -34,6 +35,7 @@ const GROUPS: &[Group] = &[
     ("sessions", sessions::ALL),
     ("endings", endings::ALL),
     ("harmless", harmless::ALL),
+    ("hostile", hostile::ALL),
     ("work", work::ALL),
     ("policy", policy::ALL),
     ("files", denials::files::ALL),

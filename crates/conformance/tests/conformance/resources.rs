@@ -234,6 +234,44 @@ fn output_flood(world: &World) -> Verdict {
     Ok(())
 }
 
+fn slow_reader(world: &World) -> Verdict {
+    let payload = world.payload().display().to_string();
+    let (mut command, _) =
+        world
+            .sandbox()
+            .flags(&["-q"])
+            .prepare(&[payload.as_str(), "load", "output", "1073741824"]);
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped());
+    let mut child = command.spawn()?;
+    std::thread::sleep(Duration::from_millis(1500));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+    let peak = status.lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?
+            .split_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
+    let ended = child.try_wait()?;
+    drop(child.stdout.take());
+    let begun = Instant::now();
+    while child.try_wait()?.is_none() {
+        if begun.elapsed() > Duration::from_secs(20) {
+            stockade_conformance::host::kill_tree(child.id());
+            return fail("it does not end when its reader has gone");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    ensure!(ended.is_none(), "it ended before anybody read: {ended:?}");
+    ensure!(
+        peak.is_some_and(|kib| kib < 64 << 10),
+        "the supervisor grew to {peak:?} KiB"
+    );
+    Ok(())
+}
+
 fn orphans(world: &World) -> Verdict {
     let count = got(&load(world, &[], &["zombies", "3000"])?.expect(0)?)?;
     ensure!(count == 3000, "{count} orphans");

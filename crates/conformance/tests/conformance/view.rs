@@ -39,6 +39,11 @@ pub const ALL: &[Behaviour] = &[
         odd_image,
     ),
     Behaviour::test(
+        "view-nested",
+        "a policy that leaves namespaces to the command lets it build a sandbox of its own",
+        nested,
+    ),
+    Behaviour::test(
         "view-missing",
         "showing what does not exist is refused by name",
         missing,
@@ -248,5 +253,33 @@ fn credentials(world: &World) -> Verdict {
         .flags(&["--ro", &named])
         .shell("cat ~/.ssh/id")?
         .expect_text("credential")
+        .map(drop)
+}
+
+fn nested(world: &World) -> Verdict {
+    let script = "unshare --user --map-root-user --mount --pid --fork sh -c 'mount -t tmpfs none /tmp && echo own sandbox'";
+    if world.shell(script)?.code == 0 {
+        return stockade_conformance::fail("the default policy leaves namespaces to the command");
+    }
+    let outside = stockade_conformance::run::finish(
+        {
+            let mut command = world.command(std::path::Path::new("/bin/sh"));
+            command.args(["-c", script]);
+            command
+        },
+        Vec::new(),
+        None,
+    )?;
+    if outside.code != 0 {
+        return skip(format!(
+            "inconclusive: outside it is refused, too: {}",
+            outside.all()
+        ));
+    }
+    world
+        .sandbox()
+        .policy("[sandbox]\nnested-namespaces = true\n")?
+        .shell(script)?
+        .expect_text("own sandbox")
         .map(drop)
 }
