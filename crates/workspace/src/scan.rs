@@ -114,6 +114,11 @@ impl Scan {
                 self.found.truncated = true;
                 return Ok(());
             }
+            // Closed by its own permission bits: what is in it stays unknown, and that is told.
+            Err(rustix::io::Errno::ACCESS) if !at.path.as_os_str().is_empty() => {
+                self.found.truncated = true;
+                return Ok(());
+            }
             Err(cause) => {
                 return Err(Error::List {
                     path: at.path.clone(),
