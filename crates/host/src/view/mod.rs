@@ -72,7 +72,7 @@ pub fn compile(policy: &Policy, context: &Context) -> Result<Compiled, ViewError
     let image = system::image(policy, context, &places)?;
 
     let mut builder = Builder::new(real_home);
-    system::add(&mut builder, policy, context, &home, image.as_deref())?;
+    system::add(&mut builder, policy, context, &home, image.as_deref(), &places)?;
     if let Some(home_links) = &host_home {
         builder.links(home_links)?;
     }

@@ -39,9 +39,10 @@ pub(super) fn add(
     context: &Context,
     home: &Path,
     image: Option<&Path>,
+    places: &Places<'_>,
 ) -> Result<(), ViewError> {
     if let Some(image) = image {
-        add_image(builder, image)?;
+        add_image(builder, image, &[home, places.workdir])?;
     }
     builder.push("/proc", Content::Proc)?;
     builder.push("/dev", Content::Devices)?;
@@ -155,9 +156,10 @@ fn show_resolver(builder: &mut Builder<'_>) -> Result<(), ViewError> {
     }
 }
 
-/// What stands in the image's root directory, but for what every sandbox has of its own.
-/// Links are taken as links: a /proc that is one in the image is never followed.
-fn add_image(builder: &mut Builder<'_>, image: &Path) -> Result<(), ViewError> {
+/// What stands in the image's root directory, but for what every sandbox has of its own and
+/// for directories in which a place of the host has to be made. Links are taken as links: a
+/// /proc that is one in the image is never followed.
+fn add_image(builder: &mut Builder<'_>, image: &Path, hosts: &[&Path]) -> Result<(), ViewError> {
     const OWN: [&str; 3] = ["dev", "proc", "sys"];
     let unusable = |cause| ViewError::Unusable {
         origin: Origin::Flag("--image".to_owned()),
@@ -171,7 +173,8 @@ fn add_image(builder: &mut Builder<'_>, image: &Path) -> Result<(), ViewError> {
     for entry in entries {
         let at = Path::new("/").join(entry.file_name());
         let kind = entry.file_type().map_err(unusable)?;
-        if OWN.iter().any(|own| entry.file_name() == *own) {
+        let holds_host = hosts.iter().any(|host| host.starts_with(&at));
+        if holds_host || OWN.iter().any(|own| entry.file_name() == *own) {
             continue;
         }
         if kind.is_symlink() {

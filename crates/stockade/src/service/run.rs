@@ -2,18 +2,19 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stockade_domain::spec::{Limits, WorkspaceMode};
 use stockade_domain::{Plan, Planned, Receipt};
 use stockade_host::audit::{AuditLog, Event};
-use stockade_host::driver::{GuestProgram, Seed, SeedOrigin};
+use stockade_host::driver::{Boundary, Driver, GuestProgram, Seed, SeedOrigin};
 use stockade_host::drivers::native;
 use stockade_host::error::CommandFailure;
 use stockade_host::session::Command;
 use stockade_host::shim::stdio::Io;
-use stockade_host::shim::{HostLimits, Options, Outcome, RunEvent, Shim, ShimHandle};
+use stockade_host::shim::{HostLimits, Options, Outcome, RunEvent, Shim, ShimHandle, Signals};
 use stockade_host::state::{NewSandbox, SandboxFolder};
 use stockade_host::view::explain_missing;
 use stockade_host::{CancellationToken, Error, open};
@@ -99,10 +100,12 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     let mut audit = AuditLog::create(&*state()?, &id)?;
     audit.note(&Event::created(&plan))?;
     let shown = plan.clone();
-    let boundary = open::open(&driver, plan, seed(&folder)?).await?;
+    let mut signals = Signals::install()?;
+    let boundary = open_unless_asked(&driver, plan, seed(&folder)?, &mut signals).await?;
     let receipt = boundary.receipt().clone();
     let options = Options {
         usage: true,
+        signals: Some(signals),
         limits: host_limits(&shown.spec().limits),
         ..Options::default()
     };
@@ -133,6 +136,24 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         limits,
         outcome,
     })
+}
+
+/// A signal during creation takes everything back that was made so far.
+async fn open_unless_asked(
+    driver: &Arc<dyn Driver>,
+    plan: Plan,
+    seed: Seed,
+    signals: &mut Signals,
+) -> Result<Box<dyn Boundary>> {
+    let cancel = seed.cancel.clone();
+    let mut opening = pin!(open::open(driver, plan, seed));
+    loop {
+        tokio::select! {
+            biased;
+            opened = &mut opening => return Ok(opened?),
+            _ = signals.next() => cancel.cancel(),
+        }
+    }
 }
 
 /// The limits that no kernel enforces for us.

@@ -90,6 +90,7 @@ fn images_replace_the_system() {
         "/tmp".into(),
         home,
         project,
+        "/usr".into(),
     ];
     expected.sort();
     assert_eq!(places, expected);
