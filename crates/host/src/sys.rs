@@ -38,3 +38,21 @@ pub fn ignore_broken_pipes() {
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
     }
 }
+
+/// Does something while a signal has its default action, and then puts back what was there.
+pub fn with_default_action(signal: i32, act: impl FnOnce()) {
+    let mut default = MaybeUninit::<libc::sigaction>::zeroed();
+    let mut before = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: zeros are the default action with an empty mask and no flags.
+    unsafe { default.assume_init_mut() }.sa_sigaction = libc::SIG_DFL;
+    // SAFETY: `default` is a valid action, and `before` has room for the one that is returned.
+    let result = unsafe { libc::sigaction(signal, default.as_ptr(), before.as_mut_ptr()) };
+    if result != 0 {
+        return;
+    }
+    act();
+    // SAFETY: the first call has filled `before` with an action that was valid before.
+    unsafe {
+        libc::sigaction(signal, before.as_ptr(), std::ptr::null_mut());
+    }
+}

@@ -11,14 +11,22 @@ use crate::error::Result;
 use crate::session::Command;
 use stockade_domain::Exit;
 use stockade_wire::WindowSize;
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 const SIGPIPE: i32 = 13;
 
-/// Runs a command in a sandbox that another shim supervises, with these streams. `sizes`
-/// tells of new sizes of the terminal. SIGINT and SIGTERM go to the command; asked twice,
+/// What a terminal tells the command that runs in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tell {
+    /// It has another size.
+    Resize(WindowSize),
+    /// A signal for the command's process group.
+    Signal(u8),
+}
+
+/// Runs a command in a sandbox that another shim supervises, with these streams. SIGINT and SIGTERM go to the command; asked twice,
 /// it is left and so killed.
 ///
 /// # Errors
@@ -28,7 +36,7 @@ pub async fn run_exec(
     client: Client,
     command: &Command,
     io: Io,
-    mut sizes: watch::Receiver<Option<WindowSize>>,
+    mut told: mpsc::UnboundedReceiver<Tell>,
     on_event: impl FnMut(RunEvent) + Send,
 ) -> Result<ExecOutcome> {
     let mut signals = Signals::install()?;
@@ -55,12 +63,10 @@ pub async fn run_exec(
                 asked_before = true;
                 control.signal(match asked { Asked::Interrupt => SIGINT, Asked::End { .. } => SIGTERM }, true)?;
             }
-            Ok(()) = sizes.changed() => {
-                let size = *sizes.borrow_and_update();
-                if let Some(size) = size {
-                    control.resize(size)?;
-                }
-            }
+            Some(tell) = told.recv() => match tell {
+                Tell::Resize(size) => control.resize(size)?,
+                Tell::Signal(number) => control.signal(number, true)?,
+            },
         }
     }
 }

@@ -11,12 +11,14 @@
 //! pump       the first command's streams
 //! stdio      standard streams that never block
 //! signals    signals to the supervisor
+//! jobs       stopping along with the user's shell
 //! disk       how much a change set holds
 //! ```
 
 mod disk;
 mod exec;
 mod handle;
+mod jobs;
 pub(crate) mod process;
 mod pump;
 mod signals;
@@ -31,8 +33,9 @@ use std::time::{Duration, Instant};
 use stockade_domain::{Exit, Usage};
 use tokio::sync::mpsc;
 
-pub use exec::run_exec;
+pub use exec::{Tell, run_exec};
 pub use handle::ShimHandle;
+pub use jobs::{StopRequests, stop_here};
 pub use pump::RunEvent;
 pub use signals::{Asked, Signals};
 pub use stdio::Io;

@@ -9,7 +9,7 @@ use stockade_host::control::{Client, ExecOutcome};
 use stockade_host::error::{Error, Result};
 use stockade_host::session::Command;
 use stockade_host::shim::{Options, Outcome, RunEvent, run_exec};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::rig::{Rig, Said, block_on, command, pipes, sh, source};
 
@@ -51,8 +51,8 @@ async fn beside<T>(rig: &Rig, other: impl AsyncFnOnce(&str) -> T) -> (T, Outcome
 async fn exec(rig: &Rig, id: &str, command: &Command, input: Option<Vec<u8>>) -> (Result<ExecOutcome>, Said) {
     let client = Client::connect(&rig.dirs, id).await.unwrap();
     let (io, listener) = pipes(input.map(source));
-    let (_sizes, sizes) = watch::channel(None);
-    let outcome = run_exec(client, command, io, sizes, |_| {}).await;
+    let (_tell, told) = mpsc::unbounded_channel();
+    let outcome = run_exec(client, command, io, told, |_| {}).await;
     (outcome, listener.said())
 }
 

@@ -1,7 +1,7 @@
 //! `stockade run`.
 
 use stockade_domain::units::DurationMs;
-use stockade_host::shim::{RunEvent, ShimHandle};
+use stockade_host::shim::{RunEvent, Tell};
 
 use super::Result;
 use super::args::{RunArgs, TerminalArgs};
@@ -11,7 +11,7 @@ use crate::report::{self, Event, Outcome, Paint, StatusFd};
 use crate::service;
 use crate::service::plan::{self, Launch, Prepared};
 use crate::service::run::{Finished, Front, Request, Standing, run as run_sandbox};
-use crate::terminal::{Console, Then, Wish, size};
+use crate::terminal::{Console, Wish};
 
 /// `stockade run`
 pub fn run(args: RunArgs) -> Result {
@@ -58,7 +58,6 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
         console,
         status,
         quiet: args.quiet,
-        handle: None,
     };
     let finished = run_sandbox(prepared, request, &mut front).await;
     front.console.leave();
@@ -92,7 +91,6 @@ struct Terminal<'a> {
     console: Console,
     status: Option<&'a StatusFd>,
     quiet: bool,
-    handle: Option<ShimHandle>,
 }
 
 impl Front for Terminal<'_> {
@@ -115,26 +113,18 @@ impl Front for Terminal<'_> {
             });
         }
         let handle = standing.handle.clone();
-        self.handle = Some(standing.handle.clone());
-        self.console.follow_size(move |size| handle.resize(size))?;
+        self.console.follow(move |tell| match tell {
+            Tell::Resize(size) => handle.resize(size),
+            Tell::Signal(number) => handle.signal(number, true),
+        })?;
         self.console.enter()?;
         Ok(())
     }
 
     fn event(&mut self, event: RunEvent) {
-        if self.console.event(event) == Then::Continue
-            && let Some(handle) = &self.handle
-        {
-            if let Some(size) = size() {
-                handle.resize(size);
-            }
-            handle.signal(CONTINUE, true);
-        }
+        self.console.event(event);
     }
 }
-
-/// SIGCONT on every architecture that Stockade runs on.
-const CONTINUE: u8 = 18;
 
 /// The last line, and the last event.
 fn tell(finished: &Finished, status: Option<&StatusFd>, quiet: bool, json: bool) -> Result {

@@ -8,7 +8,7 @@ use stockade_host::Error;
 use stockade_host::control::{Client, ExecOutcome};
 use stockade_host::session::Command;
 use stockade_host::shim::{Io, WindowSize, run_exec};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use super::{Result, state};
 use crate::terminal::Console;
@@ -52,16 +52,13 @@ pub async fn exec(name: &str, request: Request, console: &mut Console) -> Result
         tty: request.tty,
         stdin: request.stdin,
     };
-    let (tell, sizes) = watch::channel(None);
-    console.follow_size(move |size| {
+    let (sender, told) = mpsc::unbounded_channel();
+    console.follow(move |tell| {
         // Nobody listens any more when the command has ended.
-        let _ = tell.send(Some(size));
+        let _ = sender.send(tell);
     })?;
     console.enter()?;
     let io = Io::standard(request.stdin);
-    let outcome = run_exec(client, &command, io, sizes, |event| {
-        console.event(event);
-    })
-    .await?;
+    let outcome = run_exec(client, &command, io, told, |event| console.event(event)).await?;
     Ok(outcome)
 }

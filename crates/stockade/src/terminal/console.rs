@@ -1,8 +1,9 @@
 //! The user's terminal while a command runs in one of its own.
 
-use rustix::process::{Signal, kill_current_process_group};
-use stockade_host::shim::{RunEvent, WindowSize};
+use stockade_host::shim::{RunEvent, StopRequests, Tell, WindowSize, stop_here};
 use tokio::signal::unix::{SignalKind, signal};
+
+use stockade_host::Error;
 
 use super::{Facts, RawMode, Wiring, Wish, size};
 
@@ -18,23 +19,25 @@ const USUAL_SIZE: WindowSize = WindowSize {
 pub struct Console {
     wiring: Wiring,
     raw: Option<RawMode>,
+    /// There may be a shell that can continue what it stops.
+    has_terminal: bool,
+    /// Speaks to the command, once it is followed.
+    tell: Option<Box<dyn Fn(Tell) + Send>>,
 }
 
-/// Something to do for the command, after the terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// Nothing.
-    Nothing,
-    /// The job was stopped and is continued: so shall the command be.
-    Continue,
-}
+/// SIGCONT and SIGSTOP on every architecture that Stockade runs on.
+const CONTINUE: u8 = 18;
+const STOP: u8 = 19;
 
 impl Console {
     /// Decides from the flags and what the standard streams are.
     pub fn new(wish: Wish, interactive: bool) -> Self {
+        let facts = Facts::survey();
         Self {
-            wiring: Wiring::decide(Facts::survey(), wish, interactive),
+            wiring: Wiring::decide(facts, wish, interactive),
             raw: None,
+            has_terminal: facts.stdin || facts.stdout || facts.stderr,
+            tell: None,
         }
     }
 
@@ -64,38 +67,57 @@ impl Console {
         self.raw = None;
     }
 
+    /// The command is told of each new size, and stopped when this job shall be (Ctrl-Z), for
+    /// as long as the runtime lives.
+    ///
+    /// # Errors
+    /// The signals cannot be listened to.
+    pub fn follow(&mut self, tell: impl Fn(Tell) + Clone + Send + 'static) -> Result<(), Error> {
+        if self.wiring.pty {
+            let mut changes = signal(SignalKind::window_change())
+                .map_err(|error| Error::io("listen to the terminal's size", error))?;
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                while changes.recv().await.is_some() {
+                    size().map(Tell::Resize).into_iter().for_each(&tell);
+                }
+            });
+        }
+        if self.has_terminal
+            && let Some(mut stops) = StopRequests::install()?
+        {
+            let tell = tell.clone();
+            // The command first: this job stops when it is told that the command has.
+            tokio::spawn(async move {
+                loop {
+                    stops.next().await;
+                    tell(Tell::Signal(STOP));
+                }
+            });
+        }
+        self.tell = Some(Box::new(tell));
+        Ok(())
+    }
+
     /// Follows the command: when it stops, so does this job, with the terminal given back.
-    pub fn event(&mut self, event: RunEvent) -> Then {
+    pub fn event(&mut self, event: RunEvent) {
         match event {
-            RunEvent::Stopped { .. } if self.wiring.raw => {
-                self.leave();
-                // Returns when the shell continues the job (or at once in an orphaned group,
-                // which cannot be stopped).
-                let _ = kill_current_process_group(Signal::TSTP);
-                // Without its raw mode the terminal is usable, only less comfortable.
-                let _ = self.enter();
-                Then::Continue
-            }
-            RunEvent::Stopped { .. } | RunEvent::Started { .. } | RunEvent::Continued => Then::Nothing,
+            RunEvent::Stopped { .. } if self.has_terminal => self.stop(),
+            RunEvent::Stopped { .. } | RunEvent::Started { .. } | RunEvent::Continued => {}
         }
     }
 
-    /// Calls `tell` with each new size, for as long as the runtime lives.
-    ///
-    /// # Errors
-    /// The signal cannot be listened to.
-    pub fn follow_size(&self, tell: impl Fn(WindowSize) + Send + 'static) -> std::io::Result<()> {
-        if !self.wiring.pty {
-            return Ok(());
-        }
-        let mut changes = signal(SignalKind::window_change())?;
-        tokio::spawn(async move {
-            while changes.recv().await.is_some() {
-                if let Some(size) = size() {
-                    tell(size);
-                }
+    fn stop(&mut self) {
+        self.leave();
+        // Keys of the terminal go to the whole job; in raw mode that is left to us.
+        stop_here(self.wiring.raw);
+        // Without its raw mode the terminal is usable, only less comfortable.
+        let _ = self.enter();
+        if let Some(tell) = &self.tell {
+            if self.wiring.pty {
+                size().map(Tell::Resize).into_iter().for_each(tell);
             }
-        });
-        Ok(())
+            tell(Tell::Signal(CONTINUE));
+        }
     }
 }

@@ -115,33 +115,6 @@ fn ctrl_c_interrupts_without_a_terminal_too() {
 }
 
 #[test]
-fn ctrl_z_of_a_direct_command_stops_the_job_and_fg_resumes_it() {
-    let world = World::new();
-    let mut terminal = Terminal::start(&world.host_shell());
-    terminal.keys(PROMPT);
-    terminal.expect("ready>");
-    terminal.keys(&format!(
-        "{} run -q -- sh -c 'echo star\"\"ted; sleep 1000; echo fin\"\"ished'\r",
-        world.program()
-    ));
-    terminal.expect("started");
-    terminal.keys("\x1a");
-    terminal.expect("Stopped");
-    terminal.wait_for("the shell has its terminal back", Terminal::is_cooked);
-    terminal.keys("echo 'bet''ween'; fg\r");
-    terminal.expect("between");
-    // Raw again: the key goes to the command, which it ends.
-    terminal.wait_for("raw again", |terminal| !terminal.is_cooked());
-    terminal.keys("\x03");
-    // What is typed before would still go to the command.
-    terminal.wait_for("the command has ended", Terminal::is_cooked);
-    terminal.keys("echo code $?\r");
-    terminal.expect("code 130");
-    terminal.keys("exit 0\r");
-    assert_eq!(terminal.end(), 0);
-}
-
-#[test]
 fn the_terminal_is_given_back_after_a_kill_from_outside() {
     let world = World::new();
     let mut terminal = Terminal::start(&world.host_shell());

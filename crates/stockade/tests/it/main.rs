@@ -6,6 +6,7 @@ mod arguments;
 mod errors;
 mod generated;
 mod interactive;
+mod jobs;
 mod plan;
 mod pty;
 mod runs;

@@ -6,12 +6,12 @@ use std::process::{Child, Command, Stdio};
 use crate::world::World;
 
 /// A sandbox that runs until it is stopped.
-struct Live {
+pub struct Live {
     child: Child,
 }
 
 impl Live {
-    fn start(world: &World, name: &str, flags: &[&str]) -> Self {
+    pub fn start(world: &World, name: &str, flags: &[&str]) -> Self {
         let flags = [&["-q", "--name", name], flags].concat();
         let mut command = world.run_with(
             &flags,
