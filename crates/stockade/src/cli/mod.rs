@@ -13,7 +13,7 @@ mod sandboxes;
 use clap::Parser;
 
 use crate::failure::Failure;
-use crate::report::{self, Paint};
+use crate::report;
 use args::{Cli, Command, PolicyCommand};
 
 /// The exit code for what Stockade itself could not do.
@@ -54,6 +54,6 @@ fn dispatch(command: Command) -> Result {
 
 /// Says what failed, why and what to do; returns the exit code.
 fn tell(failure: &Failure) -> i32 {
-    report::note(&format!("{} {failure}", Paint::stderr().red("error:")));
+    report::error(&failure.to_string());
     failure.code()
 }

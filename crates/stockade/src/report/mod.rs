@@ -14,7 +14,7 @@ pub use ending::{Outcome, ended_line, exit_clause, shortfall_line};
 pub use events::{Event, StatusFd};
 pub use paint::Paint;
 pub use plan::plan_text;
-pub use shown::{Shown, age, command_text, shorten};
+pub use shown::{Shown, age, command_text, harmless, shorten};
 pub use table::table;
 
 use std::io::Write;
@@ -36,11 +36,20 @@ pub fn out(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Writes a line to standard error, in one piece. There is nowhere to report a failure to.
-pub fn note(line: &str) {
+/// Says something on standard error, in one piece. There is nowhere to report a failure to.
+pub fn note(text: &str) {
+    say(&harmless(text));
+}
+
+/// Says on standard error what failed.
+pub fn error(text: &str) {
+    say(&format!("{} {}", Paint::stderr().red("error:"), harmless(text)));
+}
+
+fn say(text: &str) {
     let _ = std::io::stderr()
         .lock()
-        .write_all(format!("stockade: {line}\n").as_bytes());
+        .write_all(format!("stockade: {text}\n").as_bytes());
 }
 
 /// Writes a line of JSON to standard error, in one piece.

@@ -37,6 +37,37 @@ impl Display for Shown<'_> {
     }
 }
 
+/// Text of several lines that may quote what others wrote (names, what a guest says), made
+/// harmless. Only the first line begins at the margin: no other can pass for one of ours.
+pub fn harmless(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut shown = escape(lines.next().unwrap_or_default());
+    let rest: Vec<String> = lines.map(escape).collect();
+    let margin = if rest.iter().all(|line| line.starts_with("  ")) {
+        ""
+    } else {
+        "  "
+    };
+    for line in rest {
+        shown.push('\n');
+        shown.push_str(margin);
+        shown.push_str(&line);
+    }
+    shown
+}
+
+fn escape(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for letter in line.chars() {
+        if is_harmful(letter) {
+            shown.extend(letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
 /// Controls (C0, DEL, C1), marks of text direction, invisible characters, line separators.
 fn is_harmful(letter: char) -> bool {
     letter.is_control()
@@ -90,6 +121,17 @@ mod tests {
     fn escape_sequences_do_not_reach_the_terminal() {
         let name = OsStr::from_bytes(b"a\x1b[2Jb\n\xff\xc2\x9bc");
         assert_eq!(Shown(name).to_string(), "a\\u{1b}[2Jb\\n\\xff\\u{9b}c");
+    }
+
+    #[test]
+    fn only_the_first_line_of_a_text_begins_at_the_margin() {
+        assert_eq!(harmless("a\nstockade: all is well"), "a\n  stockade: all is well");
+        assert_eq!(harmless("a\n    fix: b"), "a\n    fix: b");
+    }
+
+    #[test]
+    fn quotes_in_a_text_do_not_reach_the_terminal_raw() {
+        assert_eq!(harmless("no \u{1b}[31m\rhere"), "no \\u{1b}[31m\\u{d}here");
     }
 
     #[test]

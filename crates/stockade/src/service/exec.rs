@@ -10,7 +10,7 @@ use stockade_host::session::Command;
 use stockade_host::shim::{Io, WindowSize, run_exec};
 use tokio::sync::mpsc;
 
-use super::{Result, state};
+use super::{Result, not_started, state};
 use crate::terminal::Console;
 
 /// The command.
@@ -59,6 +59,6 @@ pub async fn exec(name: &str, request: Request, console: &mut Console) -> Result
     })?;
     console.enter()?;
     let io = Io::standard(request.stdin);
-    let outcome = run_exec(client, &command, io, told, |event| console.event(event)).await?;
-    Ok(outcome)
+    let outcome = run_exec(client, &command, io, told, |event| console.event(event)).await;
+    Ok(outcome.map_err(|error| not_started::explain(error, |_| None))?)
 }

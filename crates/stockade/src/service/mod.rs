@@ -4,6 +4,7 @@
 pub mod changes;
 pub mod exec;
 pub mod garbage;
+mod not_started;
 pub mod plan;
 pub mod policy;
 pub mod run;

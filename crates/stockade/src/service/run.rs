@@ -11,7 +11,6 @@ use stockade_domain::{Plan, Planned, Receipt};
 use stockade_host::audit::{AuditLog, Event};
 use stockade_host::driver::{Boundary, Driver, GuestProgram, Seed, SeedOrigin};
 use stockade_host::drivers::native;
-use stockade_host::error::CommandFailure;
 use stockade_host::session::Command;
 use stockade_host::shim::stdio::Io;
 use stockade_host::shim::{HostLimits, Options, Outcome, RunEvent, Shim, ShimHandle, Signals};
@@ -20,7 +19,7 @@ use stockade_host::view::explain_missing;
 use stockade_host::{CancellationToken, Error, open};
 
 use super::plan::Prepared;
-use super::{Result, state};
+use super::{Result, not_started, state};
 
 /// Building a sandbox takes milliseconds; a machine that needs longer than this is not well.
 const CREATION_DEADLINE: Duration = Duration::from_secs(30);
@@ -216,22 +215,9 @@ pub fn guest_program() -> Result<GuestProgram> {
     })
 }
 
-/// Says where a command is that the policy hides.
+/// Says what to do about a command that did not start, and where it is if the policy hides it.
 fn explain(error: Error, plan: &Plan, host_path: &str) -> Error {
-    let Error::Command {
-        kind: CommandFailure::NotFound,
-        command,
-        text,
-        remedy: None,
-    } = error
-    else {
-        return error;
-    };
-    let hidden = explain_missing(&command, &plan.spec().view, host_path);
-    Error::Command {
-        kind: CommandFailure::NotFound,
-        remedy: hidden.map(|hidden| hidden.to_string()),
-        command,
-        text,
-    }
+    not_started::explain(error, |command| {
+        explain_missing(command, &plan.spec().view, host_path).map(|hidden| hidden.to_string())
+    })
 }

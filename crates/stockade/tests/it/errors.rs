@@ -78,6 +78,18 @@ fn an_unknown_sandbox_is_named() {
 }
 
 #[test]
+fn names_in_errors_cannot_drive_the_terminal() {
+    let world = World::new();
+    let policy = said(&world, 125, &["run", "--ro", "/nope\u{1b}[31m", "--", "true"]);
+    assert!(policy.contains("/nope\\u{1b}[31m"), "{policy}");
+    let command = said(&world, 127, &["run", "--", "nope\u{1b}[31m"]);
+    assert!(
+        !command.contains('\u{1b}') && command.contains("nope\\u{1b}[31m"),
+        "{command}"
+    );
+}
+
+#[test]
 fn a_status_fd_that_is_not_open_is_refused() {
     let world = World::new();
     let said = said(&world, 125, &["run", "--status-fd", "77", "--", "true"]);
