@@ -24,7 +24,8 @@ pub struct Outcome {
     pub exit: Exit,
     /// The exit code that follows.
     pub code: i32,
-    /// Time from the start of the command.
+    /// Time from the start of the command, in milliseconds.
+    #[serde(rename = "duration_ms")]
     pub duration: DurationMs,
     /// What it used.
     pub usage: Usage,

@@ -113,6 +113,7 @@ fn the_last_line_can_be_json() {
         (&last["cause"], &last["value"], &last["code"]),
         (&"code".into(), &3.into(), &3.into())
     );
+    assert!(last["duration_ms"].is_u64(), "{last}");
     assert_eq!(last["verified"], last["controls"]);
 }
 
