@@ -304,7 +304,7 @@ fn processor(world: &World) -> Verdict {
     let Some(ended) = finished.ended() else {
         return fail("no ended event");
     };
-    let (used, time) = (ended["usage"]["cpu_us"].as_u64(), ended["duration"].as_u64());
+    let (used, time) = (ended["usage"]["cpu_us"].as_u64(), ended["duration_ms"].as_u64());
     let (Some(used), Some(time)) = (used, time) else {
         return fail(format!("no usage: {ended}"));
     };
