@@ -17,6 +17,11 @@ pub const ALL: &[Behaviour] = &[
         programs_unchanged,
     ),
     Behaviour::test(
+        "PR09-terminal",
+        "nor can the process that leads a terminal's session",
+        leader_attacked,
+    ),
+    Behaviour::test(
         "PR10",
         "what lies beside PID 1 is only the workload",
         only_the_workload,
@@ -106,5 +111,19 @@ fn only_the_workload(world: &World) -> Verdict {
         .filter(|line| !line.contains("sh -c") && !line.starts_with("1 ") && line.contains(' '))
         .collect();
     ensure!(strangers.iter().all(|line| line.contains("tr ")), "{strangers:?}");
+    Ok(())
+}
+
+fn leader_attacked(world: &World) -> Verdict {
+    control(world)?;
+    let payload = world.payload().display().to_string();
+    let program = world.suite().program().display().to_string();
+    let script = r#""$1" run -q -t -- sh -c 'echo parent $PPID; "$0" PR09 $PPID; "$0" PR09 1; sleep 0.2; echo still here; exit 8' "$0"; echo "exit $?""#;
+    let shown = crate::terminal::on_terminal(world, script, &[&payload, &program])?;
+    ensure!(
+        shown.contains("still here") && shown.contains("exit 8") && shown.matches("DONE").count() == 2,
+        "{shown}"
+    );
+    ensure!(!shown.contains("REACHED"), "{shown}");
     Ok(())
 }

@@ -84,12 +84,7 @@ fn odd_results(world: &World) -> Verdict {
         "listing took {:?}",
         listed.took
     );
-    for line in [
-        "A fifo (special)",
-        "A hard",
-        "A dark/",
-        "A bad\\xff\\xfe",
-    ] {
+    for line in ["A fifo (special)", "A hard", "A dark/", "A bad\\xff\\xfe"] {
         ensure!(listed.text().contains(line), "no {line:?} in {}", listed.text());
     }
     world.stockade(&["changes", "--json", "litter"])?.expect(0)?;

@@ -9,6 +9,12 @@ use stockade_conformance::{Behaviour, Verdict, World, ensure, host, program, ski
 pub const ALL: &[Behaviour] = &[
     Behaviour::test("R2-running", "killed while commands run", while_running).alone(),
     Behaviour::test("R2-start", "killed at forty moments of its start", while_starting).alone(),
+    Behaviour::test(
+        "R2-asked",
+        "asked to end at thirty moments of its start, a supervisor cleans up by itself",
+        asked_while_starting,
+    )
+    .alone(),
     Behaviour::test("R2-calls", "killed at each step of the set-up", at_each_call)
         .alone()
         .simulated(),
@@ -132,6 +138,37 @@ fn while_starting(world: &World) -> Verdict {
     }
     let ids = ids(world);
     all_clean(world, &ids, "forty moments")
+}
+
+/// Signals that ask: what follows is the supervisor's own work, without gc.
+fn asked_while_starting(world: &World) -> Verdict {
+    let begun = Instant::now();
+    world.sandbox().flags(&["--rm"]).run(&["true"])?.expect(0)?;
+    let whole = begun.elapsed();
+    let signals = [Signal::TERM, Signal::INT, Signal::HUP];
+    for moment in 0..30_u32 {
+        let what = format!("moment {moment}");
+        let mut running = world.sandbox().flags(&["--rm"]).start_open(&["sleep", "40"])?;
+        std::thread::sleep(whole * moment / 26);
+        running.signal(signals[moment as usize % signals.len()])?;
+        let ended = Instant::now();
+        while running.is_running()? {
+            ensure!(
+                ended.elapsed() < Duration::from_secs(15),
+                "{what}: it does not end"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let finished = running.wait()?;
+        ensure!(finished.code != 0, "{what}: exit 0");
+        let left = host::below(std::process::id());
+        host::until_gone(&left, Duration::from_secs(2)).map_err(|stop| stop.about(&what))?;
+    }
+    let list = world.stockade(&["ls", "--json"])?.expect(0)?.text();
+    // Before it handles signals at all, the kernel ends it: gc knows the rest.
+    ensure!(!list.contains("running"), "{list}");
+    let ids = ids(world);
+    all_clean(world, &ids, "thirty moments")
 }
 
 /// Calls in the order of a start; the first use that a supervisor makes of each.

@@ -27,7 +27,7 @@ pub const ALL: &[Behaviour] = &[
 ];
 
 /// Runs a script of `sh` with a controlling terminal; returns what the terminal showed.
-fn on_terminal(world: &World, script: &str, arguments: &[&str]) -> Verdict<String> {
+pub fn on_terminal(world: &World, script: &str, arguments: &[&str]) -> Verdict<String> {
     if program::find("setsid").is_none() {
         return skip("setsid of util-linux is missing");
     }
