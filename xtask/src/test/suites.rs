@@ -137,6 +137,7 @@ pub fn as_test_user(stage: &mut Stage) -> Result<Report> {
         total.failures.extend(report.failures);
         total.skips.extend(report.skips);
     }
+    place.keep_results(stage)?;
     place.remove();
     Ok(total)
 }
@@ -159,6 +160,7 @@ fn run_as_user(stage: &Stage, place: &Place, test: &Path, stockade: &Path, label
     command
         .env("STOCKADE_BIN", stockade)
         .env("STOCKADE_SKIP_LOG", &skips)
+        .env("STOCKADE_RESULTS", place.directory.join("results"))
         .env("XDG_RUNTIME_DIR", place.directory.join("run"))
         .env("TMPDIR", place.directory.join("tmp"))
         .env("RUST_BACKTRACE", "1");
@@ -185,7 +187,7 @@ impl<'a> Place<'a> {
         let directory = user.home.join("stockade-tests");
         let place = Self { user, directory };
         place.remove();
-        for below in ["", "run", "tmp"] {
+        for below in ["", "run", "tmp", "results"] {
             let path = place.directory.join(below);
             std::fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
@@ -200,6 +202,17 @@ impl<'a> Place<'a> {
         std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755))?;
         chown(&copy, Some(self.user.uid), Some(self.user.gid))?;
         Ok(copy)
+    }
+
+    /// What the conformance suite has shown goes where `matrix` looks for it.
+    fn keep_results(&self, stage: &Stage) -> Result<()> {
+        let kept = stage.tree.target.join("conformance");
+        std::fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;
+        for entry in std::fs::read_dir(self.directory.join("results"))? {
+            let entry = entry?;
+            std::fs::copy(entry.path(), kept.join(entry.file_name()))?;
+        }
+        Ok(())
     }
 
     fn remove(&self) {
