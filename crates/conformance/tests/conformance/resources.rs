@@ -45,6 +45,11 @@ pub const ALL: &[Behaviour] = &[
         "a flood of output is passed on, and the supervisor stays small",
         output_flood,
     ),
+    Behaviour::test(
+        "RS09-slow",
+        "output that nobody reads holds the command back, and the supervisor stays small",
+        slow_reader,
+    ),
     Behaviour::test("RS12", "thousands of orphans are reaped", orphans),
     Behaviour::test("RS14", "a crash leaves no core file", no_core),
     Behaviour::test(

@@ -43,7 +43,7 @@ fn a_shell_controls_jobs() {
     terminal.expect("running");
     terminal.keys("\x1a");
     terminal.expect("Stopped");
-    terminal.keys("kill %1; wait; jobs; echo 'do''ne'\r");
+    terminal.keys("kill -9 %1; wait; jobs; echo 'do''ne'\r");
     terminal.expect("done");
     assert!(
         !terminal.contents().contains("no job control"),
