@@ -104,16 +104,21 @@ impl Wall {
 
     /// Why the guest ended before it answered.
     pub(super) fn early_failure(&mut self, why: String) -> Error {
-        let cause = self
-            .parts
-            .spawned
-            .early_failure()
-            .map_or(why, |error| error.to_string());
+        let child = self.parts.spawned.early_failure().map(|error| error.to_string());
+        let killed = self.group().and_then(|group| group.oom_kills().ok()) > Some(0);
+        let (cause, remedy) = match child {
+            Some(cause) => (cause, None),
+            None if killed => (
+                "it was killed at the memory limit".to_owned(),
+                Some("raise the limit with --memory".to_owned()),
+            ),
+            None => (why, None),
+        };
         Error::Create {
             driver: NAME.to_owned(),
             step: "start the guest".to_owned(),
             cause,
-            remedy: None,
+            remedy,
         }
     }
 
