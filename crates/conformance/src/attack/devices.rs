@@ -58,8 +58,13 @@ fn make_nodes(_: &[String]) {
         let device = (1 << 8) | 5;
         let mode = i64::from(libc::S_IFCHR) | 0o666;
         let made = call(
-            libc::SYS_mknod,
-            &mut [Arg::Text(&path), Arg::Int(mode), Arg::Int(device)],
+            libc::SYS_mknodat,
+            &mut [
+                Arg::Int(i64::from(libc::AT_FDCWD)),
+                Arg::Text(&path),
+                Arg::Int(mode),
+                Arg::Int(device),
+            ],
         );
         note(format!("mknod {path}: {made:?}"));
         let mut byte = [1_u8];

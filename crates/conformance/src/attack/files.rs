@@ -307,16 +307,13 @@ fn damage_layers(arguments: &[String]) {
         attempt(name, "setxattr", set_attribute(&directory.join("below"), name));
     }
     let whiteout = directory.join("white").display().to_string();
-    let mut arguments_ = [
+    let mut node = [
+        Arg::Int(i64::from(libc::AT_FDCWD)),
         Arg::Text(&whiteout),
         Arg::Int(i64::from(libc::S_IFCHR) | 0o600),
         Arg::Int(0),
     ];
-    attempt(
-        "whiteout",
-        "mknod",
-        call(libc::SYS_mknod, &mut arguments_).map(drop),
-    );
+    attempt("whiteout", "mknod", call(libc::SYS_mknodat, &mut node).map(drop));
     write_everywhere(arguments);
 }
 

@@ -19,6 +19,11 @@ pub const ALL: &[Behaviour] = &[
         memory_bomb,
     ),
     Behaviour::test(
+        "RS02-tiny",
+        "limits that are too small for anything are told as such",
+        tiny_limits,
+    ),
+    Behaviour::test(
         "RS02-child",
         "a child that is killed at the limit does not end its parent",
         child_out_of_memory,
@@ -125,6 +130,18 @@ fn memory_bomb(world: &World) -> Verdict {
     let free = load(world, &["--memory", "none"], &["memory", BOMB])?.expect(0)?;
     ensure!(got(&free)? >= 402_653_184, "the control got {}", got(&free)?);
     Ok(())
+}
+
+fn tiny_limits(world: &World) -> Verdict {
+    needs(world, "memory")?;
+    let finished = world.sandbox().flags(&["--memory", "4K"]).run(&["true"])?;
+    finished.expect(125)?.complains(&["memory", "--memory"])?;
+    needs(world, "pids")?;
+    let finished = world.sandbox().flags(&["--pids", "1"]).run(&["true"])?;
+    finished
+        .expect(125)?
+        .complains(&["processes", "--pids"])
+        .map(drop)
 }
 
 fn child_out_of_memory(world: &World) -> Verdict {
