@@ -128,6 +128,10 @@ pub fn run(suite: Suite, groups: &'static [Group], arguments: Vec<String>) -> bo
     {
         let _ = writeln!(std::io::stderr(), "the results were not kept: {why}");
     }
+    // Threads that end with the process may hold the suite until then.
+    if let Some(directory) = shared.suite.payload.parent() {
+        let _ = std::fs::remove_dir_all(directory);
+    }
     !conclusion.has_failed()
 }
 

@@ -43,7 +43,7 @@ pub const ALL: &[Behaviour] = &[
     ),
     Behaviour::test(
         "endings-sighup",
-        "SIGHUP to the supervisor ends everything",
+        "SIGHUP to the supervisor ends everything, at once if it comes twice",
         sighup,
     ),
     Behaviour::test(
@@ -189,13 +189,21 @@ fn sigint(world: &World) -> Verdict {
 }
 
 fn sighup(world: &World) -> Verdict {
-    let running = waiting_for(world, &["deaf", "50000"], "deaf")?;
+    let mut running = waiting_for(world, &["deaf", "50000"], "deaf")?;
     let inside = host::below(running.supervisor());
     ensure!(!inside.is_empty(), "nothing runs below the supervisor");
     running.signal(Signal::HUP)?;
-    // The grace for a deaf command may pass.
+    std::thread::sleep(Duration::from_millis(300));
+    ensure!(running.is_running()?, "the grace is not given");
+    // Asked again, it waits no longer.
+    running.signal(Signal::HUP)?;
     let finished = running.wait()?;
     ensure!(finished.code != 0, "exit 0 after SIGHUP");
+    ensure!(
+        finished.took < Duration::from_secs(8),
+        "the whole grace passed: {:?}",
+        finished.took
+    );
     host::until_gone(&inside, Duration::from_secs(2))
 }
 

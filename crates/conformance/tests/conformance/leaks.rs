@@ -41,7 +41,7 @@ fn one(world: &World, kind: u32, ids: &mut BTreeSet<String>) -> Verdict {
         1 => sandbox.shell("echo x > file; kill -9 $$")?.expect(137)?,
         2 => sandbox
             .flags(&["--timeout", "30ms"])
-            .run(&[&payload, "load", "deaf", "20000"])?
+            .run(&["sleep", "20"])?
             .expect(124)?,
         3 => sandbox
             .run(&[&payload, "load", "background", "20000"])?
