@@ -84,7 +84,9 @@ fn page(runs: &[Run]) -> String {
         let _ = write!(
             page,
             "\n- driver {}, as {}, Linux {}",
-            run.driver, run.user, run.kernel
+            run.driver,
+            run.user,
+            run.kernel.split('-').next().unwrap_or_default()
         );
     }
     page.push('\n');
