@@ -37,7 +37,8 @@ pub async fn open(driver: &Arc<dyn Driver>, plan: Plan, seed: Seed) -> Result<Bo
     Err(Error::from(discrepancy).with_leftovers(leftovers))
 }
 
-fn unknown_leftover(boundary: &dyn Boundary, error: &Error) -> Leftover {
+/// What a driver could not even name.
+pub(crate) fn unknown_leftover(boundary: &dyn Boundary, error: &Error) -> Leftover {
     let record = boundary.record();
     Leftover {
         driver: record.driver,

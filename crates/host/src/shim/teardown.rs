@@ -8,8 +8,9 @@ use stockade_domain::Exit;
 use super::verdict::Verdict;
 use super::{Outcome, Shim};
 use crate::audit::{AuditLog, Event};
-use crate::driver::{Boundary, Leftover, LeftoverKind};
+use crate::driver::{Boundary, Leftover};
 use crate::error::{Error, Result};
+use crate::open::unknown_leftover;
 use crate::state::{Finish, SandboxFolder};
 
 /// Attempts to remove a sandbox, and the pause between them.
@@ -140,22 +141,11 @@ async fn destroy(boundary: &mut dyn Boundary) -> Vec<Leftover> {
         }
         left = match boundary.destroy().await {
             Ok(leftovers) => leftovers,
-            Err(error) => vec![unknown(boundary, &error)],
+            Err(error) => vec![unknown_leftover(boundary, &error)],
         };
         if left.is_empty() {
             break;
         }
     }
     left
-}
-
-/// What a driver could not even name.
-fn unknown(boundary: &dyn Boundary, error: &Error) -> Leftover {
-    let record = boundary.record();
-    Leftover {
-        driver: record.driver,
-        id: record.id,
-        kind: LeftoverKind::Engine,
-        place: error.to_string(),
-    }
 }

@@ -101,11 +101,6 @@ fn prepare_changes(spec: &Spec, seed: &Seed, identity: &Identity) -> Result<()> 
         fs::set_permissions(changes, fs::Permissions::from_mode(0o711))
             .map_err(|error| Error::state("prepare", changes, error))?;
     }
-    if identity.map.privileged {
-        // The sandbox's ids have to pass through it; what leads here stays closed to them.
-        fs::set_permissions(changes, fs::Permissions::from_mode(0o711))
-            .map_err(|error| Error::state("prepare", changes, error))?;
-    }
     for (name, mode) in [("upper", mode & 0o7777), ("work", 0o700)] {
         let path = changes.join(name);
         make_layer(&path, mode, identity).map_err(|error| Error::state("prepare", &path, error))?;
