@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::child::sys::{Cloned, clone_holder};
 use crate::sys::{self, MOUNT_ATTR_IDMAP, MountAttr};
 
 /// First host id of the range that sandboxes started by root use. Container managers use
@@ -200,24 +202,44 @@ impl IdMap {
             .map(|extent| extent.outside + (id - extent.inside))
     }
 
-    /// Makes a user namespace with these maps and returns a descriptor of it.
+    /// Makes a user namespace with these maps.
     ///
     /// # Errors
     /// The operating system's, with the file or call that failed.
-    pub fn namespace(&self) -> io::Result<OwnedFd> {
+    pub fn namespace(&self) -> io::Result<MapNamespace> {
         let (hold, release) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let (pid, pidfd) = sys::clone_namespace_holder(hold.as_raw_fd(), release.as_raw_fd())?;
-        let result = self
-            .write(pid)
-            .map_err(|(file, error)| io::Error::new(error.kind(), format!("{file}: {error}")))
-            .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
-        // It ends by itself then.
+        let holder = Holder(clone_holder(hold.as_raw_fd(), release.as_raw_fd())?);
+        let pid = holder.0.pid;
+        self.write(pid)
+            .map_err(|(file, error)| io::Error::new(error.kind(), format!("{file}: {error}")))?;
+        let descriptor = File::open(format!("/proc/{pid}/ns/user"))?.into();
+        // The holder ends by itself as soon as this closes; it is waited for later.
         drop(release);
-        let _ = rustix::process::waitid(
-            rustix::process::WaitId::PidFd(pidfd.as_fd()),
-            rustix::process::WaitIdOptions::EXITED,
-        );
-        result.map(OwnedFd::from)
+        Ok(MapNamespace {
+            descriptor,
+            _holder: holder,
+        })
+    }
+}
+
+/// A user namespace that only says how a mount's ids are mapped.
+pub struct MapNamespace {
+    descriptor: OwnedFd,
+    _holder: Holder,
+}
+
+/// The process that a user namespace needs to be born with.
+struct Holder(Cloned);
+
+/// Ends and reaps it, before the memory that it uses is freed.
+impl Drop for Holder {
+    fn drop(&mut self) {
+        use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+        let _ = pidfd_send_signal(&self.0.pidfd, Signal::KILL);
+        while matches!(
+            waitid(WaitId::PidFd(self.0.pidfd.as_fd()), WaitIdOptions::EXITED),
+            Err(Errno::INTR)
+        ) {}
     }
 }
 
@@ -225,8 +247,8 @@ impl IdMap {
 ///
 /// # Errors
 /// `EINVAL` where the file system cannot be id-mapped (Linux 5.12; network file systems).
-pub fn apply(mount: &OwnedFd, recursive: bool, namespace: &OwnedFd) -> io::Result<()> {
-    let descriptor = u64::try_from(namespace.as_raw_fd()).map_err(io::Error::other)?;
+pub fn apply(mount: &OwnedFd, recursive: bool, namespace: &MapNamespace) -> io::Result<()> {
+    let descriptor = u64::try_from(namespace.descriptor.as_raw_fd()).map_err(io::Error::other)?;
     let attr = MountAttr {
         set: MOUNT_ATTR_IDMAP,
         userns_fd: descriptor,

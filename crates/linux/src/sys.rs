@@ -46,39 +46,6 @@ pub(crate) fn mount_setattr(fd: BorrowedFd<'_>, recursive: bool, attr: &MountAtt
     }
 }
 
-/// A child that only holds a new user namespace until the last `release` end is closed.
-pub(crate) fn clone_namespace_holder(hold: RawFd, release: RawFd) -> io::Result<(i32, OwnedFd)> {
-    let mut pidfd: libc::c_int = -1;
-    // SAFETY: all-zero is a valid clone_args.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = (libc::CLONE_NEWUSER | libc::CLONE_PIDFD) as u64;
-    args.pidfd = std::ptr::from_mut(&mut pidfd) as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
-    // SAFETY: as in `clone_guest`: a copy of this process on a copy of this stack.
-    let pid = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            std::ptr::from_mut(&mut args),
-            std::mem::size_of::<libc::clone_args>(),
-        )
-    };
-    if pid == 0 {
-        let mut byte = 0u8;
-        // SAFETY: gives up its own copy of the end whose closing it waits for, waits on the
-        // other one, then ends without running destructors.
-        unsafe {
-            libc::close(release);
-            libc::read(hold, std::ptr::from_mut(&mut byte).cast(), 1);
-            libc::_exit(0)
-        }
-    }
-    if pid < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has stored a fresh descriptor that nobody else owns.
-    Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
-}
-
 /// Takes real, effective and saved ids; without supplementary groups if they can be dropped.
 /// System calls rather than the C library's functions, which speak to other threads.
 pub(crate) fn take_ids(uid: u32, gid: u32, drop_groups: bool) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //! goes on. (Copying the page tables and then every page that either side touches costs more
 //! than half a millisecond where page faults are slow.) The child therefore must not allocate,
 //! lock, panic, or touch `errno`, which it would share: it makes raw system calls only.
+//! A smaller sibling only holds a user namespace open, for id-mapped mounts.
 
 // Kernel interfaces take descriptors, flags and lengths in types of other widths than Rust's;
 // every conversion here is of a value that fits.
@@ -56,14 +57,24 @@ pub(crate) enum ChildStep {
     Execute,
 }
 
+/// What a child is for.
+enum Work {
+    /// Execute the guest.
+    Guest {
+        plan: ChildPlan,
+        argv: Vec<*const libc::c_char>,
+    },
+    /// End when nobody else has the other end of a pipe.
+    Hold { pipe: RawFd, other_end: RawFd },
+}
+
 /// What the child uses: it must live until the child has executed the guest or ended.
 pub(crate) struct ChildMemory {
-    plan: ChildPlan,
-    argv: Vec<*const libc::c_char>,
+    work: Work,
     stack: Box<[MaybeUninit<u128>]>,
 }
 
-// SAFETY: the pointers are into the strings of `plan`, which are never changed.
+// SAFETY: the pointers are into the strings of the plan, which are never changed.
 unsafe impl Send for ChildMemory {}
 // SAFETY: as above; there is no access through a shared reference at all.
 unsafe impl Sync for ChildMemory {}
@@ -75,7 +86,7 @@ pub(crate) struct Cloned {
     pub memory: Box<ChildMemory>,
 }
 
-/// Starts the child.
+/// Starts the child that becomes the guest.
 pub(crate) fn clone_guest(plan: ChildPlan) -> io::Result<Cloned> {
     if plan.inherit.len() > MAX_INHERITED {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -83,13 +94,23 @@ pub(crate) fn clone_guest(plan: ChildPlan) -> io::Result<Cloned> {
     let mut argv: Vec<*const libc::c_char> =
         plan.arguments.iter().map(|argument| argument.as_ptr()).collect();
     argv.push(std::ptr::null());
+    let (flags, into_cgroup) = (plan.flags, plan.into_cgroup);
+    start(Work::Guest { plan, argv }, flags, into_cgroup)
+}
+
+/// Starts a child that holds a new user namespace until the last other end of `pipe` is closed.
+pub(crate) fn clone_holder(pipe: RawFd, other_end: RawFd) -> io::Result<Cloned> {
+    start(Work::Hold { pipe, other_end }, libc::CLONE_NEWUSER as u64, None)
+}
+
+fn start(work: Work, flags: u64, into_cgroup: Option<RawFd>) -> io::Result<Cloned> {
     let stack = vec![MaybeUninit::uninit(); STACK_WORDS].into_boxed_slice();
-    let mut memory = Box::new(ChildMemory { plan, argv, stack });
+    let mut memory = Box::new(ChildMemory { work, stack });
     let mut pidfd: libc::c_int = -1;
     let args = libc::clone_args {
-        flags: memory.plan.flags
+        flags: flags
             | (libc::CLONE_PIDFD | libc::CLONE_VM) as u64
-            | memory.plan.into_cgroup.map_or(0, |_| CLONE_INTO_CGROUP),
+            | into_cgroup.map_or(0, |_| CLONE_INTO_CGROUP),
         pidfd: std::ptr::from_mut(&mut pidfd) as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -99,7 +120,7 @@ pub(crate) fn clone_guest(plan: ChildPlan) -> io::Result<Cloned> {
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
-        cgroup: memory.plan.into_cgroup.map_or(0, |cgroup| cgroup as u64),
+        cgroup: into_cgroup.map_or(0, |cgroup| cgroup as u64),
     };
     let pid = with_signals_blocked(|| {
         // SAFETY: `args` is a valid clone_args; the child runs `child` on the stack that it
@@ -258,23 +279,40 @@ macro_rules! call {
 
 /// Where the child begins.
 extern "C" fn child(memory: &ChildMemory) -> ! {
-    let Err((step, errno)) = run(memory);
-    let errno = errno.to_le_bytes();
-    let report = [step as u8, errno[0], errno[1], errno[2], errno[3]];
-    let _ = call!(
-        step,
-        libc::SYS_write,
-        memory.plan.errors,
-        report.as_ptr(),
-        report.len()
-    );
+    let code = match &memory.work {
+        Work::Guest { plan, argv } => {
+            let Err(failed) = run(plan, argv);
+            report(plan.errors, failed);
+            125
+        }
+        Work::Hold { pipe, other_end } => hold(*pipe, *other_end),
+    };
     loop {
-        let _ = call!(step, libc::SYS_exit_group, 125);
+        let _ = call!(ChildStep::Execute, libc::SYS_exit_group, code);
     }
 }
 
-fn run(memory: &ChildMemory) -> StepResult<std::convert::Infallible> {
-    let plan = &memory.plan;
+fn report(errors: RawFd, (step, errno): (ChildStep, i32)) {
+    let errno = errno.to_le_bytes();
+    let report = [step as u8, errno[0], errno[1], errno[2], errno[3]];
+    let _ = call!(step, libc::SYS_write, errors, report.as_ptr(), report.len());
+}
+
+/// Gives up its own copy of the end whose closing it waits for.
+fn hold(pipe: RawFd, other_end: RawFd) -> i32 {
+    let mut byte = 0u8;
+    let _ = call!(ChildStep::Execute, libc::SYS_close, other_end);
+    let _ = call!(
+        ChildStep::Execute,
+        libc::SYS_read,
+        pipe,
+        std::ptr::from_mut(&mut byte),
+        1
+    );
+    0
+}
+
+fn run(plan: &ChildPlan, argv: &[*const libc::c_char]) -> StepResult<std::convert::Infallible> {
     let program = open_program(&plan.program)?;
     keep_capabilities_across_exec()?;
     let program = place_descriptors(&plan.inherit, program)?;
@@ -286,7 +324,7 @@ fn run(memory: &ChildMemory) -> StepResult<std::convert::Infallible> {
         libc::SYS_execveat,
         program,
         c"".as_ptr(),
-        memory.argv.as_ptr(),
+        argv.as_ptr(),
         environment.as_ptr(),
         libc::AT_EMPTY_PATH
     )?;

@@ -164,11 +164,15 @@ async fn hand_over(
         &context(facts, wall.identity(), seed.changes_dir.clone(), joins_cgroups),
     );
     driver.mutate(&mut compiled.program);
+    let identity = wall.identity().clone();
     let exchange = async {
+        // Kept until the guest has answered: closing them is work, too.
+        let mut opened = None;
         let sent = async {
             talk::send_program(link, &compiled.program).await?;
             if facts.privileged {
-                talk::send_trees(wall.door()?, &sources::open(&compiled.requests, wall.identity())?)?;
+                let opened = opened.insert(sources::open(&compiled.requests, &identity)?);
+                talk::send_trees(wall.door()?, &opened.trees)?;
             }
             if joins_cgroups {
                 wall.set_group(make_group(driver, limits, seed)?);

@@ -8,20 +8,31 @@ use std::os::unix::fs::MetadataExt;
 
 use stockade_linux::apply::open_tree;
 use stockade_linux::compile::{Owned, SourceRequest};
-use stockade_linux::idmap::{self, Identity};
+use stockade_linux::idmap::{self, Identity, MapNamespace};
 
 use crate::error::{Error, Result};
 
+/// The open trees, with what ends when they are not needed here any more: that costs time
+/// which the guest can use.
+pub(super) struct Opened<'a> {
+    pub trees: Vec<OwnedFd>,
+    _namespaces: Namespaces<'a>,
+}
+
 /// Opens every tree, in order, id-mapped where the workload must own it.
-pub(super) fn open(requests: &[SourceRequest], identity: &Identity) -> Result<Vec<OwnedFd>> {
+pub(super) fn open<'a>(requests: &[SourceRequest], identity: &'a Identity) -> Result<Opened<'a>> {
     let mut namespaces = Namespaces {
         identity,
         made: HashMap::new(),
     };
-    requests
+    let trees = requests
         .iter()
         .map(|request| open_one(request, &mut namespaces))
-        .collect()
+        .collect::<Result<_>>()?;
+    Ok(Opened {
+        trees,
+        _namespaces: namespaces,
+    })
 }
 
 fn open_one(request: &SourceRequest, namespaces: &mut Namespaces<'_>) -> Result<OwnedFd> {
@@ -50,11 +61,11 @@ fn open_one(request: &SourceRequest, namespaces: &mut Namespaces<'_>) -> Result<
 /// One user namespace for each owner: making one costs a process.
 struct Namespaces<'a> {
     identity: &'a Identity,
-    made: HashMap<(u32, u32), OwnedFd>,
+    made: HashMap<(u32, u32), MapNamespace>,
 }
 
 impl Namespaces<'_> {
-    fn for_owner(&mut self, uid: u32, gid: u32) -> Result<Option<&OwnedFd>> {
+    fn for_owner(&mut self, uid: u32, gid: u32) -> Result<Option<&MapNamespace>> {
         let Some(map) = self.identity.mount_map(uid, gid) else {
             return Ok(None);
         };
