@@ -18,7 +18,7 @@ use stockade_host::compose::compose;
 use stockade_host::driver::{Driver, GuestProgram, Seed, SeedOrigin};
 use stockade_host::drivers::native::Native;
 use stockade_host::open;
-use stockade_host::view::{Context, Identity};
+use stockade_host::view::Context;
 use stockade_linux::ops::{Op, Program};
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,10 @@ fn build(driver: Native, place: &Path) -> Met {
         let defaults = Policy::defaults(&HostDefaults::from(facts.as_ref()));
         let policy = Policy::merge(defaults, None, Layer::default()).unwrap();
         assert_eq!(policy.network.value, Network::None);
-        let composed = compose(&policy, facts, &context(place)).unwrap();
+        let composed = compose(&policy, facts, &context(place), &|workspace| {
+            driver.identity(&target, workspace)
+        })
+        .unwrap();
         let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands).unwrap();
         match open::open(&driver, plan, seed(place)).await {
             Err(error) => Met::Refused(error.to_string()),
@@ -62,11 +65,6 @@ fn build(driver: Native, place: &Path) -> Met {
 }
 
 fn context(place: &Path) -> Context {
-    let id = |id: u32| if id == 0 { 1000 } else { id };
-    let own = Identity {
-        uid: id(rustix::process::getuid().as_raw()),
-        gid: id(rustix::process::getgid().as_raw()),
-    };
     let variables = [
         ("HOME", place.join("home").display().to_string()),
         ("PATH", "/usr/bin:/bin".to_owned()),
@@ -75,7 +73,6 @@ fn context(place: &Path) -> Context {
         cwd: place.join("work"),
         variables: variables.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         state_dir: None,
-        identity: own,
     }
 }
 

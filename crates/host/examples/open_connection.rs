@@ -14,9 +14,9 @@ use stockade_domain::policy::{HostDefaults, Overrides, Policy};
 use stockade_domain::target::Facts;
 use stockade_host::compose::compose;
 use stockade_host::driver::{Driver, GuestProgram, Seed, SeedOrigin};
-use stockade_host::drivers::native::{Native, expected_identity};
+use stockade_host::drivers::native::Native;
 use stockade_host::session::{Command, ExecEvent, Session};
-use stockade_host::view::{Context, Identity};
+use stockade_host::view::Context;
 use stockade_host::{CancellationToken, open};
 
 type Failure = Box<dyn std::error::Error>;
@@ -46,15 +46,10 @@ async fn measure(count: usize) -> Result<(), Failure> {
         None,
         Overrides::default(),
     )?;
-    let inside = expected_identity(facts, Some(Path::new(".")));
-    let context = Context::of_process(
-        None,
-        Identity {
-            uid: inside.uid,
-            gid: inside.gid,
-        },
-    )?;
-    let composed = compose(&policy, facts, &context)?;
+    let context = Context::of_process(None)?;
+    let composed = compose(&policy, facts, &context, &|workspace| {
+        driver.identity(&target, workspace)
+    })?;
     let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands)?;
     let environment = plan.spec().environment.clone();
 

@@ -6,7 +6,7 @@ use stockade_domain::target::HostFacts;
 use stockade_domain::units::{ByteCount, CpuLimit};
 use stockade_domain::{Control, Demands};
 
-use crate::view::{self, Context, Note, ViewError};
+use crate::view::{self, Context, Note, ViewError, Who};
 
 /// What a policy means on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,17 @@ pub enum ComposeError {
     View(#[from] ViewError),
 }
 
-/// Composes specification and demands.
+/// Composes specification and demands. `who` is the driver's word on who the workload will be.
 ///
 /// # Errors
 /// A path of the policy that does not exist or may not be shown.
-pub fn compose(policy: &Policy, facts: &HostFacts, context: &Context) -> Result<Composed, ComposeError> {
-    let mut compiled = view::compile(policy, context)?;
+pub fn compose(
+    policy: &Policy,
+    facts: &HostFacts,
+    context: &Context,
+    who: Who<'_>,
+) -> Result<Composed, ComposeError> {
+    let mut compiled = view::compile(policy, context, who)?;
     compiled.notes.extend(never_binding(policy, facts));
     let spec = Spec {
         view: compiled.view,
@@ -126,9 +131,10 @@ mod tests {
             cwd: directory.path().to_path_buf(),
             variables: vec![("PATH".to_owned(), "/usr/bin".to_owned())],
             state_dir: None,
-            identity: Identity { uid: 1000, gid: 1000 },
         };
-        compose(&policy, &facts, &context)
+        compose(&policy, &facts, &context, &|_| {
+            Ok(Identity { uid: 1000, gid: 1000 })
+        })
     }
 
     /// The defaults follow from the host's facts, and specification and demands agree.

@@ -3,7 +3,7 @@
 //! output, state, audit) is written once, on the two ends of that pipe.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
+use crate::view::Identity;
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -30,6 +31,11 @@ pub trait Driver: Send + Sync {
     fn session(&self, target: &Target) -> SessionKind;
     /// Whether a demand can be met on a target. Pure, and exhaustive over the controls.
     fn support(&self, target: &Target, demand: &Demand) -> Support;
+    /// Who the workload will be inside, given its workspace: what the file view tells programs.
+    ///
+    /// # Errors
+    /// The owner of the workspace cannot be read.
+    fn identity(&self, target: &Target, workspace: Option<&Path>) -> std::io::Result<Identity>;
     /// Builds the wall and gathers the receipt. When it fails or is cancelled, nothing stays.
     fn create<'a>(&'a self, plan: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>>;
     /// Takes over a sandbox after a restart of its supervisor: planned and checked anew.

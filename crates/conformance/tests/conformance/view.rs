@@ -1,9 +1,9 @@
 //! What exists inside.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use stockade_conformance::tree::Tree;
-use stockade_conformance::{Behaviour, Verdict, World, ensure, program, skip};
+use stockade_conformance::{Behaviour, Sandbox, Verdict, World, ensure, host, program, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
@@ -42,6 +42,11 @@ pub const ALL: &[Behaviour] = &[
         "view-nested",
         "a policy that leaves namespaces to the command lets it build a sandbox of its own",
         nested,
+    ),
+    Behaviour::test(
+        "view-passwd",
+        "the ids that /etc/passwd names are those of the command, whoever owns the workspace",
+        passwd,
     ),
     Behaviour::test(
         "view-missing",
@@ -134,6 +139,25 @@ fn path(world: &World) -> Verdict {
     let sandbox = world.sandbox().variable("PATH", value);
     let script = "linked-tool; cat ~/tools/secret 2>/dev/null || echo hidden";
     sandbox.shell(script)?.expect_text("tool\nhidden").map(drop)
+}
+
+fn passwd(world: &World) -> Verdict {
+    const SCRIPT: &str =
+        "test $(id -u):$(id -g) = $(sed -n 's/^user:x:\\([0-9:]*\\):user:.*/\\1/p' /etc/passwd) && id -un";
+    let told = |sandbox: Sandbox<'_>| sandbox.shell(SCRIPT)?.expect_text("user").map(drop);
+    told(world.sandbox())?;
+    told(world.sandbox().flags(&["--workspace-mode", "none"]))?;
+    if !host::is_root() {
+        return Ok(());
+    }
+    // The last two lie beyond what is mapped; below a repository's root its owner counts.
+    for (owner, group) in [(1_234, 4_321), (65_536, 70_000), (4_000_000_000, 100_000)] {
+        chown(world.work(), Some(owner), Some(group))?;
+        told(world.sandbox())?;
+    }
+    world.file("work/.git/HEAD", "ref: refs/heads/main\n")?;
+    world.file("work/below/file", "content")?;
+    told(world.sandbox().directory(world.path("work/below")))
 }
 
 fn tmp(world: &World) -> Verdict {

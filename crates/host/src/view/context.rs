@@ -18,6 +18,10 @@ pub struct Identity {
     pub gid: u32,
 }
 
+/// Says who the workload is inside, from its workspace, if it has one. That is the driver's to
+/// say: the file view only tells it to programs, in /etc/passwd.
+pub type Who<'a> = &'a dyn Fn(Option<&Path>) -> std::io::Result<Identity>;
+
 /// The process and user that a policy is compiled for, as data.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -27,8 +31,6 @@ pub struct Context {
     pub variables: Vec<(String, String)>,
     /// Where Stockade keeps its state, which is never shown.
     pub state_dir: Option<PathBuf>,
-    /// Who the workload is inside.
-    pub identity: Identity,
 }
 
 impl Context {
@@ -36,7 +38,7 @@ impl Context {
     ///
     /// # Errors
     /// The current directory is gone or cannot be read.
-    pub fn of_process(state_dir: Option<PathBuf>, identity: Identity) -> std::io::Result<Self> {
+    pub fn of_process(state_dir: Option<PathBuf>) -> std::io::Result<Self> {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -44,7 +46,6 @@ impl Context {
             cwd: std::env::current_dir()?,
             variables,
             state_dir,
-            identity,
         })
     }
 

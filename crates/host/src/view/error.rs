@@ -51,6 +51,14 @@ pub enum ViewError {
         /// What to do.
         fix: String,
     },
+    /// Who owns the workspace decides who the workload is.
+    #[error("cannot read the owner of {}: {cause}; {}", path.display(), remedy(cause))]
+    Owner {
+        /// The workspace.
+        path: PathBuf,
+        /// The kernel's answer.
+        cause: io::Error,
+    },
     /// A rule covers or replaces the workspace.
     #[error(
         "a rule of [files] replaces the workspace {}: remove the rule, and say by the workspace's mode how it is seen",

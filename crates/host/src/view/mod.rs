@@ -29,7 +29,7 @@ use stockade_domain::spec::{Workspace, WorkspaceMode};
 use stockade_domain::view::{Content, FileView};
 
 pub use builder::MAX_ENTRIES;
-pub use context::{Context, Identity};
+pub use context::{Context, Identity, Who};
 pub use error::ViewError;
 pub use missing::{Hidden, explain_missing};
 pub use note::Note;
@@ -53,11 +53,11 @@ pub struct Compiled {
     pub notes: Vec<Note>,
 }
 
-/// Compiles a policy.
+/// Compiles a policy. `who` is asked once, when the workspace is known.
 ///
 /// # Errors
 /// A path of the policy that does not exist, cannot be read, or may not be shown.
-pub fn compile(policy: &Policy, context: &Context) -> Result<Compiled, ViewError> {
+pub fn compile(policy: &Policy, context: &Context, who: Who<'_>) -> Result<Compiled, ViewError> {
     let host_home = context.host_home();
     let home = context.home_inside(host_home.as_ref());
     let real_home = host_home.as_ref().map(|home| home.real.as_path());
@@ -70,9 +70,14 @@ pub fn compile(policy: &Policy, context: &Context) -> Result<Compiled, ViewError
         current: &context.cwd,
     };
     let image = system::image(policy, context, &places)?;
+    let source = workspace.as_ref().map(|workspace| workspace.source.as_path());
+    let identity = who(source).map_err(|cause| ViewError::Owner {
+        path: places.workdir.to_owned(),
+        cause,
+    })?;
 
     let mut builder = Builder::new(real_home);
-    system::add(&mut builder, policy, context, &home, image.as_deref(), &places)?;
+    system::add(&mut builder, policy, identity, &home, image.as_deref(), &places)?;
     if let Some(home_links) = &host_home {
         builder.links(home_links)?;
     }

@@ -11,7 +11,7 @@ use stockade_domain::view::{Access, Content};
 
 use super::builder::Builder;
 use super::resolve::{Kind, resolve};
-use super::{Context, ViewError};
+use super::{Context, Identity, ViewError};
 
 /// Shown read-only where they are directories, copied where they are symlinks.
 const SYSTEM: [&str; 11] = [
@@ -36,7 +36,7 @@ const PRIVATE: [(&str, u32); 3] = [("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/ru
 pub(super) fn add(
     builder: &mut Builder<'_>,
     policy: &Policy,
-    context: &Context,
+    identity: Identity,
     home: &Path,
     image: Option<&Path>,
     places: &Places<'_>,
@@ -81,7 +81,7 @@ pub(super) fn add(
             target: PathBuf::from("/run"),
         },
     )?;
-    add_etc(builder, policy, context, home)
+    add_etc(builder, policy, identity, home)
 }
 
 fn add_system(builder: &mut Builder<'_>, path: &Path) -> Result<(), ViewError> {
@@ -101,11 +101,10 @@ fn add_system(builder: &mut Builder<'_>, path: &Path) -> Result<(), ViewError> {
 fn add_etc(
     builder: &mut Builder<'_>,
     policy: &Policy,
-    context: &Context,
+    Identity { uid, gid }: Identity,
     home: &Path,
 ) -> Result<(), ViewError> {
     let hostname = &policy.hostname.value;
-    let super::Identity { uid, gid } = context.identity;
     let home = home.display();
     replace(builder, "/etc/passwd", || {
         format!(

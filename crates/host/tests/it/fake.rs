@@ -1,6 +1,7 @@
 //! A driver whose sandboxes are a real guest without a wall, with knobs for what can go wrong.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use stockade_domain::{Demand, Demands, Ended, Level, Plan, Receipt, SessionKind, Support, Target, Usage};
 use stockade_host::driver::{Boundary, BoxFuture, Driver, Leftover, LeftoverKind, Link, Record, Seed};
 use stockade_host::error::{Error, Result};
+use stockade_host::view::Identity;
 
 use crate::guest::Guest;
 
@@ -181,6 +183,10 @@ impl Driver for FakeDriver {
 
     fn support(&self, _: &Target, _: &Demand) -> Support {
         Support::impossible("it is a fake")
+    }
+
+    fn identity(&self, _: &Target, _: Option<&Path>) -> std::io::Result<Identity> {
+        Ok(Identity { uid: 1000, gid: 1000 })
     }
 
     fn create<'a>(&'a self, _: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>> {

@@ -65,7 +65,7 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
 }
 
 fn show(prepared: &Prepared, json: bool) -> Result {
-    let shown = prepared.shown();
+    let shown = prepared.shown()?;
     if json {
         report::json(&shown)?;
     } else {

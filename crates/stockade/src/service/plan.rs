@@ -1,19 +1,17 @@
 //! From a policy file and flags to a plan, or to a refusal.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 use stockade_domain::policy::{DEFAULT_DRIVER, HostDefaults, Overrides, Policy};
-use stockade_domain::spec::WorkspaceMode;
-use stockade_domain::target::{Facts, HostFacts};
+use stockade_domain::target::Facts;
 use stockade_domain::{Plan, Target};
 use stockade_host::compose::compose;
 use stockade_host::driver::Driver;
 use stockade_host::drivers::native;
 use stockade_host::open;
-use stockade_host::view::{Context, Identity, Note};
+use stockade_host::view::{Context, Note};
 
 use super::{Result, driver, policy, state_path};
 use crate::failure::Failure;
@@ -73,9 +71,10 @@ pub async fn prepare(launch: Launch) -> Result<Prepared> {
         file,
         launch.overrides,
     )?;
-    let context =
-        Context::of_process(state_path(), identity(facts, &policy)).map_err(Failure::NoCurrentDirectory)?;
-    let composed = compose(&policy, facts, &context)?;
+    let context = Context::of_process(state_path()).map_err(Failure::NoCurrentDirectory)?;
+    let composed = compose(&policy, facts, &context, &|workspace| {
+        driver.identity(&target, workspace)
+    })?;
     let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands)?;
     let host_path = context.variable("PATH").unwrap_or_default().to_owned();
     let cwd = starting_directory(&plan, &context);
@@ -91,37 +90,17 @@ pub async fn prepare(launch: Launch) -> Result<Prepared> {
 
 impl Prepared {
     /// The plan with its steps.
-    pub fn shown(&self) -> Shown<'_> {
+    ///
+    /// # Errors
+    /// The workspace is gone.
+    pub fn shown(&self) -> Result<Shown<'_>> {
         let Facts::Host(facts) = &self.target.facts;
-        Shown {
+        Ok(Shown {
             plan: &self.plan,
             notes: &self.notes,
-            steps: native::steps(&self.plan, facts),
-        }
+            steps: native::steps(&self.plan, facts)?,
+        })
     }
-}
-
-/// Who the workload is inside: the workspace's owner, and never root.
-fn identity(facts: &HostFacts, policy: &Policy) -> Identity {
-    /// The number inside of somebody whose number outside is root's.
-    const ORDINARY: u32 = 1000;
-    let never_root = |id: u32| if id == 0 { ORDINARY } else { id };
-    let own = (facts.euid, rustix::process::getegid().as_raw());
-    let (uid, gid) = match &policy.workspace_path {
-        _ if !facts.privileged => own,
-        _ if policy.workspace_mode.value == WorkspaceMode::None => own,
-        Some(path) => owner(&path.value).unwrap_or(own),
-        None => owner(".").unwrap_or(own),
-    };
-    Identity {
-        uid: never_root(uid),
-        gid: never_root(gid),
-    }
-}
-
-fn owner(path: &str) -> Option<(u32, u32)> {
-    let seen = std::fs::metadata(path).ok()?;
-    Some((seen.uid(), seen.gid()))
 }
 
 /// The current directory where it lies in the workspace, else the workspace, else home.

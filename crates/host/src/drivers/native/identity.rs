@@ -21,40 +21,52 @@ pub(super) struct Claimed {
 /// Takes the supervisor's own ids, or, as root, a range that no living sandbox uses.
 pub(super) fn claim(facts: &HostFacts, spec: &Spec) -> Result<Claimed> {
     if !facts.privileged {
-        let gid = rustix::process::getegid().as_raw();
         return Ok(Claimed {
-            identity: Identity::own(facts.euid, gid),
+            identity: own(facts),
             _slot: None,
         });
     }
-    let (uid, gid) = owner(spec)?;
     let (slot, lock) = claim_slot()?;
+    let workspace = spec
+        .workspace
+        .as_ref()
+        .map(|workspace| workspace.source.as_path());
+    let identity = in_slot(workspace, slot).map_err(unreadable)?;
     Ok(Claimed {
-        identity: Identity::slot(slot, uid, gid),
+        identity,
         _slot: Some(lock),
     })
 }
 
 /// The ids inside, for a view or a dry run: the host's side depends on the slot.
-#[must_use]
-pub fn expected(facts: &HostFacts, workspace: Option<&Path>) -> Identity {
+///
+/// # Errors
+/// The owner of the workspace cannot be read.
+pub(super) fn expected(facts: &HostFacts, workspace: Option<&Path>) -> std::io::Result<Identity> {
     if !facts.privileged {
-        return Identity::own(facts.euid, rustix::process::getegid().as_raw());
+        return Ok(own(facts));
     }
-    let (uid, gid) = workspace
-        .and_then(|workspace| fs::metadata(workspace).ok())
-        .map_or((0, 0), |seen| (seen.uid(), seen.gid()));
-    Identity::slot(0, uid, gid)
+    in_slot(workspace, 0)
+}
+
+fn own(facts: &HostFacts) -> Identity {
+    Identity::own(facts.euid, rustix::process::getegid().as_raw())
 }
 
 /// Owner of the workspace; root where there is none.
-fn owner(spec: &Spec) -> Result<(u32, u32)> {
-    let Some(workspace) = &spec.workspace else {
-        return Ok((0, 0));
+fn in_slot(workspace: Option<&Path>, slot: u32) -> std::io::Result<Identity> {
+    let (uid, gid) = match workspace {
+        None => (0, 0),
+        Some(workspace) => {
+            let seen = fs::metadata(workspace)?;
+            (seen.uid(), seen.gid())
+        }
     };
-    let seen = fs::metadata(&workspace.source)
-        .map_err(|error| Error::io(format!("read the owner of {}", workspace.source.display()), error))?;
-    Ok((seen.uid(), seen.gid()))
+    Ok(Identity::slot(slot, uid, gid))
+}
+
+pub(super) fn unreadable(cause: std::io::Error) -> Error {
+    Error::io("read the owner of the workspace", cause)
 }
 
 /// One byte of a file is one slot, for all supervisors of this host that run as root. The

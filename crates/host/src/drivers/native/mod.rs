@@ -25,8 +25,8 @@ use stockade_linux::ops::Program;
 
 use crate::driver::{Boundary, BoxFuture, Driver, Leftover, LeftoverKind, Record, Seed};
 use crate::error::{Error, Result};
+use crate::view;
 
-pub use identity::expected as expected_identity;
 pub use start::start_early;
 
 /// The driver's name.
@@ -99,25 +99,24 @@ fn host_facts(target: &Target) -> &HostFacts {
 }
 
 /// The ordered set-up steps of a plan, as `--dry-run` prints them.
-#[must_use]
-pub fn steps(plan: &Plan, facts: &HostFacts) -> Vec<String> {
+///
+/// # Errors
+/// The owner of the workspace cannot be read.
+pub fn steps(plan: &Plan, facts: &HostFacts) -> Result<Vec<String>> {
     let identity = identity::expected(
         facts,
         plan.spec()
             .workspace
             .as_ref()
             .map(|workspace| workspace.source.as_path()),
-    );
+    )
+    .map_err(identity::unreadable)?;
     let limited = [ControlKind::Memory, ControlKind::Pids, ControlKind::Cpu];
     let joins = limited.into_iter().any(|kind| plan.enforces(kind))
         && cgroup::survey().kind() == Some(cgroup::Kind::V1);
     let context = context(facts, &identity, Some("(change set)".into()), joins);
-    stockade_linux::compile::compile(plan, &context)
-        .program
-        .ops
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    let ops = stockade_linux::compile::compile(plan, &context).program.ops;
+    Ok(ops.iter().map(ToString::to_string).collect())
 }
 
 fn context(
@@ -155,6 +154,11 @@ impl Driver for Native {
 
     fn support(&self, target: &Target, demand: &Demand) -> Support {
         support::support(host_facts(target), demand)
+    }
+
+    fn identity(&self, target: &Target, workspace: Option<&Path>) -> std::io::Result<view::Identity> {
+        let Identity { uid, gid, .. } = identity::expected(host_facts(target), workspace)?;
+        Ok(view::Identity { uid, gid })
     }
 
     fn create<'a>(&'a self, plan: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>> {

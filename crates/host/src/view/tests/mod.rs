@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use stockade_domain::policy::{HostDefaults, Layer, Policy, parse};
 use stockade_domain::view::{Access, Content};
 
-use super::{Compiled, Context, Identity, Note, ViewError, compile};
+use super::{Compiled, Context, Identity, Note, ViewError, Who, compile};
 
 /// A home directory and a project of which the test knows every file.
 struct Host {
@@ -84,7 +84,6 @@ impl Host {
             cwd: self.home("project/src"),
             variables,
             state_dir: Some(self.home(".local/state/stockade")),
-            identity: Identity { uid: 1000, gid: 1000 },
         }
     }
 
@@ -95,20 +94,24 @@ impl Host {
                 cwd: cwd.to_path_buf(),
                 ..self.context()
             },
+            WHO,
         )
     }
 
     fn compile(&self, policy: &str) -> Compiled {
-        compile(&read(policy), &self.context()).expect(policy)
+        compile(&read(policy), &self.context(), WHO).expect(policy)
     }
 
     fn refuse(&self, policy: &str) -> String {
-        match compile(&read(policy), &self.context()) {
+        match compile(&read(policy), &self.context(), WHO) {
             Ok(_) => panic!("not refused: {policy}"),
             Err(error) => error.to_string(),
         }
     }
 }
+
+/// Who the workload is, where a test does not care.
+const WHO: Who<'_> = &|_| Ok(Identity { uid: 1000, gid: 1000 });
 
 fn read(policy: &str) -> Policy {
     let file = parse(&format!("version = 1\n{policy}"), "stockade.toml").expect(policy);

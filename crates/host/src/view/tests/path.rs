@@ -226,7 +226,7 @@ fn odd_homes_are_replaced() {
             ("HOME".to_owned(), home.to_owned()),
             ("PATH".to_owned(), "/usr/bin".to_owned()),
         ];
-        let compiled = compile(&read(""), &context).expect(home);
+        let compiled = compile(&read(""), &context, WHO).expect(home);
         assert_eq!(compiled.home, Path::new("/home/user"), "{home}");
         assert!(matches!(
             at(&compiled, &compiled.home),
