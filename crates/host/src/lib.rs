@@ -8,6 +8,7 @@ pub mod driver;
 pub mod drivers;
 pub mod error;
 pub mod gc;
+mod local;
 pub mod open;
 pub mod session;
 pub mod shim;

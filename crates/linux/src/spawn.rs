@@ -1,4 +1,5 @@
-//! Starts the process that becomes a sandbox's PID 1, in namespaces of its own.
+//! Starts the process that becomes a sandbox's guest: PID 1 of namespaces of its own, or a plain
+//! child where the walls are others.
 
 use std::ffi::{CString, NulError};
 use std::fs::File;
@@ -31,16 +32,30 @@ pub struct SpawnRequest<'a> {
     pub program: GuestImage<'a>,
     /// `argv`, at least one.
     pub arguments: &'a [String],
-    /// Own network namespace.
-    pub own_network: bool,
+    /// Which namespaces it gets.
+    pub namespaces: Namespaces,
     /// Cgroup v2 directory to start in. (On v1 the guest joins by itself, as a step.)
     pub into_cgroup: Option<BorrowedFd<'a>>,
     /// Become descriptors 3, 4 … of the guest.
     pub inherit: Vec<OwnedFd>,
 }
 
+/// What a guest does not share with us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Namespaces {
+    /// Nothing is shared; the network only if it is asked for.
+    Own {
+        /// Own network namespace.
+        network: bool,
+    },
+    /// Everything is: other walls have to stand.
+    Shared,
+}
+
 /// Where the guest's program comes from.
 pub enum GuestImage<'a> {
+    /// A path that the child executes as it is: other walls have to keep it from being written.
+    File(&'a Path),
     /// A detached mount that the supervisor made (it has the right to).
     Mount(OwnedFd),
     /// A path that the child opens and makes a detached mount of.
@@ -126,15 +141,8 @@ pub fn spawn(request: &SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
         .iter()
         .map(|argument| CString::new(argument.as_str()));
     let (ours, theirs) = channel()?;
-    let network = request.own_network.then_some(libc::CLONE_NEWNET);
-    let flags = NAMESPACES
-        .into_iter()
-        .chain(network)
-        .map(i32::unsigned_abs)
-        .map(u64::from)
-        .sum();
     let cloned = sys::clone_guest(ChildPlan {
-        flags,
+        flags: request.namespaces.flags(),
         into_cgroup: request.into_cgroup.map(|directory| directory.as_raw_fd()),
         errors: theirs.as_raw_fd(),
         program: program_source(&request.program)?,
@@ -152,10 +160,19 @@ pub fn spawn(request: &SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
     })
 }
 
+impl Namespaces {
+    fn flags(self) -> u64 {
+        let Self::Own { network } = self else { return 0 };
+        let network = network.then_some(libc::CLONE_NEWNET);
+        let flags = NAMESPACES.into_iter().chain(network);
+        flags.map(i32::unsigned_abs).map(u64::from).sum()
+    }
+}
+
 fn program_source(image: &GuestImage<'_>) -> Result<ProgramSource, SpawnError> {
     match image {
         GuestImage::Mount(fd) => Ok(ProgramSource::Mount(fd.as_raw_fd())),
-        GuestImage::Path(at) => {
+        GuestImage::Path(at) | GuestImage::File(at) => {
             let failed = |source| SpawnError::Program {
                 path: at.to_path_buf(),
                 source,
@@ -166,6 +183,7 @@ fn program_source(image: &GuestImage<'_>) -> Result<ProgramSource, SpawnError> {
                 path,
                 device: seen.dev(),
                 inode: seen.ino(),
+                protect: matches!(image, GuestImage::Path(_)),
             })
         }
     }

@@ -44,7 +44,13 @@ pub(crate) struct ChildPlan {
 
 pub(crate) enum ProgramSource {
     Mount(RawFd),
-    Path { path: CString, device: u64, inode: u64 },
+    Path {
+        path: CString,
+        device: u64,
+        inode: u64,
+        /// Make a mount of it that cannot be written through: needs a mount namespace of its own.
+        protect: bool,
+    },
 }
 
 /// Steps of the child, in the order in which they can fail; sent as one byte.
@@ -314,7 +320,9 @@ fn hold(pipe: RawFd, other_end: RawFd) -> i32 {
 
 fn run(plan: &ChildPlan, argv: &[*const libc::c_char]) -> StepResult<std::convert::Infallible> {
     let program = open_program(&plan.program)?;
-    keep_capabilities_across_exec()?;
+    if plan.flags & libc::CLONE_NEWUSER as u64 != 0 {
+        keep_capabilities_across_exec()?;
+    }
     let program = place_descriptors(&plan.inherit, program)?;
     // The launcher's may switch off the randomness of addresses.
     call!(ChildStep::Execute, libc::SYS_personality, 0)?;
@@ -336,18 +344,31 @@ fn run(plan: &ChildPlan, argv: &[*const libc::c_char]) -> StepResult<std::conver
 fn open_program(source: &ProgramSource) -> StepResult<usize> {
     const OPEN_TREE_CLONE: usize = 1;
     const STEP: ChildStep = ChildStep::Program;
-    let (path, device, inode) = match source {
+    let (path, device, inode, protect) = match source {
         ProgramSource::Mount(fd) => return Ok(*fd as usize),
-        ProgramSource::Path { path, device, inode } => (path, *device, *inode),
+        ProgramSource::Path {
+            path,
+            device,
+            inode,
+            protect,
+        } => (path, *device, *inode, *protect),
     };
-    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as usize;
-    let tree = call!(STEP, libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags)?;
+    let tree = if protect {
+        let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as usize;
+        call!(STEP, libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags)?
+    } else {
+        let flags = libc::O_PATH | libc::O_CLOEXEC;
+        call!(STEP, libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0)?
+    };
     let mut seen = MaybeUninit::<libc::stat>::uninit();
     call!(STEP, libc::SYS_fstat, tree, seen.as_mut_ptr())?;
     // SAFETY: fstat succeeded, so it has filled the structure.
     let seen = unsafe { seen.assume_init() };
     if seen.st_dev != device || seen.st_ino != inode {
         return Err((STEP, libc::ESTALE));
+    }
+    if !protect {
+        return Ok(tree);
     }
     let set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     let attr = MountAttr {

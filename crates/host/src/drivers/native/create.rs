@@ -1,10 +1,9 @@
 //! Builds one native sandbox.
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::time::Instant;
 
 use stockade_domain::spec::{Network, WorkspaceMode};
 use stockade_domain::target::HostFacts;
@@ -15,26 +14,28 @@ use stockade_linux::idmap::Identity;
 use stockade_linux::ops::Attestation;
 use tokio::net::UnixStream;
 
-use super::boundary::NativeBoundary;
-use super::start::Started;
-use super::wall::{Parts, Wall};
-use super::{Native, context, host_facts, identity, receipt, sources, talk};
+use super::{NAME, Native, context, receipt, sources};
 use crate::driver::{Boundary, Seed, SeedOrigin};
 use crate::error::{Error, Result};
+use crate::local::boundary::LocalBoundary;
+use crate::local::start::{Isolation, Started};
+use crate::local::wall::{Parts, Wall};
+use crate::local::{group, identity, setup, talk};
 
 /// Builds the wall, opens the pipe, gathers the receipt.
 pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
     if let SeedOrigin::Snapshot(name) = &seed.origin {
-        return Err(Error::native(
+        return Err(Error::building(
+            NAME,
             "start from a snapshot",
             format!("{name}: native takes none"),
         ));
     }
-    let facts = host_facts(driver.target());
+    let facts = driver.host.facts();
     let claimed = identity::claim(facts, plan.spec())?;
-    let limits = group_limits(&plan);
-    let early = if driver.cgroups().kind() == Some(cgroup::Kind::V2) {
-        make_group(driver, limits.as_ref(), &seed)?
+    let limits = group::limits(&plan);
+    let early = if driver.host.cgroups().kind() == Some(cgroup::Kind::V2) {
+        group::make(NAME, driver.host.cgroups(), limits.as_ref(), &seed.id)?
     } else {
         None
     };
@@ -47,8 +48,9 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     let identity_map = &claimed.identity.map;
     spawned
         .map_ids(identity_map)
-        .map_err(|error| Error::native("map ids", error.to_string()))?;
+        .map_err(|error| Error::building(NAME, "map ids", error.to_string()))?;
     let mut wall = Wall::new(Parts {
+        driver: NAME,
         id: seed.id.clone(),
         spawned,
         group: early,
@@ -60,28 +62,7 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     let attestation = hand_over(driver, &plan, &mut wall, &mut link, limits.as_ref(), &seed).await?;
     let controls: Vec<Control> = plan.enforced().cloned().collect();
     let receipt = receipt::gather(&controls, plan.spec(), &wall.observed(), &attestation);
-    Ok(Box::new(NativeBoundary::new(wall, receipt, link)))
-}
-
-/// The limits that need a cgroup, if there are any.
-fn group_limits(plan: &Plan) -> Option<GroupLimits> {
-    let mut limits = GroupLimits::default();
-    for control in plan.enforced() {
-        match control {
-            Control::Memory(bytes) => limits.memory_bytes = Some(bytes.0),
-            Control::Pids(count) => limits.pids = Some(*count),
-            Control::Cpu(limit) => limits.cpu = Some(*limit),
-            Control::Wall(_) | Control::Disk(_) | Control::WallTime(_) | Control::Output(_) => {}
-        }
-    }
-    (limits != GroupLimits::default()).then_some(limits)
-}
-
-fn make_group(driver: &Native, limits: Option<&GroupLimits>, seed: &Seed) -> Result<Option<Group>> {
-    limits
-        .map(|limits| Group::create(driver.cgroups(), &seed.id, limits))
-        .transpose()
-        .map_err(|error| Error::native("make its cgroup", error.to_string()))
+    Ok(Box::new(LocalBoundary::new(wall, receipt, link)))
 }
 
 /// The layers of a copy-on-write workspace, owned by the workload's host ids. The upper
@@ -122,30 +103,21 @@ fn make_layer(path: &Path, mode: u32, identity: &Identity) -> std::io::Result<()
 
 fn start_guest(plan: &Plan, seed: &Seed, facts: &HostFacts, group: Option<&Group>) -> Result<Started> {
     let own_network = plan.spec().network == Network::None || plan.enforces(ControlKind::NetworkNone);
-    let join = group.map(join_method).transpose()?;
+    let join = group.map(|group| group::join_method(NAME, group)).transpose()?;
     let into_cgroup = match &join {
         Some(JoinMethod::CloneInto(directory)) => Some(directory.as_fd()),
         Some(JoinMethod::WriteTasks(_)) | None => None,
     };
+    let isolation = Isolation::Namespaces {
+        network: own_network,
+        privileged: facts.privileged,
+    };
     if into_cgroup.is_none()
-        && let Some(early) = Started::take_early(&seed.guest, own_network)
+        && let Some(early) = Started::take_early(&seed.guest, isolation)
     {
         return Ok(early);
     }
-    Started::new(&seed.guest, facts.privileged, own_network, into_cgroup)
-}
-
-fn join_method(group: &Group) -> Result<JoinMethod<'_>> {
-    group
-        .join()
-        .map_err(|error| Error::native("join its cgroup", error.to_string()))
-}
-
-fn tasks(wall: &Wall) -> Result<Vec<OwnedFd>> {
-    match wall.group().map(join_method).transpose()? {
-        Some(JoinMethod::WriteTasks(tasks)) => Ok(tasks),
-        Some(JoinMethod::CloneInto(_)) | None => Ok(Vec::new()),
-    }
+    Started::new(NAME, &seed.guest, isolation, into_cgroup)
 }
 
 /// Sends the set-up and waits for the answer, within the deadline.
@@ -157,7 +129,7 @@ async fn hand_over(
     limits: Option<&GroupLimits>,
     seed: &Seed,
 ) -> Result<Attestation> {
-    let facts = host_facts(driver.target());
+    let facts = driver.host.facts();
     let joins_cgroups = limits.is_some() && wall.group().is_none();
     let mut compiled = compile::compile(
         plan,
@@ -165,44 +137,18 @@ async fn hand_over(
     );
     driver.mutate(&mut compiled.program);
     let identity = wall.identity().clone();
-    let exchange = async {
-        // Kept until the guest has answered: closing them is work, too.
-        let mut opened = None;
-        let sent = async {
-            talk::send_program(link, &compiled.program).await?;
-            if facts.privileged {
-                let opened = opened.insert(sources::open(&compiled.requests, &identity)?);
-                talk::send_trees(wall.door()?, &opened.trees)?;
-            }
-            if joins_cgroups {
-                wall.set_group(make_group(driver, limits, seed)?);
-                talk::send_trees(wall.door()?, &tasks(wall)?)?;
-            }
-            Ok(())
-        };
-        match sent.await {
-            Ok(()) => talk::receive_reply(link).await,
-            // Gone while we were still sending: it has left word why.
-            Err(lost @ Error::LinkLost { .. }) => match talk::receive_reply(link).await {
-                Err(Error::LinkLost { .. }) => Err(lost),
-                told => told,
-            },
-            Err(error) => Err(error),
+    // Kept until the guest has answered: closing them is work, too.
+    let mut opened = None;
+    setup::answer(wall, link, seed, &compiled.program, async |wall| {
+        if facts.privileged {
+            let opened = opened.insert(sources::open(&compiled.requests, &identity)?);
+            talk::send_trees(wall.door()?, &opened.trees)?;
         }
-    };
-    let deadline = tokio::time::Instant::from_std(seed.deadline);
-    let started = Instant::now();
-    let result = tokio::select! {
-        biased;
-        result = exchange => result,
-        () = seed.cancel.cancelled() => Err(Error::Cancelled { what: "creating the sandbox".to_owned() }),
-        () = tokio::time::sleep_until(deadline) => Err(Error::Timeout {
-            what: "setting up the sandbox".to_owned(),
-            after: started.elapsed(),
-        }),
-    };
-    match result {
-        Err(Error::LinkLost { why }) => Err(wall.early_failure(why)),
-        other => other,
-    }
+        if joins_cgroups {
+            wall.set_group(group::make(NAME, driver.host.cgroups(), limits, &seed.id)?);
+            talk::send_trees(wall.door()?, &group::tasks(wall)?)?;
+        }
+        Ok(())
+    })
+    .await
 }

@@ -1,33 +1,26 @@
 //! The native driver: a wall of the host kernel's own mechanisms, for root and for
 //! ordinary users, with no other software. See `docs.md` beside this file.
 
-mod boundary;
 mod create;
-mod evidence;
-mod identity;
 mod receipt;
 mod sources;
-mod start;
 mod support;
-mod survey;
-mod talk;
-mod wall;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
-use stockade_domain::target::{Facts, HostFacts};
+use stockade_domain::target::HostFacts;
 use stockade_domain::{ControlKind, Demand, Demands, Level, Plan, SessionKind, Support, Target};
-use stockade_linux::cgroup::{self, CgroupSurvey, GroupRecord};
+use stockade_linux::cgroup;
 use stockade_linux::compile::{CPU_TOPOLOGY, Context};
 use stockade_linux::idmap::Identity;
 use stockade_linux::ops::Program;
 
-use crate::driver::{Boundary, BoxFuture, Driver, Leftover, LeftoverKind, Record, Seed};
+use crate::driver::{Boundary, BoxFuture, Driver, Leftover, Record, Seed};
 use crate::error::{Error, Result};
+use crate::local::{self, group, host_facts, identity};
 use crate::view;
 
-pub use start::start_early;
+pub use local::start_early;
 
 /// The driver's name.
 pub const NAME: &str = "native";
@@ -38,8 +31,7 @@ pub type Mutation = fn(&mut Program);
 /// Builds sandboxes from namespaces, mounts, cgroups, Landlock and seccomp.
 #[derive(Default)]
 pub struct Native {
-    cgroups: OnceLock<CgroupSurvey>,
-    target: OnceLock<Target>,
+    host: local::Host,
     #[cfg(feature = "mutation")]
     mutation: Option<Mutation>,
 }
@@ -67,34 +59,6 @@ impl Native {
             mutation(program);
         }
         let _ = program;
-    }
-
-    /// Surveyed once in the life of a driver: a program makes one for each command line.
-    fn target(&self) -> &Target {
-        self.target.get_or_init(|| survey::survey(self.cgroups()))
-    }
-
-    fn cgroups(&self) -> &CgroupSurvey {
-        self.cgroups.get_or_init(cgroup::survey)
-    }
-}
-
-impl Error {
-    /// A step of building a native sandbox failed, in words that need no remedy beside them.
-    fn native(step: &str, cause: String) -> Self {
-        Self::Create {
-            driver: NAME.to_owned(),
-            step: step.to_owned(),
-            cause,
-            remedy: None,
-        }
-    }
-}
-
-/// The facts of a target that this driver works on.
-fn host_facts(target: &Target) -> &HostFacts {
-    match &target.facts {
-        Facts::Host(facts) => facts,
     }
 }
 
@@ -141,7 +105,7 @@ impl Driver for Native {
     }
 
     fn survey(&self) -> BoxFuture<'_, Result<Target>> {
-        Box::pin(async { Ok(self.target().clone()) })
+        Box::pin(async { Ok(self.host.target().clone()) })
     }
 
     fn level(&self, _target: &Target, _demands: &Demands) -> Level {
@@ -166,46 +130,14 @@ impl Driver for Native {
     }
 
     fn adopt(&self, record: Record) -> BoxFuture<'_, Result<Box<dyn Boundary>>> {
-        Box::pin(async move {
-            Err(Error::Create {
-                driver: NAME.to_owned(),
-                step: format!("adopt sandbox {}", record.id),
-                cause: "a native sandbox ends with its supervisor, so there is nothing to adopt".to_owned(),
-                remedy: Some("run `stockade gc` to remove what it left".to_owned()),
-            })
-        })
+        Box::pin(async move { Err(Error::nothing_to_adopt(NAME, &record)) })
     }
 
     fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>>> {
-        Box::pin(async move { cgroup::leftovers(self.cgroups()).iter().map(leftover).collect() })
+        Box::pin(async move { group::leftovers(NAME, self.host.cgroups()) })
     }
 
     fn reap(&self, leftover: Leftover) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { reap(&leftover) })
+        Box::pin(async move { group::reap(NAME, &leftover) })
     }
-}
-
-fn leftover(record: &GroupRecord) -> Result<Leftover> {
-    let place = serde_json::to_string(record).map_err(|error| Error::io("encode a cgroup record", error))?;
-    Ok(Leftover {
-        driver: NAME.to_owned(),
-        id: record.id.clone(),
-        kind: LeftoverKind::Cgroup,
-        place,
-    })
-}
-
-/// Kills what still runs in the sandbox's cgroups and removes them.
-fn reap(leftover: &Leftover) -> Result<()> {
-    let failed = |cause: String| Error::Create {
-        driver: NAME.to_owned(),
-        step: format!("remove the cgroups of sandbox {}", leftover.id),
-        cause,
-        remedy: Some("see which processes are in them (cgroup.procs) and try `stockade gc` again".to_owned()),
-    };
-    let record: GroupRecord =
-        serde_json::from_str(&leftover.place).map_err(|error| failed(error.to_string()))?;
-    let group = cgroup::Group::adopt(record).map_err(|error| failed(error.to_string()))?;
-    group.kill().map_err(|error| failed(error.to_string()))?;
-    group.remove().map_err(|error| failed(error.to_string()))
 }

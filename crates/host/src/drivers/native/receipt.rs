@@ -6,13 +6,13 @@ use std::path::Path;
 
 use stockade_domain::spec::WorkspaceMode;
 use stockade_domain::view::{Access, Content, FileView};
-use stockade_domain::{Control, ControlKind, EvidenceKind, Finding, Receipt, Spec};
-use stockade_linux::cgroup::{Group, GroupLimits};
+use stockade_domain::{Control, ControlKind, Finding, Receipt, Spec};
 use stockade_linux::ops::Attestation;
 use stockade_linux::posture::Namespace;
 
-use super::evidence::{Mount, Seen};
-use super::wall::Observed;
+use crate::local::evidence::Mount;
+use crate::local::receipt::{self as shared, Basis, all, attested, host, list, number};
+use crate::local::wall::Observed;
 
 /// Gathers the finding for every control.
 pub(super) fn gather(
@@ -21,89 +21,20 @@ pub(super) fn gather(
     observed: &Observed<'_>,
     attestation: &Attestation,
 ) -> Receipt {
-    let seen = Seen::read(observed.pid);
-    let group = observed.group.map(|group| GroupSeen::read(group, observed.pid));
-    Receipt::gather(controls.iter(), |control| match &seen {
-        Ok(seen) => Check {
-            spec,
-            observed,
-            attestation,
-            seen,
-            group: group.as_ref(),
-        }
-        .control(control),
-        Err(why) => Finding::Unchecked { why: why.clone() },
+    shared::gather(controls, observed, attestation, |control, basis| match control {
+        Control::Wall(kind) => Check { spec, basis }.wall(*kind),
+        _ => Finding::Unchecked {
+            why: "disk space is only watched here".to_owned(),
+        },
     })
 }
 
 struct Check<'a> {
     spec: &'a Spec,
-    observed: &'a Observed<'a>,
-    attestation: &'a Attestation,
-    seen: &'a Seen,
-    group: Option<&'a Result<GroupSeen, String>>,
-}
-
-/// What the cgroup's files say.
-struct GroupSeen {
-    holds_guest: bool,
-    limits: GroupLimits,
-}
-
-impl GroupSeen {
-    fn read(group: &Group, pid: i32) -> Result<Self, String> {
-        let holds_guest = group.contains(pid).map_err(|error| error.to_string())?;
-        let limits = group.read_limits().map_err(|error| error.to_string())?;
-        Ok(Self { holds_guest, limits })
-    }
-}
-
-/// Verified by what the host read, or the difference.
-fn host(holds: bool, expected: &str, seen: impl Into<String>) -> Finding {
-    verdict(EvidenceKind::HostRead, holds, expected, seen)
-}
-
-/// Verified by what the guest attested before any command.
-fn attested(holds: bool, expected: &str, seen: impl Into<String>) -> Finding {
-    verdict(EvidenceKind::GuestAttested, holds, expected, seen)
-}
-
-fn verdict(kind: EvidenceKind, holds: bool, expected: &str, seen: impl Into<String>) -> Finding {
-    if holds {
-        Finding::seen(kind, seen)
-    } else {
-        Finding::Differs {
-            expected: expected.to_owned(),
-            found: seen.into(),
-        }
-    }
-}
-
-/// All must be verified; the first that is not decides.
-fn all(findings: impl IntoIterator<Item = Finding>) -> Finding {
-    let mut evidence = Vec::new();
-    for finding in findings {
-        match finding {
-            Finding::Verified(more) => evidence.extend(more),
-            other => return other,
-        }
-    }
-    Finding::Verified(evidence)
+    basis: &'a Basis<'a>,
 }
 
 impl Check<'_> {
-    fn control(&self, control: &Control) -> Finding {
-        match control {
-            Control::Wall(kind) => self.wall(*kind),
-            Control::Memory(_) | Control::Pids(_) | Control::Cpu(_) => self.limit(control),
-            Control::WallTime(time) => held(format!("a timer of {time} starts with the command")),
-            Control::Output(bytes) => held(format!("output is counted up to {bytes}")),
-            Control::Disk(_) => Finding::Unchecked {
-                why: "disk space is only watched here".to_owned(),
-            },
-        }
-    }
-
     fn wall(&self, kind: ControlKind) -> Finding {
         match kind {
             ControlKind::FilesUnreadable | ControlKind::NamesHidden => all([
@@ -114,7 +45,7 @@ impl Check<'_> {
             ControlKind::MetadataProtected => all([
                 self.only_the_view(),
                 self.host_trees_read_only(),
-                self.no_rights(),
+                self.basis.no_rights(),
             ]),
             ControlKind::SystemReadOnly => self.host_trees_read_only(),
             ControlKind::HomeHidden => self.home(),
@@ -125,20 +56,20 @@ impl Check<'_> {
             ControlKind::IpcPrivate => self.own_namespace(Namespace::Ipc),
             ControlKind::HostnamePrivate => self.own_namespace(Namespace::Uts),
             ControlKind::NetworkNone => all([self.own_network(), self.loopback_only()]),
-            ControlKind::Privileges => all([self.own_namespace(Namespace::User), self.no_rights()]),
-            ControlKind::SyscallFilter => all([self.filtered(), self.filter_attested()]),
-            ControlKind::NestedNamespacesOff => all([self.filtered(), self.user_namespaces_off()]),
+            ControlKind::Privileges => all([self.own_namespace(Namespace::User), self.basis.no_rights()]),
+            ControlKind::SyscallFilter => all([self.basis.filtered(), self.basis.filter_attested()]),
+            ControlKind::NestedNamespacesOff => all([self.basis.filtered(), self.user_namespaces_off()]),
             ControlKind::SecondWall => attested(
-                !self.attestation.landlock.is_empty(),
+                !self.basis.attestation.landlock.is_empty(),
                 "Landlock refuses what it allowed before",
-                list(&self.attestation.landlock),
+                list(&self.basis.attestation.landlock),
             ),
             ControlKind::DevicesHidden => self.devices(),
             ControlKind::KernelKnobsProtected => self.knobs(),
-            ControlKind::CleanEnvironment => self.environment(),
-            ControlKind::DescriptorsClosed => self.descriptors(),
-            ControlKind::TerminalPrivate => self.terminal(),
-            ControlKind::GuestProtected => self.guest_protected(),
+            ControlKind::CleanEnvironment => self.basis.environment(),
+            ControlKind::DescriptorsClosed => self.basis.descriptors(),
+            ControlKind::TerminalPrivate => self.basis.terminal(),
+            ControlKind::GuestProtected => self.basis.guest_protected(),
             ControlKind::DiesWithSupervisor => self.dies(),
             ControlKind::NetworkAllowlist | ControlKind::OwnKernel | ControlKind::OwnMachine => {
                 Finding::Unchecked {
@@ -157,7 +88,10 @@ impl Check<'_> {
     }
 
     fn own_namespace(&self, kind: Namespace) -> Finding {
-        let (inside, outside) = (self.seen.namespace(kind), self.seen.host_namespace(kind));
+        let (inside, outside) = (
+            self.basis.seen.namespace(kind),
+            self.basis.seen.host_namespace(kind),
+        );
         let differs = inside.is_some() && outside.is_some() && inside != outside;
         let name = kind.name();
         let found = format!("{name} namespace {}, host {}", number(inside), number(outside));
@@ -165,7 +99,7 @@ impl Check<'_> {
     }
 
     fn own_root(&self) -> Finding {
-        let root = self.seen.mount(Path::new("/"));
+        let root = self.basis.seen.mount(Path::new("/"));
         let holds = root.is_some_and(|root| root.kind == "tmpfs" && root.read_only);
         host(
             holds,
@@ -177,8 +111,8 @@ impl Check<'_> {
     /// No mount that the view does not explain, and none that follows the host's.
     fn only_the_view(&self) -> Finding {
         let strange = |mount: &&Mount| !mount.private || !explained(&mount.at, self.spec);
-        let stranger = self.seen.mounts.iter().find(strange);
-        let count = self.seen.mounts.len();
+        let stranger = self.basis.seen.mounts.iter().find(strange);
+        let count = self.basis.seen.mounts.len();
         let found = stranger.map_or_else(
             || format!("{count} private mounts, all of the view"),
             |one| show(Some(one)),
@@ -200,7 +134,7 @@ impl Check<'_> {
     }
 
     fn host_tree(&self, at: &Path, access: Access) -> Finding {
-        let mount = self.seen.mount(at);
+        let mount = self.basis.seen.mount(at);
         let read_only = access == Access::ReadOnly;
         let holds =
             mount.is_some_and(|mount| (mount.read_only || !read_only) && mount.no_setuid && mount.no_devices);
@@ -213,7 +147,7 @@ impl Check<'_> {
     }
 
     fn home(&self) -> Finding {
-        let home = self.seen.mount(&self.spec.home);
+        let home = self.basis.seen.mount(&self.spec.home);
         host(
             home.is_some_and(|home| home.kind == "tmpfs"),
             &format!("a private directory at {}", self.spec.home.display()),
@@ -229,7 +163,7 @@ impl Check<'_> {
             .iter()
             .find(|entry| entry.what == Content::Workspace)
             .map(|entry| &entry.at);
-        let mount = at.and_then(|at| self.seen.mount(at));
+        let mount = at.and_then(|at| self.basis.seen.mount(at));
         let mounted = host(
             mount
                 .is_some_and(|mount| (kind.is_empty() || mount.kind == kind) && mount.read_only == read_only),
@@ -243,7 +177,7 @@ impl Check<'_> {
         if read_only {
             return mounted;
         }
-        let written = at.is_some_and(|at| self.attestation.writable.contains(at));
+        let written = at.is_some_and(|at| self.basis.attestation.writable.contains(at));
         let tested = attested(
             written,
             "a write in the workspace succeeds",
@@ -253,8 +187,8 @@ impl Check<'_> {
     }
 
     fn own_proc(&self) -> Finding {
-        let proc = self.seen.mount(Path::new("/proc"));
-        let holds = proc.is_some_and(|proc| proc.kind == "proc" && proc.device != self.seen.host_proc);
+        let proc = self.basis.seen.mount(Path::new("/proc"));
+        let holds = proc.is_some_and(|proc| proc.kind == "proc" && proc.device != self.basis.seen.host_proc);
         host(holds, "an own procfs", show(proc))
     }
 
@@ -263,7 +197,7 @@ impl Check<'_> {
     }
 
     fn loopback_only(&self) -> Finding {
-        let devices = &self.seen.network_devices;
+        let devices = &self.basis.seen.network_devices;
         host(
             devices.iter().eq(["lo"]),
             "no interface but lo",
@@ -271,52 +205,8 @@ impl Check<'_> {
         )
     }
 
-    fn no_rights(&self) -> Finding {
-        let expected = "no capabilities, no_new_privs and an unprivileged id in every thread";
-        let uid = self.observed.identity.host_uid();
-        let bad = self.seen.threads.iter().find(|thread| {
-            !thread.capabilities_empty
-                || !thread.no_new_privs
-                || uid != Some(thread.uid)
-                || thread.mixed_or_root
-        });
-        let groups = self.seen.threads.iter().any(|thread| thread.groups > 0);
-        if groups && self.observed.identity.drop_groups {
-            return host(false, "no supplementary groups", "supplementary groups are left");
-        }
-        let found = bad.map_or_else(
-            || {
-                format!(
-                    "{} threads of host id {uid:?} without capabilities",
-                    self.seen.threads.len()
-                )
-            },
-            |thread| format!("{thread:?}"),
-        );
-        host(bad.is_none() && !self.seen.threads.is_empty(), expected, found)
-    }
-
-    fn filtered(&self) -> Finding {
-        let holds =
-            !self.seen.threads.is_empty() && self.seen.threads.iter().all(|thread| thread.seccomp == 2);
-        host(
-            holds,
-            "a seccomp filter in every thread",
-            "Seccomp: 2 in every thread",
-        )
-    }
-
-    fn filter_attested(&self) -> Finding {
-        let tests = &self.attestation.seccomp;
-        attested(
-            !tests.is_empty(),
-            "the filter refuses what was possible before",
-            list(tests),
-        )
-    }
-
     fn user_namespaces_off(&self) -> Finding {
-        let limit = self.attestation.max_user_namespaces;
+        let limit = self.basis.attestation.max_user_namespaces;
         attested(
             limit == Some(0),
             "user.max_user_namespaces = 0",
@@ -326,17 +216,20 @@ impl Check<'_> {
 
     fn devices(&self) -> Finding {
         let below: Vec<&Mount> = self
+            .basis
             .seen
             .mounts
             .iter()
             .filter(|mount| mount.at.starts_with("/dev"))
             .collect();
         let own = self
+            .basis
             .seen
             .mount(Path::new("/dev"))
             .is_some_and(|dev| dev.kind == "tmpfs" && dev.read_only);
-        let pts = self.seen.mount(Path::new("/dev/pts"));
-        let own_pts = pts.is_some_and(|pts| pts.kind == "devpts" && Some(pts.device) != self.seen.host_pts);
+        let pts = self.basis.seen.mount(Path::new("/dev/pts"));
+        let own_pts =
+            pts.is_some_and(|pts| pts.kind == "devpts" && Some(pts.device) != self.basis.seen.host_pts);
         let stranger = below.iter().find(|mount| !is_device_mount(mount)).copied();
         let found = stranger.map_or_else(
             || format!("{} mounts below an own /dev", below.len()),
@@ -373,7 +266,7 @@ impl Check<'_> {
         ];
         let exists = |path: &&&str| Path::new(path).exists();
         let read_only = READ_ONLY.iter().filter(exists).map(|path| {
-            let mount = self.seen.mount(Path::new(path));
+            let mount = self.basis.seen.mount(Path::new(path));
             host(
                 mount.is_some_and(|mount| mount.read_only),
                 &format!("{path} read-only"),
@@ -381,7 +274,7 @@ impl Check<'_> {
             )
         });
         let covered = COVERED.iter().filter(exists).map(|path| {
-            let mount = self.seen.mount(Path::new(path));
+            let mount = self.basis.seen.mount(Path::new(path));
             host(
                 mount.is_some_and(|mount| mount.kind != "proc"),
                 &format!("{path} covered"),
@@ -389,6 +282,7 @@ impl Check<'_> {
             )
         });
         let no_sysfs = self
+            .basis
             .seen
             .mounts
             .iter()
@@ -399,118 +293,14 @@ impl Check<'_> {
         ]))
     }
 
-    fn environment(&self) -> Finding {
-        let found = if self.seen.environment_empty {
-            "an empty /proc/1/environ"
-        } else {
-            "variables in /proc/1/environ"
-        };
-        host(
-            self.seen.environment_empty,
-            "an empty environment of PID 1",
-            found,
-        )
-    }
-
-    fn descriptors(&self) -> Finding {
-        let list = &self.seen.descriptors;
-        let stranger = list
-            .iter()
-            .find(|(number, target)| !is_guests_own(*number, target));
-        let found = stranger.map_or_else(
-            || format!("{} descriptors, all of the guest's own", list.len()),
-            |(number, target)| format!("{number} -> {target}"),
-        );
-        host(
-            stranger.is_none() && !list.is_empty(),
-            "only sockets to the supervisor and the null device",
-            found,
-        )
-    }
-
-    fn terminal(&self) -> Finding {
-        let own = self.seen.session == self.observed.pid && self.seen.terminal == 0;
-        let found = format!("session {}, terminal {}", self.seen.session, self.seen.terminal);
-        host(own, "an own session without a terminal", found)
-    }
-
-    fn guest_protected(&self) -> Finding {
-        let owner = self.seen.process_owner;
-        let host_uid = self.observed.identity.host_uid();
-        all([
-            host(
-                Some(owner) != host_uid,
-                "a process that its own id cannot open",
-                format!("/proc files owned by {owner}"),
-            ),
-            attested(
-                self.attestation.dumpable == Some(false),
-                "not dumpable",
-                format!("dumpable: {}", number(self.attestation.dumpable)),
-            ),
-        ])
-    }
-
     fn dies(&self) -> Finding {
-        let signal = self.attestation.death_signal;
+        let signal = self.basis.attestation.death_signal;
         let asked = attested(
             signal == Some(9),
             "death signal 9",
             format!("death signal {}", number(signal)),
         );
         all([self.own_namespace(Namespace::Pid), asked])
-    }
-
-    fn limit(&self, control: &Control) -> Finding {
-        match self.group {
-            None => Finding::Differs {
-                expected: format!("a cgroup for {control}"),
-                found: "none".to_owned(),
-            },
-            Some(Err(why)) => Finding::Unchecked { why: why.clone() },
-            Some(Ok(group)) => all([
-                host(
-                    group.holds_guest,
-                    "the guest in the sandbox's cgroup",
-                    "the guest is in the sandbox's cgroup",
-                ),
-                host(
-                    limit_holds(control, &group.limits),
-                    &control.to_string(),
-                    format!("{control}, read back"),
-                ),
-            ]),
-        }
-    }
-}
-
-/// The kernel rounds memory down to whole pages.
-const PAGE_BYTES: u64 = 4096;
-
-fn limit_holds(control: &Control, limits: &GroupLimits) -> bool {
-    match control {
-        Control::Memory(bytes) => limits
-            .memory_bytes
-            .is_some_and(|now| now <= bytes.0 && now.saturating_add(PAGE_BYTES) > bytes.0),
-        Control::Pids(count) => limits.pids == Some(*count),
-        Control::Cpu(limit) => limits.cpu == Some(*limit),
-        Control::Wall(_) | Control::Disk(_) | Control::WallTime(_) | Control::Output(_) => false,
-    }
-}
-
-fn number<T: std::fmt::Display>(value: Option<T>) -> String {
-    value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
-}
-
-fn held(seen: String) -> Finding {
-    Finding::seen(EvidenceKind::SupervisorHeld, seen)
-}
-
-fn list(items: &[String]) -> String {
-    if items.is_empty() {
-        "nothing".to_owned()
-    } else {
-        items.join("; ")
     }
 }
 
@@ -552,20 +342,6 @@ fn is_device_mount(mount: &Mount) -> bool {
         "/dev/tty",
     ];
     NODES.iter().any(|node| mount.at == Path::new(node))
-}
-
-fn is_guests_own(number: i32, target: &str) -> bool {
-    match number {
-        0..=2 => target == "/dev/null",
-        _ => [
-            "socket:[",
-            "anon_inode:[eventpoll]",
-            "anon_inode:[signalfd]",
-            "anon_inode:[timerfd]",
-        ]
-        .iter()
-        .any(|own| target.starts_with(own)),
-    }
 }
 
 /// What to find where there was nothing to compare.

@@ -14,7 +14,6 @@ use stockade_linux::ops::{Attestation, MAX_PROGRAM_BYTES, Program, SetupReply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::NAME;
 use crate::error::{Error, Result};
 
 /// Trees in one message; the kernel's own limit (SCM_MAX_FD) is 253.
@@ -27,13 +26,13 @@ const NEW_LINK: &[u8] = b"L";
 const TREES: &[u8] = b"S";
 
 /// A pair of connected unix sockets.
-pub(super) fn pair(kind: SocketType) -> Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn pair(kind: SocketType) -> Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
         .map_err(|error| Error::io("make a pair of sockets for the guest", error))
 }
 
 /// Turns our end of a link into an async stream.
-pub(super) fn stream(end: OwnedFd) -> Result<UnixStream> {
+pub(crate) fn stream(end: OwnedFd) -> Result<UnixStream> {
     let end = std::os::unix::net::UnixStream::from(end);
     end.set_nonblocking(true)
         .and_then(|()| UnixStream::from_std(end))
@@ -41,7 +40,7 @@ pub(super) fn stream(end: OwnedFd) -> Result<UnixStream> {
 }
 
 /// Passes trees through the door.
-pub(super) fn send_trees(door: &OwnedFd, trees: &[OwnedFd]) -> Result<()> {
+pub(crate) fn send_trees(door: &OwnedFd, trees: &[OwnedFd]) -> Result<()> {
     for chunk in trees.chunks(TREES_PER_MESSAGE) {
         let borrowed: Vec<BorrowedFd<'_>> = chunk.iter().map(AsFd::as_fd).collect();
         send_descriptors(door, TREES, &borrowed)?;
@@ -50,7 +49,7 @@ pub(super) fn send_trees(door: &OwnedFd, trees: &[OwnedFd]) -> Result<()> {
 }
 
 /// Passes the guest's end of a new link through the door.
-pub(super) fn send_link(door: &OwnedFd, link: &OwnedFd) -> Result<()> {
+pub(crate) fn send_link(door: &OwnedFd, link: &OwnedFd) -> Result<()> {
     send_descriptors(door, NEW_LINK, &[link.as_fd()])
 }
 
@@ -74,7 +73,7 @@ fn send_descriptors(door: &OwnedFd, tag: &[u8], descriptors: &[BorrowedFd<'_>]) 
 }
 
 /// Sends the set-up program.
-pub(super) async fn send_program(link: &mut UnixStream, program: &Program) -> Result<()> {
+pub(crate) async fn send_program(link: &mut UnixStream, program: &Program) -> Result<()> {
     let body = postcard::to_allocvec(program)
         .map_err(|error| Error::io("encode the set-up program", std::io::Error::other(error)))?;
     if body.len() > MAX_PROGRAM_BYTES {
@@ -95,7 +94,7 @@ pub(super) async fn send_program(link: &mut UnixStream, program: &Program) -> Re
 }
 
 /// Waits for the guest's answer.
-pub(super) async fn receive_reply(link: &mut UnixStream) -> Result<Attestation> {
+pub(crate) async fn receive_reply(driver: &str, link: &mut UnixStream) -> Result<Attestation> {
     let lost = |error: std::io::Error| Error::LinkLost {
         why: format!("waiting for the guest's set-up: {error}"),
     };
@@ -109,16 +108,16 @@ pub(super) async fn receive_reply(link: &mut UnixStream) -> Result<Attestation> 
     link.read_exact(&mut body).await.map_err(lost)?;
     match postcard::from_bytes(&body) {
         Ok(SetupReply::Ready(attestation)) => Ok(attestation),
-        Ok(SetupReply::Failed { step, call, errno }) => Err(failed_step(step, call, errno)),
+        Ok(SetupReply::Failed { step, call, errno }) => Err(failed_step(driver, step, call, errno)),
         Err(error) => Err(Error::protocol(format!(
             "the answer to the set-up cannot be read: {error}"
         ))),
     }
 }
 
-fn failed_step(step: String, call: String, errno: i32) -> Error {
+fn failed_step(driver: &str, step: String, call: String, errno: i32) -> Error {
     Error::Create {
-        driver: NAME.to_owned(),
+        driver: driver.to_owned(),
         remedy: remedy(&step, errno),
         step,
         cause: call,

@@ -7,19 +7,34 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::net::SocketType;
 use stockade_linux::apply::{make_read_only, open_tree};
-use stockade_linux::spawn::{GuestImage, SpawnRequest, Spawned, spawn};
+use stockade_linux::spawn::{GuestImage, Namespaces, SpawnRequest, Spawned, spawn};
 
 use super::{survey, talk};
 use crate::driver::GuestProgram;
 use crate::error::{Error, Result};
 
+/// What the guest is started in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// Namespaces of its own.
+    Namespaces {
+        /// The network's, too.
+        network: bool,
+        /// The supervisor has the right to make mounts.
+        privileged: bool,
+    },
+    /// None: the walls are others.
+    #[expect(dead_code, reason = "for drivers without namespaces")]
+    Shared,
+}
+
 /// A guest that waits for its set-up. Dropping it ends it.
-pub(super) struct Started {
+pub(crate) struct Started {
     pub spawned: Spawned,
     pub door: OwnedFd,
     pub link: OwnedFd,
     program: PathBuf,
-    own_network: bool,
+    isolation: Isolation,
 }
 
 /// The one that was started early and that nobody has taken yet.
@@ -33,7 +48,11 @@ pub fn start_early(program: &GuestProgram) {
     if starts_in_its_cgroup() {
         return;
     }
-    if let Ok(started) = Started::new(program, survey::privileged(), true, None) {
+    let isolation = Isolation::Namespaces {
+        network: true,
+        privileged: survey::privileged(),
+    };
+    if let Ok(started) = Started::new("native", program, isolation, None) {
         *EARLY.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
     }
 }
@@ -45,49 +64,57 @@ fn starts_in_its_cgroup() -> bool {
 
 impl Started {
     /// The one that was started early, if it is what is needed.
-    pub(super) fn take_early(program: &GuestProgram, own_network: bool) -> Option<Self> {
+    pub(crate) fn take_early(program: &GuestProgram, isolation: Isolation) -> Option<Self> {
         let early = EARLY.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        (early.program == program.path && early.own_network == own_network).then_some(early)
+        (early.program == program.path && early.isolation == isolation).then_some(early)
     }
 
     /// Starts one.
-    pub(super) fn new(
+    pub(crate) fn new(
+        driver: &str,
         program: &GuestProgram,
-        privileged: bool,
-        own_network: bool,
+        isolation: Isolation,
         into_cgroup: Option<BorrowedFd<'_>>,
     ) -> Result<Self> {
         let (door, guest_door) = talk::pair(SocketType::SEQPACKET)?;
         let (link, guest_link) = talk::pair(SocketType::STREAM)?;
         let mut arguments = vec!["stockade-guest".to_owned()];
         arguments.extend(program.arguments.iter().cloned());
-        let image = if privileged {
-            GuestImage::Mount(protected(program)?)
-        } else {
-            GuestImage::Path(&program.path)
+        let (image, namespaces) = match isolation {
+            Isolation::Shared => (GuestImage::File(&program.path), Namespaces::Shared),
+            Isolation::Namespaces { network, privileged } => {
+                let image = if privileged {
+                    GuestImage::Mount(protected(driver, program)?)
+                } else {
+                    GuestImage::Path(&program.path)
+                };
+                (image, Namespaces::Own { network })
+            }
         };
         let inherit = vec![guest_door, guest_link];
         let request = SpawnRequest {
             program: image,
             arguments: &arguments,
-            own_network,
+            namespaces,
             into_cgroup,
             inherit,
         };
-        let spawned = spawn(&request).map_err(|error| Error::native("start the guest", error.to_string()))?;
+        let spawned =
+            spawn(&request).map_err(|error| Error::building(driver, "start the guest", error.to_string()))?;
         Ok(Self {
             spawned,
             door,
             link,
             program: program.path.clone(),
-            own_network,
+            isolation,
         })
     }
 }
 
 /// A mount of the program that cannot be written through.
-fn protected(program: &GuestProgram) -> Result<OwnedFd> {
-    let failed = |(call, source)| Error::native("protect the guest's program", format!("{call}: {source}"));
+fn protected(driver: &str, program: &GuestProgram) -> Result<OwnedFd> {
+    let failed =
+        |(call, source)| Error::building(driver, "protect the guest's program", format!("{call}: {source}"));
     let tree = open_tree(&program.path, false).map_err(failed)?;
     make_read_only(&tree).map_err(failed)?;
     Ok(tree)

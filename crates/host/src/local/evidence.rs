@@ -8,7 +8,7 @@ use rustix::fs::{major, minor, stat};
 use stockade_linux::posture::{self, Namespace, Namespaces, Process};
 
 /// One mount, from mountinfo.
-pub(super) struct Mount {
+pub(crate) struct Mount {
     pub at: PathBuf,
     pub kind: String,
     pub device: (u32, u32),
@@ -21,7 +21,7 @@ pub(super) struct Mount {
 
 /// One thread's rights, from its status.
 #[derive(Debug)]
-pub(super) struct Thread {
+pub(crate) struct Thread {
     pub uid: u32,
     /// One of its ids is root's, or they are not all the same.
     pub mixed_or_root: bool,
@@ -32,7 +32,7 @@ pub(super) struct Thread {
 }
 
 /// All that was read.
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub threads: Vec<Thread>,
     pub mounts: Vec<Mount>,
     pub descriptors: Vec<(i32, String)>,
@@ -50,7 +50,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Reads the process; an error names what could not be read.
-    pub(super) fn read(pid: i32) -> Result<Self, String> {
+    pub(crate) fn read(pid: i32) -> Result<Self, String> {
         let text = |error: posture::Error| error.to_string();
         let process = Process::open(pid).map_err(text)?;
         let own = Process::open(rustix::process::getpid().as_raw_nonzero().get()).map_err(text)?;
@@ -75,17 +75,17 @@ impl Seen {
     }
 
     /// The number of a namespace of the guest.
-    pub(super) fn namespace(&self, kind: Namespace) -> Option<u64> {
+    pub(crate) fn namespace(&self, kind: Namespace) -> Option<u64> {
         self.inside.get(kind)
     }
 
     /// The number of the supervisor's own.
-    pub(super) fn host_namespace(&self, kind: Namespace) -> Option<u64> {
+    pub(crate) fn host_namespace(&self, kind: Namespace) -> Option<u64> {
         self.host.get(kind)
     }
 
     /// The mount that is seen at a path: the last one there covers the others.
-    pub(super) fn mount(&self, at: &Path) -> Option<&Mount> {
+    pub(crate) fn mount(&self, at: &Path) -> Option<&Mount> {
         self.mounts.iter().rev().find(|mount| mount.at == at)
     }
 }

@@ -1,4 +1,4 @@
-//! A standing native sandbox, as the driver seam sees it.
+//! A standing sandbox whose guest is a child of ours, as the driver seam sees it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use stockade_domain::{Ended, Receipt, Usage};
 use stockade_linux::cgroup::Group;
 use tokio::net::UnixStream;
 
+use super::talk;
 use super::wall::Wall;
-use super::{NAME, talk};
 use crate::driver::{Boundary, BoxFuture, Leftover, Link, Record};
 use crate::error::Result;
 
@@ -17,14 +17,14 @@ use crate::error::Result;
 const RECORD_VERSION: u32 = 1;
 
 /// A wall with its evidence and its pipe.
-pub(super) struct NativeBoundary {
+pub(crate) struct LocalBoundary {
     wall: Wall,
     receipt: Receipt,
     first_link: Mutex<Option<UnixStream>>,
 }
 
-impl NativeBoundary {
-    pub(super) fn new(wall: Wall, receipt: Receipt, link: UnixStream) -> Self {
+impl LocalBoundary {
+    pub(crate) fn new(wall: Wall, receipt: Receipt, link: UnixStream) -> Self {
         Self {
             wall,
             receipt,
@@ -33,11 +33,11 @@ impl NativeBoundary {
     }
 }
 
-impl Boundary for NativeBoundary {
+impl Boundary for LocalBoundary {
     fn record(&self) -> Record {
         Record {
             version: RECORD_VERSION,
-            driver: NAME.to_owned(),
+            driver: self.wall.driver().to_owned(),
             id: self.wall.id().to_owned(),
             body: serde_json::json!({
                 "pid": self.wall.observed().pid,

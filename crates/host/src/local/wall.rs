@@ -13,13 +13,13 @@ use stockade_linux::spawn::Spawned;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::NAME;
 use super::identity::Claimed;
 use crate::driver::{Leftover, LeftoverKind};
 use crate::error::{Error, Result};
 
 /// What a wall is made of.
-pub(super) struct Parts {
+pub(crate) struct Parts {
+    pub driver: &'static str,
     pub id: String,
     pub spawned: Spawned,
     pub group: Option<Group>,
@@ -33,7 +33,7 @@ const DEATH: Duration = Duration::from_secs(10);
 
 /// What stands from the first process on. Dropping it kills what is inside and removes the
 /// cgroups, so that a creation that fails or is cancelled leaves nothing.
-pub(super) struct Wall {
+pub(crate) struct Wall {
     parts: Parts,
     exit: AsyncFd<OwnedFd>,
     ended: OnceLock<Ended>,
@@ -42,14 +42,14 @@ pub(super) struct Wall {
 }
 
 /// What the receipt looks at.
-pub(super) struct Observed<'a> {
+pub(crate) struct Observed<'a> {
     pub pid: i32,
     pub group: Option<&'a Group>,
     pub identity: &'a Identity,
 }
 
 impl Wall {
-    pub(super) fn new(parts: Parts) -> Result<Self> {
+    pub(crate) fn new(parts: Parts) -> Result<Self> {
         let watched = parts
             .spawned
             .pidfd
@@ -71,30 +71,34 @@ impl Wall {
         })
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn driver(&self) -> &'static str {
+        self.parts.driver
+    }
+
+    pub(crate) fn id(&self) -> &str {
         &self.parts.id
     }
 
-    pub(super) fn group(&self) -> Option<&Group> {
+    pub(crate) fn group(&self) -> Option<&Group> {
         self.parts.group.as_ref()
     }
 
-    pub(super) fn set_group(&mut self, group: Option<Group>) {
+    pub(crate) fn set_group(&mut self, group: Option<Group>) {
         self.parts.group = group;
     }
 
     /// Where the guest takes descriptors.
-    pub(super) fn door(&self) -> Result<&OwnedFd> {
+    pub(crate) fn door(&self) -> Result<&OwnedFd> {
         self.parts.door.as_ref().ok_or_else(|| Error::LinkLost {
             why: "the sandbox is being removed".to_owned(),
         })
     }
 
-    pub(super) fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.parts.claimed.identity
     }
 
-    pub(super) fn observed(&self) -> Observed<'_> {
+    pub(crate) fn observed(&self) -> Observed<'_> {
         Observed {
             pid: self.parts.spawned.pid,
             group: self.group(),
@@ -103,7 +107,7 @@ impl Wall {
     }
 
     /// Why the guest ended before it answered.
-    pub(super) fn early_failure(&mut self, why: String) -> Error {
+    pub(crate) fn early_failure(&mut self, why: String) -> Error {
         let child = self.parts.spawned.early_failure().map(|error| error.to_string());
         let killed = self.group().and_then(|group| group.oom_kills().ok()) > Some(0);
         let (cause, remedy) = match child {
@@ -115,7 +119,7 @@ impl Wall {
             None => (why, None),
         };
         Error::Create {
-            driver: NAME.to_owned(),
+            driver: self.parts.driver.to_owned(),
             step: "start the guest".to_owned(),
             cause,
             remedy,
@@ -156,12 +160,12 @@ impl Wall {
             .unwrap_or(0)
     }
 
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.parts.spawned.kill();
     }
 
-    pub(super) async fn wait_end(&self) -> Ended {
+    pub(crate) async fn wait_end(&self) -> Ended {
         loop {
             if let Some(ended) = self.poll_end() {
                 return ended;
@@ -172,7 +176,7 @@ impl Wall {
         }
     }
 
-    pub(super) async fn destroy_all(&mut self) -> Result<Vec<Leftover>> {
+    pub(crate) async fn destroy_all(&mut self) -> Result<Vec<Leftover>> {
         self.kill();
         self.parts.door = None;
         if tokio::time::timeout(DEATH, self.wait_end()).await.is_err() {
@@ -195,7 +199,7 @@ impl Wall {
 
     fn leftover(&self, kind: LeftoverKind, place: String) -> Leftover {
         Leftover {
-            driver: NAME.to_owned(),
+            driver: self.parts.driver.to_owned(),
             id: self.parts.id.clone(),
             kind,
             place,

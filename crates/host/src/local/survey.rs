@@ -1,4 +1,4 @@
-//! The facts that decide what the native driver can enforce on this host. Cheap: a run
+//! The facts that decide what drivers on this host's own kernel can enforce. Cheap: a run
 //! pays for it each time, because a fact that was true at the last boot proves nothing.
 
 use std::fs;
@@ -8,7 +8,7 @@ use stockade_linux::cgroup::CgroupSurvey;
 use stockade_linux::landlock;
 
 /// Surveys this host.
-pub(super) fn survey(cgroups: &CgroupSurvey) -> Target {
+pub(crate) fn survey(cgroups: &CgroupSurvey) -> Target {
     let kernel = kernel_version();
     let euid = rustix::process::geteuid().as_raw();
     let privileged = privileged();
@@ -61,7 +61,7 @@ fn kernel_version() -> (u32, u32) {
 }
 
 /// CAP_SYS_ADMIN in the initial user namespace, where id maps cover everything.
-pub(super) fn privileged() -> bool {
+pub(crate) fn privileged() -> bool {
     let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
     let admin = effective.is_ok_and(|set| set.contains(rustix::thread::CapabilitySet::SYS_ADMIN));
     admin && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_everything(&map))

@@ -13,13 +13,13 @@ use stockade_linux::sys::lock_byte;
 use crate::error::{Error, Result};
 
 /// Who the workload is, and the lock that keeps its ids from others.
-pub(super) struct Claimed {
+pub(crate) struct Claimed {
     pub identity: Identity,
     _slot: Option<File>,
 }
 
 /// Takes the supervisor's own ids, or, as root, a range that no living sandbox uses.
-pub(super) fn claim(facts: &HostFacts, spec: &Spec) -> Result<Claimed> {
+pub(crate) fn claim(facts: &HostFacts, spec: &Spec) -> Result<Claimed> {
     if !facts.privileged {
         return Ok(Claimed {
             identity: own(facts),
@@ -42,7 +42,7 @@ pub(super) fn claim(facts: &HostFacts, spec: &Spec) -> Result<Claimed> {
 ///
 /// # Errors
 /// The owner of the workspace cannot be read.
-pub(super) fn expected(facts: &HostFacts, workspace: Option<&Path>) -> std::io::Result<Identity> {
+pub(crate) fn expected(facts: &HostFacts, workspace: Option<&Path>) -> std::io::Result<Identity> {
     if !facts.privileged {
         return Ok(own(facts));
     }
@@ -65,7 +65,7 @@ fn in_slot(workspace: Option<&Path>, slot: u32) -> std::io::Result<Identity> {
     Ok(Identity::slot(slot, uid, gid))
 }
 
-pub(super) fn unreadable(cause: std::io::Error) -> Error {
+pub(crate) fn unreadable(cause: std::io::Error) -> Error {
     Error::io("read the owner of the workspace", cause)
 }
 

@@ -1,0 +1,83 @@
+//! The cgroups of one sandbox: its limits, its guest's way in, and what outlives a supervisor.
+
+use std::os::fd::OwnedFd;
+
+use stockade_domain::{Control, Plan};
+use stockade_linux::cgroup::{self, CgroupSurvey, Group, GroupLimits, GroupRecord, JoinMethod};
+
+use super::wall::Wall;
+use crate::driver::{Leftover, LeftoverKind};
+use crate::error::{Error, Result};
+
+/// The limits of a plan that need a cgroup, if there are any.
+pub(crate) fn limits(plan: &Plan) -> Option<GroupLimits> {
+    let mut limits = GroupLimits::default();
+    for control in plan.enforced() {
+        match control {
+            Control::Memory(bytes) => limits.memory_bytes = Some(bytes.0),
+            Control::Pids(count) => limits.pids = Some(*count),
+            Control::Cpu(limit) => limits.cpu = Some(*limit),
+            Control::Wall(_) | Control::Disk(_) | Control::WallTime(_) | Control::Output(_) => {}
+        }
+    }
+    (limits != GroupLimits::default()).then_some(limits)
+}
+
+/// The cgroup for these limits.
+pub(crate) fn make(
+    driver: &str,
+    cgroups: &CgroupSurvey,
+    limits: Option<&GroupLimits>,
+    id: &str,
+) -> Result<Option<Group>> {
+    limits
+        .map(|limits| Group::create(cgroups, id, limits))
+        .transpose()
+        .map_err(|error| Error::building(driver, "make its cgroup", error.to_string()))
+}
+
+/// How the guest gets into it.
+pub(crate) fn join_method<'g>(driver: &str, group: &'g Group) -> Result<JoinMethod<'g>> {
+    group
+        .join()
+        .map_err(|error| Error::building(driver, "join its cgroup", error.to_string()))
+}
+
+/// The files that a guest writes to in order to join, where it does so by itself.
+pub(crate) fn tasks(wall: &Wall) -> Result<Vec<OwnedFd>> {
+    let method = wall.group().map(|group| join_method(wall.driver(), group));
+    match method.transpose()? {
+        Some(JoinMethod::WriteTasks(tasks)) => Ok(tasks),
+        Some(JoinMethod::CloneInto(_)) | None => Ok(Vec::new()),
+    }
+}
+
+/// Cgroups of sandboxes, whoever supervised them.
+pub(crate) fn leftovers(driver: &str, cgroups: &CgroupSurvey) -> Result<Vec<Leftover>> {
+    let leftover = |record: &GroupRecord| {
+        let place =
+            serde_json::to_string(record).map_err(|error| Error::io("encode a cgroup record", error))?;
+        Ok(Leftover {
+            driver: driver.to_owned(),
+            id: record.id.clone(),
+            kind: LeftoverKind::Cgroup,
+            place,
+        })
+    };
+    cgroup::leftovers(cgroups).iter().map(leftover).collect()
+}
+
+/// Kills what still runs in the sandbox's cgroups and removes them.
+pub(crate) fn reap(driver: &str, leftover: &Leftover) -> Result<()> {
+    let failed = |cause: String| Error::Create {
+        driver: driver.to_owned(),
+        step: format!("remove the cgroups of sandbox {}", leftover.id),
+        cause,
+        remedy: Some("see which processes are in them (cgroup.procs) and try `stockade gc` again".to_owned()),
+    };
+    let record: GroupRecord =
+        serde_json::from_str(&leftover.place).map_err(|error| failed(error.to_string()))?;
+    let group = cgroup::Group::adopt(record).map_err(|error| failed(error.to_string()))?;
+    group.kill().map_err(|error| failed(error.to_string()))?;
+    group.remove().map_err(|error| failed(error.to_string()))
+}

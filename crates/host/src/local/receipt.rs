@@ -1,0 +1,257 @@
+//! Evidence that is the same for every guest that is a child of ours: what the host reads of
+//! its process and cgroups before the first command, and what only the guest could see of itself.
+
+use stockade_domain::{Control, EvidenceKind, Finding, Receipt};
+use stockade_linux::cgroup::{Group, GroupLimits};
+use stockade_linux::ops::Attestation;
+
+use super::evidence::Seen;
+use super::wall::Observed;
+
+/// What findings are made from.
+pub(crate) struct Basis<'a> {
+    pub observed: &'a Observed<'a>,
+    pub attestation: &'a Attestation,
+    pub seen: &'a Seen,
+    pub group: Option<&'a Result<GroupSeen, String>>,
+}
+
+/// What the cgroup's files say.
+pub(crate) struct GroupSeen {
+    holds_guest: bool,
+    limits: GroupLimits,
+}
+
+impl GroupSeen {
+    fn read(group: &Group, pid: i32) -> Result<Self, String> {
+        let holds_guest = group.contains(pid).map_err(|error| error.to_string())?;
+        let limits = group.read_limits().map_err(|error| error.to_string())?;
+        Ok(Self { holds_guest, limits })
+    }
+}
+
+/// Makes the finding for every control, from what the host reads now.
+pub(crate) fn gather(
+    controls: &[Control],
+    observed: &Observed<'_>,
+    attestation: &Attestation,
+    mut find: impl FnMut(&Control, &Basis<'_>) -> Finding,
+) -> Receipt {
+    let seen = Seen::read(observed.pid);
+    let group = observed.group.map(|group| GroupSeen::read(group, observed.pid));
+    Receipt::gather(controls.iter(), |control| match &seen {
+        Ok(seen) => {
+            let basis = Basis {
+                observed,
+                attestation,
+                seen,
+                group: group.as_ref(),
+            };
+            match control {
+                Control::WallTime(time) => held(format!("a timer of {time} starts with the command")),
+                Control::Output(bytes) => held(format!("output is counted up to {bytes}")),
+                Control::Memory(_) | Control::Pids(_) | Control::Cpu(_) => basis.limit(control),
+                Control::Wall(_) | Control::Disk(_) => find(control, &basis),
+            }
+        }
+        Err(why) => Finding::Unchecked { why: why.clone() },
+    })
+}
+
+/// Verified by what the host read, or the difference.
+pub(crate) fn host(holds: bool, expected: &str, seen: impl Into<String>) -> Finding {
+    verdict(EvidenceKind::HostRead, holds, expected, seen)
+}
+
+/// Verified by what the guest attested before any command.
+pub(crate) fn attested(holds: bool, expected: &str, seen: impl Into<String>) -> Finding {
+    verdict(EvidenceKind::GuestAttested, holds, expected, seen)
+}
+
+pub(crate) fn verdict(kind: EvidenceKind, holds: bool, expected: &str, seen: impl Into<String>) -> Finding {
+    if holds {
+        Finding::seen(kind, seen)
+    } else {
+        Finding::Differs {
+            expected: expected.to_owned(),
+            found: seen.into(),
+        }
+    }
+}
+
+/// All must be verified; the first that is not decides.
+pub(crate) fn all(findings: impl IntoIterator<Item = Finding>) -> Finding {
+    let mut evidence = Vec::new();
+    for finding in findings {
+        match finding {
+            Finding::Verified(more) => evidence.extend(more),
+            other => return other,
+        }
+    }
+    Finding::Verified(evidence)
+}
+
+impl Basis<'_> {
+    /// No thread has any right, none can come back, and the ids are the sandbox's.
+    pub(crate) fn no_rights(&self) -> Finding {
+        let expected = "no capabilities, no_new_privs and an unprivileged id in every thread";
+        let uid = self.observed.identity.host_uid();
+        let bad = self.seen.threads.iter().find(|thread| {
+            !thread.capabilities_empty
+                || !thread.no_new_privs
+                || uid != Some(thread.uid)
+                || thread.mixed_or_root
+        });
+        let groups = self.seen.threads.iter().any(|thread| thread.groups > 0);
+        if groups && self.observed.identity.drop_groups {
+            return host(false, "no supplementary groups", "supplementary groups are left");
+        }
+        let found = bad.map_or_else(
+            || {
+                format!(
+                    "{} threads of host id {uid:?} without capabilities",
+                    self.seen.threads.len()
+                )
+            },
+            |thread| format!("{thread:?}"),
+        );
+        host(bad.is_none() && !self.seen.threads.is_empty(), expected, found)
+    }
+
+    pub(crate) fn filtered(&self) -> Finding {
+        let holds =
+            !self.seen.threads.is_empty() && self.seen.threads.iter().all(|thread| thread.seccomp == 2);
+        host(
+            holds,
+            "a seccomp filter in every thread",
+            "Seccomp: 2 in every thread",
+        )
+    }
+
+    pub(crate) fn filter_attested(&self) -> Finding {
+        let tests = &self.attestation.seccomp;
+        attested(
+            !tests.is_empty(),
+            "the filter refuses what was possible before",
+            list(tests),
+        )
+    }
+
+    pub(crate) fn environment(&self) -> Finding {
+        let found = if self.seen.environment_empty {
+            "an empty environment of the guest"
+        } else {
+            "variables in the guest's environment"
+        };
+        host(
+            self.seen.environment_empty,
+            "an empty environment of the guest",
+            found,
+        )
+    }
+
+    pub(crate) fn descriptors(&self) -> Finding {
+        let list = &self.seen.descriptors;
+        let stranger = list
+            .iter()
+            .find(|(number, target)| !is_guests_own(*number, target));
+        let found = stranger.map_or_else(
+            || format!("{} descriptors, all of the guest's own", list.len()),
+            |(number, target)| format!("{number} -> {target}"),
+        );
+        host(
+            stranger.is_none() && !list.is_empty(),
+            "only sockets to the supervisor and the null device",
+            found,
+        )
+    }
+
+    pub(crate) fn terminal(&self) -> Finding {
+        let own = self.seen.session == self.observed.pid && self.seen.terminal == 0;
+        let found = format!("session {}, terminal {}", self.seen.session, self.seen.terminal);
+        host(own, "an own session without a terminal", found)
+    }
+
+    pub(crate) fn guest_protected(&self) -> Finding {
+        let owner = self.seen.process_owner;
+        let host_uid = self.observed.identity.host_uid();
+        all([
+            host(
+                Some(owner) != host_uid,
+                "a process that its own id cannot open",
+                format!("/proc files owned by {owner}"),
+            ),
+            attested(
+                self.attestation.dumpable == Some(false),
+                "not dumpable",
+                format!("dumpable: {}", number(self.attestation.dumpable)),
+            ),
+        ])
+    }
+
+    fn limit(&self, control: &Control) -> Finding {
+        match self.group {
+            None => Finding::Differs {
+                expected: format!("a cgroup for {control}"),
+                found: "none".to_owned(),
+            },
+            Some(Err(why)) => Finding::Unchecked { why: why.clone() },
+            Some(Ok(group)) => all([
+                host(
+                    group.holds_guest,
+                    "the guest in the sandbox's cgroup",
+                    "the guest is in the sandbox's cgroup",
+                ),
+                host(
+                    limit_holds(control, &group.limits),
+                    &control.to_string(),
+                    format!("{control}, read back"),
+                ),
+            ]),
+        }
+    }
+}
+
+/// The kernel rounds memory down to whole pages.
+const PAGE_BYTES: u64 = 4096;
+
+fn limit_holds(control: &Control, limits: &GroupLimits) -> bool {
+    match control {
+        Control::Memory(bytes) => limits
+            .memory_bytes
+            .is_some_and(|now| now <= bytes.0 && now.saturating_add(PAGE_BYTES) > bytes.0),
+        Control::Pids(count) => limits.pids == Some(*count),
+        Control::Cpu(limit) => limits.cpu == Some(*limit),
+        Control::Wall(_) | Control::Disk(_) | Control::WallTime(_) | Control::Output(_) => false,
+    }
+}
+
+pub(crate) fn number<T: std::fmt::Display>(value: Option<T>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
+}
+
+fn held(seen: String) -> Finding {
+    Finding::seen(EvidenceKind::SupervisorHeld, seen)
+}
+
+pub(crate) fn list(items: &[String]) -> String {
+    if items.is_empty() {
+        "nothing".to_owned()
+    } else {
+        items.join("; ")
+    }
+}
+
+fn is_guests_own(number: i32, target: &str) -> bool {
+    match number {
+        0..=2 => target == "/dev/null",
+        _ => [
+            "socket:[",
+            "anon_inode:[eventpoll]",
+            "anon_inode:[signalfd]",
+            "anon_inode:[timerfd]",
+        ]
+        .iter()
+        .any(|own| target.starts_with(own)),
+    }
+}
