@@ -225,7 +225,7 @@ _stockade() {
             return 0
             ;;
         stockade__subcmd__run)
-            opts="-w -e -m -i -t -T -q -h -V --driver --policy --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --interactive --tty --no-tty --name --rm --keep --status-fd --json --quiet --help --version"
+            opts="-w -e -m -i -t -T -q -h -V --driver --policy --require --prefer --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --interactive --tty --no-tty --name --rm --keep --status-fd --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -248,6 +248,14 @@ _stockade() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --require)
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
+                    return 0
+                    ;;
+                --prefer)
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
                     return 0
                     ;;
                 --workspace)

@@ -86,6 +86,12 @@ impl ControlKind {
         self.describe().0
     }
 
+    /// The control that a policy or flag names.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// One clause that says what holds when the control is enforced.
     #[must_use]
     pub fn summary(self) -> &'static str {

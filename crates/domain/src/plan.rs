@@ -151,8 +151,8 @@ impl Missing {
             Support::Watched { overshoot, .. } => (
                 format!("can only be watched here, not enforced: {overshoot}"),
                 Some(format!(
-                    "write prefer instead of require for {}",
-                    planned.demand.control.kind()
+                    "have it watched: --prefer {kind}, or {kind} = \"prefer\" in [need] of a policy",
+                    kind = planned.demand.control.kind()
                 )),
             ),
             Support::Absent { why, fix } => (why.clone(), fix.clone()),

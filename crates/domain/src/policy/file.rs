@@ -350,8 +350,7 @@ impl Source<'_> {
     }
 
     fn control(&self, name: &Spanned<String>) -> Result<ControlKind, PolicyError> {
-        let known = ControlKind::ALL.iter().find(|kind| kind.name() == name.get_ref());
-        known.copied().ok_or_else(|| {
+        ControlKind::named(name.get_ref()).ok_or_else(|| {
             let names: Vec<&str> = ControlKind::ALL.iter().map(|kind| kind.name()).collect();
             let what = format!("unknown control `{}`", printable_text(name.get_ref()));
             self.error(name.span(), what, Some(suggest(name.get_ref(), &names)))

@@ -81,14 +81,14 @@ fn a_refusal_lists_all_that_is_missing() {
         _ => Support::impossible("it shares the host's kernel"),
     })
     .expect_err("three requirements are not met");
-    insta::assert_snapshot!(refusal, @r"
+    insta::assert_snapshot!(refusal, @r#"
     refused: driver native cannot enforce 3 required controls
       own-kernel (stockade.toml:9:1): it shares the host's kernel
       memory 2 GiB (stockade.toml:7:1): no memory controller is delegated
         fix: log in through systemd
       disk 1 GiB (--disk): can only be watched here, not enforced: up to what is written between two looks
-        fix: write prefer instead of require for disk
-    ");
+        fix: have it watched: --prefer disk, or disk = "prefer" in [need] of a policy
+    "#);
 }
 
 /// A preferred control that cannot be had is no refusal, but it is not claimed either.

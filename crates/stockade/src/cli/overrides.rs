@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use stockade_domain::Need;
 use stockade_domain::environment::{Variable, parse_env_file};
 use stockade_domain::policy::{Clause, FileAccess, FileRule, Overrides};
 use stockade_domain::spec::WorkspaceMode;
@@ -17,6 +18,16 @@ pub fn overrides(args: &RunArgs) -> Result<Overrides, Failure> {
     };
     view(&mut layer, &args.view)?;
     limits(&mut layer, &args.limits);
+    // The later one counts: a requirement is never lost to a preference beside it.
+    for (name, kinds, need) in [
+        ("--prefer", &args.prefer, Need::Prefer),
+        ("--require", &args.require, Need::Require),
+    ] {
+        let clauses = kinds
+            .iter()
+            .map(|kind| Clause::flag(&format!("{name} {kind}"), (*kind, need)));
+        layer.needs.extend(clauses);
+    }
     Ok(layer)
 }
 

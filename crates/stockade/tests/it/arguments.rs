@@ -61,7 +61,7 @@ fn the_version_is_that_of_the_package() {
 
 #[test]
 fn mistakes_are_refused_with_the_reason() {
-    let mistakes: [&[&str]; 11] = [
+    let mistakes: [&[&str]; 12] = [
         &[],
         &["rum"],
         &["run"],
@@ -70,6 +70,7 @@ fn mistakes_are_refused_with_the_reason() {
         &["run", "--timeout", "5", "--", "true"],
         &["run", "--pids", "0", "--", "true"],
         &["run", "-t", "-T", "--", "true"],
+        &["run", "--prefer", "dsik", "--", "true"],
         &["run", "--workspace-mode", "maybe", "--", "true"],
         &["run", "-e", "=x", "--", "true"],
         &["exec", "name"],

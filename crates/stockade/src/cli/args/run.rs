@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
+use stockade_domain::ControlKind;
 use stockade_domain::environment::Variable;
 use stockade_domain::units::{ByteCount, CpuMillis, DurationMs, Limit};
 
@@ -29,6 +31,16 @@ pub struct RunArgs {
     /// could have written it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Policy")]
     pub policy: Option<PathBuf>,
+    /// Refuse to run unless this control is enforced; over what the policy says
+    #[arg(long, value_name = "CONTROL", value_parser = control(), hide_possible_values = true, help_heading = "Policy")]
+    pub require: Vec<ControlKind>,
+    /// Run without this control, and say so, where it cannot be enforced
+    ///
+    /// A limit that you write is required, and so are the walls. For example `--disk 1G
+    /// --prefer disk` lets the disk limit be watched where it cannot be enforced. The names
+    /// are those that --dry-run shows. A control that is also required stays required.
+    #[arg(long, value_name = "CONTROL", value_parser = control(), hide_possible_values = true, help_heading = "Policy")]
+    pub prefer: Vec<ControlKind>,
     /// Show what would be enforced, by whom and how; create nothing
     #[arg(long, help_heading = "Policy")]
     pub dry_run: bool,
@@ -59,6 +71,13 @@ pub struct RunArgs {
     /// No notes and no last line
     #[arg(short, long, help_heading = "Reports")]
     pub quiet: bool,
+}
+
+/// Controls by their names in policies.
+fn control() -> impl TypedValueParser<Value = ControlKind> {
+    let names = ControlKind::ALL.map(|kind| PossibleValue::new(kind.name()).help(kind.summary()));
+    PossibleValuesParser::new(names)
+        .try_map(|name| ControlKind::named(&name).ok_or("there is no such control"))
 }
 
 /// What exists inside.
