@@ -28,4 +28,12 @@ pub enum Error {
         /// What the kernel said.
         cause: std::io::Error,
     },
+    /// A file or link of one of the trees could not be read.
+    #[error("cannot read {path}: {cause}; make it readable for the user that runs stockade, or leave it out")]
+    Read {
+        /// The path, relative to the workspace.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
 }

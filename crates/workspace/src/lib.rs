@@ -8,10 +8,17 @@
 //! opened; and a scan is bounded.
 
 mod change;
+mod compare;
 mod error;
 mod overlay;
+mod risk;
 mod scan;
+mod trees;
 
-pub use change::{Change, ChangeKind, ChangeSet, Counts, NodeKind};
+pub use change::{
+    Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
+};
 pub use error::{Error, Result};
+pub use risk::Risk;
 pub use scan::{ScanLimits, is_empty, scan};
+pub use trees::{Side, Trees};

@@ -1,24 +1,31 @@
 //! A bounded walk over a change set.
 
-use std::ffi::{CString, OsStr};
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString, OsStr};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
+use rustix::fs::{Mode, RawDir};
+use rustix::io::Errno;
 
-use crate::change::{Change, ChangeKind, ChangeSet, NodeKind};
+use crate::change::{Change, ChangeSet, Content, Entry, NodeKind, Unread};
+use crate::compare::Budget;
 use crate::error::{Error, Result};
 use crate::overlay::{is_opaque, is_whiteout, stat_at};
+use crate::trees::{FILE, Side, Trees, entry, open_root, regular};
 
 /// How much a scan looks at before it says that there is more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanLimits {
-    /// Names looked at.
+    /// Names looked at, in both trees.
     pub names: u64,
     /// Changes kept in the list; further ones are only counted.
     pub listed: usize,
+    /// Bytes read on each side to compare files whose size is the same. Those beyond are
+    /// taken as different.
+    pub compared_bytes: u64,
 }
 
 impl ScanLimits {
@@ -26,19 +33,18 @@ impl ScanLimits {
     pub const COUNTS: Self = Self {
         names: 200_000,
         listed: 0,
+        compared_bytes: 16 << 20,
     };
-    /// For a list that a person asked for.
+    /// For a list that a person asked for, or that is applied.
     pub const LIST: Self = Self {
         names: 5_000_000,
         listed: 1_000_000,
+        compared_bytes: 16 << 30,
     };
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC)
-    .union(OFlags::NONBLOCK);
+/// Directories that could not be read and are named; more are only noted.
+const NAMED_UNREAD: usize = 100;
 
 /// True if a change set holds nothing. Costs one directory read: it is on every run's path.
 ///
@@ -60,157 +66,245 @@ pub fn is_empty(upper: &Path) -> Result<bool> {
 
 /// Reads the change set in `upper`, the upper directory of an overlay over `lower`.
 ///
-/// Where `lower` is gone, what was changed cannot be told from what was added: all is
-/// called added.
-///
 /// # Errors
-/// [`Error::Open`] if the change set cannot be opened, [`Error::List`] if a directory in it
-/// cannot be listed.
+/// As [`Trees::open`] and [`Trees::scan`].
 pub fn scan(upper: &Path, lower: &Path, limits: ScanLimits) -> Result<ChangeSet> {
-    let mut scan = Scan {
-        upper: open_root("the change set", upper)?,
-        lower: open_root("the workspace", lower).ok(),
-        limits,
-        names_left: limits.names,
-        pending: vec![Pending {
-            path: PathBuf::new(),
-            covered: true,
-        }],
-        found: ChangeSet::default(),
-    };
-    // One path at a time and no recursion: depth costs neither stack nor descriptors.
-    while let Some(directory) = scan.pending.pop() {
-        scan.directory(&directory)?;
+    Trees::open(upper, lower)?.scan(limits)
+}
+
+impl Trees {
+    /// Lists every path at which the trees differ. Costs with what was changed, not with the
+    /// size of the workspace.
+    ///
+    /// Where the workspace is gone, what was changed cannot be told from what was added:
+    /// all is called added.
+    ///
+    /// # Errors
+    /// [`Error::List`] if the change set cannot be listed. What is wrong further down is told
+    /// in the result.
+    pub fn scan(&self, limits: ScanLimits) -> Result<ChangeSet> {
+        let mut scan = Scan {
+            trees: self,
+            limits,
+            names_left: limits.names,
+            budget: Budget {
+                bytes: limits.compared_bytes,
+            },
+            pending: vec![Pending {
+                path: PathBuf::new(),
+                before: true,
+                after: true,
+                pure: false,
+            }],
+            found: ChangeSet::default(),
+        };
+        // One path at a time and no recursion: depth costs neither stack nor descriptors.
+        while let Some(directory) = scan.pending.pop() {
+            scan.directory(&directory)?;
+        }
+        scan.found.changes.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(scan.found)
     }
-    scan.found
-        .changes
-        .sort_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
-    Ok(scan.found)
 }
 
 /// A directory still to be read.
 struct Pending {
     path: PathBuf,
-    /// The workspace may have a directory at this path.
-    covered: bool,
+    /// The workspace has a directory here.
+    before: bool,
+    /// The upper directory has one here.
+    after: bool,
+    /// Nothing of the workspace shows through: the directory is opaque, or lies in one that
+    /// is or that replaced something. It is the opposite of merged.
+    pure: bool,
 }
 
-struct Scan {
-    upper: OwnedFd,
-    lower: Option<OwnedFd>,
+struct Scan<'a> {
+    trees: &'a Trees,
     limits: ScanLimits,
     names_left: u64,
+    budget: Budget,
     pending: Vec<Pending>,
     found: ChangeSet,
 }
 
-impl Scan {
+impl Scan<'_> {
     fn directory(&mut self, at: &Pending) -> Result<()> {
-        let upper = match open_below(&self.upper, &at.path) {
-            Ok(upper) => upper,
-            // A live sandbox removed it meanwhile, or its path is longer than the kernel takes.
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(()),
-            Err(rustix::io::Errno::NAMETOOLONG | rustix::io::Errno::LOOP | rustix::io::Errno::XDEV) => {
-                self.found.truncated = true;
-                return Ok(());
-            }
-            // Closed by its own permission bits: what is in it stays unknown, and that is told.
-            Err(rustix::io::Errno::ACCESS) if !at.path.as_os_str().is_empty() => {
-                self.found.truncated = true;
-                return Ok(());
-            }
-            Err(cause) => {
-                return Err(Error::List {
-                    path: at.path.clone(),
-                    cause: cause.into(),
-                });
-            }
+        let upper = match at.after.then(|| self.trees.directory(Side::After, &at.path)) {
+            None => None,
+            Some(Ok(upper)) => Some(upper),
+            // A live sandbox removed it meanwhile.
+            Some(Err(Errno::NOENT | Errno::NOTDIR)) => return Ok(()),
+            Some(Err(cause)) => return self.unread(at, cause),
         };
-        let lower = match &self.lower {
-            Some(root) if at.covered => open_below(root, &at.path).ok(),
-            _ => None,
+        let lower = match at.before.then(|| self.trees.directory(Side::Before, &at.path)) {
+            None | Some(Err(Errno::NOENT | Errno::NOTDIR | Errno::XDEV)) => None,
+            Some(Ok(lower)) => Some(lower),
+            // Whatever lies below cannot be compared or told to be deleted.
+            Some(Err(cause)) if !at.path.as_os_str().is_empty() => {
+                self.note_unread(at, cause);
+                None
+            }
+            Some(Err(cause)) => return self.unread(at, cause),
         };
-        let mut names = Vec::new();
+        let pure = at.pure || upper.as_ref().is_some_and(is_opaque);
+        let inside = match &upper {
+            Some(upper) => self.names(upper, at)?,
+            None => BTreeSet::new(),
+        };
+        if let (true, Some(lower)) = (pure || upper.is_none(), &lower) {
+            for name in self.names(lower, at)?.into_iter() {
+                if !inside.contains(&name) {
+                    self.hidden(lower, at, &name);
+                }
+            }
+        }
+        let upper = upper.as_ref();
+        for name in &inside {
+            if let Some(upper) = upper {
+                self.name(upper, lower.as_ref(), at, name, pure);
+            }
+        }
+        Ok(())
+    }
+
+    /// The root of the change set has to be readable; of everything else it is told.
+    fn unread(&mut self, at: &Pending, cause: Errno) -> Result<()> {
+        if at.path.as_os_str().is_empty() {
+            return Err(Error::List {
+                path: PathBuf::from("."),
+                cause: cause.into(),
+            });
+        }
+        self.note_unread(at, cause);
+        Ok(())
+    }
+
+    fn note_unread(&mut self, at: &Pending, cause: Errno) {
+        self.found.truncated = true;
+        if self.found.unread.len() < NAMED_UNREAD {
+            self.found.unread.push(Unread {
+                path: at.path.clone(),
+                why: std::io::Error::from(cause).to_string(),
+            });
+        }
+    }
+
+    /// Sorted, so that two scans of the same trees take the same time and tell the same.
+    fn names(&mut self, directory: &OwnedFd, at: &Pending) -> Result<BTreeSet<CString>> {
+        let mut names = BTreeSet::new();
         let names_left = &mut self.names_left;
         let mut truncated = false;
-        each_name(&upper, |name| {
+        let listed = each_name(directory, |name| {
             if *names_left == 0 {
                 truncated = true;
                 return false;
             }
             *names_left -= 1;
-            names.push(name.to_owned());
+            names.insert(name.to_owned());
             true
-        })
-        .map_err(|cause| Error::List {
-            path: at.path.clone(),
-            cause: cause.into(),
-        })?;
+        });
         self.found.truncated |= truncated;
-        names.sort_unstable();
-        // Pushed in reverse so that the walk goes on in order.
-        for name in names.iter().rev() {
-            self.name(&upper, lower.as_ref(), at, name);
+        match listed {
+            Ok(()) => Ok(names),
+            Err(cause) => self.unread(at, cause).map(|()| names),
         }
-        Ok(())
     }
 
-    fn name(&mut self, upper: &OwnedFd, lower: Option<&OwnedFd>, at: &Pending, name: &CString) {
+    /// A name of the upper directory.
+    fn name(&mut self, upper: &OwnedFd, lower: Option<&OwnedFd>, at: &Pending, name: &CStr, pure: bool) {
         let Ok(now) = stat_at(upper, name) else {
             return; // removed meanwhile
         };
-        let before = lower.and_then(|directory| stat_at(directory, name).ok());
-        let path = at.path.join(OsStr::from_bytes(name.as_bytes()));
+        let stood = lower.and_then(|directory| stat_at(directory, name).ok());
+        let before = stood.as_ref().map(entry);
+        let path = at.path.join(OsStr::from_bytes(name.to_bytes()));
         if is_whiteout(upper, name, &now) {
-            // A whiteout over nothing is what is left of a file that was made and removed.
-            if let Some(node) = deleted_node(self.lower.is_some(), before.as_ref()) {
-                self.record(ChangeKind::Deleted, node, path, 0);
-            }
+            self.whiteout(path, before);
             return;
         }
-        if node_kind(&now) == NodeKind::Directory {
-            self.subdirectory(path, &now, before.as_ref());
-            return;
-        }
-        let kind = if before.is_some() {
-            ChangeKind::Changed
-        } else {
-            ChangeKind::Added
+        let after = entry(&now);
+        let was_directory = before.is_some_and(|before| before.node == NodeKind::Directory);
+        let is_directory = after.node == NodeKind::Directory;
+        let content = match (&before, lower) {
+            (Some(before), Some(lower)) => self.content(name, (lower, before), (upper, &after)),
+            _ if is_directory => Content::Same,
+            _ => Content::Differs,
         };
-        let node = node_kind(&now);
-        let bytes = if node == NodeKind::File {
-            u64::try_from(now.st_size).unwrap_or(0)
-        } else {
-            0
-        };
-        self.record(kind, node, path, bytes);
-    }
-
-    fn subdirectory(&mut self, path: PathBuf, now: &Stat, before: Option<&Stat>) {
-        let was_directory = before.is_some_and(|stat| node_kind(stat) == NodeKind::Directory);
-        let opaque = open_below(&self.upper, &path).is_ok_and(is_opaque);
-        let kind = match before {
-            None => Some(ChangeKind::Added),
-            Some(_) if !was_directory || opaque => Some(ChangeKind::Replaced),
-            Some(stat) if stat.st_mode != now.st_mode => Some(ChangeKind::Changed),
-            Some(_) => None,
-        };
-        if let Some(kind) = kind {
-            self.record(kind, NodeKind::Directory, path.clone(), 0);
-        }
-        self.pending.push(Pending {
-            path,
-            covered: was_directory,
+        let is_same = before.is_some_and(|before| {
+            before.node == after.node
+                && content == Content::Same
+                && (before.mode == after.mode || after.node == NodeKind::Symlink)
         });
+        if was_directory || is_directory {
+            self.pending.push(Pending {
+                path: path.clone(),
+                before: was_directory,
+                after: is_directory,
+                pure: pure || !was_directory,
+            });
+        }
+        if !is_same {
+            self.record(Change::new(path, before, Some(after), content));
+        }
     }
 
-    fn record(&mut self, kind: ChangeKind, node: NodeKind, path: PathBuf, bytes: u64) {
-        let change = Change {
-            kind,
-            node,
-            path,
-            bytes,
+    /// A name that a deletion stands for. Over nothing, it is what is left of a file that
+    /// was made and removed.
+    fn whiteout(&mut self, path: PathBuf, before: Option<Entry>) {
+        let unknown = (!self.trees.has_workspace()).then_some(Entry::UNKNOWN);
+        if let Some(before) = before.or(unknown) {
+            self.deleted(path, before);
+        }
+    }
+
+    /// A name of the workspace that an opaque or deleted directory hides.
+    fn hidden(&mut self, lower: &OwnedFd, at: &Pending, name: &CStr) {
+        if let Ok(stat) = stat_at(lower, name) {
+            self.deleted(at.path.join(OsStr::from_bytes(name.to_bytes())), entry(&stat));
+        }
+    }
+
+    fn deleted(&mut self, path: PathBuf, before: Entry) {
+        if before.node == NodeKind::Directory {
+            self.pending.push(Pending {
+                path: path.clone(),
+                before: true,
+                after: false,
+                pure: true,
+            });
+        }
+        let content = if before.node == NodeKind::Directory {
+            Content::Same
+        } else {
+            Content::Differs
         };
+        self.record(Change::new(path, Some(before), None, content));
+    }
+
+    fn content(&mut self, name: &CStr, before: (&OwnedFd, &Entry), after: (&OwnedFd, &Entry)) -> Content {
+        let ((lower, was), (upper, is)) = (before, after);
+        match (was.node, is.node) {
+            (NodeKind::File, NodeKind::File) if was.bytes != is.bytes => Content::Differs,
+            (NodeKind::File, NodeKind::File) => match (open_file(lower, name), open_file(upper, name)) {
+                (Ok(before), Ok(after)) => self.budget.compare(before, after, is.bytes),
+                _ => Content::Unknown,
+            },
+            (NodeKind::Symlink, NodeKind::Symlink) => {
+                let target = |directory: &OwnedFd| rustix::fs::readlinkat(directory, name, Vec::new());
+                match (target(lower), target(upper)) {
+                    (Ok(before), Ok(after)) if before == after => Content::Same,
+                    (Ok(_), Ok(_)) => Content::Differs,
+                    _ => Content::Unknown,
+                }
+            }
+            (NodeKind::Directory, NodeKind::Directory) => Content::Same,
+            // Which device or pipe it is does not matter: none is ever applied.
+            _ => Content::Differs,
+        }
+    }
+
+    fn record(&mut self, change: Change) {
         self.found.counts.add(&change);
         if self.found.changes.len() < self.limits.listed {
             self.found.changes.push(change);
@@ -220,42 +314,12 @@ impl Scan {
     }
 }
 
-fn deleted_node(lower_known: bool, before: Option<&Stat>) -> Option<NodeKind> {
-    match before {
-        Some(stat) => Some(node_kind(stat)),
-        None if lower_known => None,
-        None => Some(NodeKind::Unknown),
-    }
-}
-
-fn node_kind(stat: &Stat) -> NodeKind {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => NodeKind::File,
-        FileType::Directory => NodeKind::Directory,
-        FileType::Symlink => NodeKind::Symlink,
-        _ => NodeKind::Special,
-    }
-}
-
-fn open_root(what: &'static str, path: &Path) -> Result<OwnedFd> {
-    rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()).map_err(|cause| Error::Open {
-        what,
-        path: path.to_owned(),
-        cause: cause.into(),
-        remedy: "it was removed or belongs to another user; see `stockade changes`",
-    })
-}
-
-fn open_below(root: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
-    if path.as_os_str().is_empty() {
-        return rustix::fs::openat(root, c".", DIRECTORY, Mode::empty());
-    }
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(root, path, DIRECTORY, Mode::empty(), resolve)
+fn open_file(directory: &OwnedFd, name: &CStr) -> rustix::io::Result<std::fs::File> {
+    regular(rustix::fs::openat(directory, name, FILE, Mode::empty())?)
 }
 
 /// Calls `each` with every name of a directory until it says no.
-fn each_name(directory: impl AsFd, mut each: impl FnMut(&std::ffi::CStr) -> bool) -> rustix::io::Result<()> {
+fn each_name(directory: impl AsFd, mut each: impl FnMut(&CStr) -> bool) -> rustix::io::Result<()> {
     let mut buffer = [MaybeUninit::uninit(); 8192];
     let mut entries = RawDir::new(directory.as_fd(), &mut buffer);
     while let Some(entry) = entries.next() {

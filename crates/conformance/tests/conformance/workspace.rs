@@ -128,6 +128,7 @@ fn changes(world: &World) -> Verdict {
         ("changed", "changed"),
         ("deleted", "deleted"),
         ("directory", "deleted"),
+        ("directory/inner", "deleted"),
     ];
     let found: Vec<(&str, &str)> = found
         .iter()

@@ -26,12 +26,12 @@ pub fn change_line(change: &Change) -> String {
         ChangeKind::Replaced => 'R',
     };
     let path = Shown(change.path.as_os_str());
-    match change.node {
+    match change.node() {
         NodeKind::Directory => format!("{mark} {path}/"),
         NodeKind::Symlink => format!("{mark} {path} (link)"),
         NodeKind::Special => format!("{mark} {path} (special)"),
         NodeKind::File if change.kind != ChangeKind::Deleted => {
-            format!("{mark} {path} ({})", ByteCount(change.bytes))
+            format!("{mark} {path} ({})", ByteCount(change.bytes()))
         }
         NodeKind::File | NodeKind::Unknown => format!("{mark} {path}"),
     }
@@ -40,28 +40,34 @@ pub fn change_line(change: &Change) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
+    use stockade_host::workspace::{Content, Entry};
 
-    fn line(kind: ChangeKind, node: NodeKind, path: &str) -> String {
-        change_line(&Change {
-            kind,
+    fn entry(node: NodeKind) -> Option<Entry> {
+        Some(Entry {
             node,
-            path: PathBuf::from(path),
+            mode: 0o644,
             bytes: 2048,
+            links: 1,
+            stamp: Default::default(),
         })
+    }
+
+    fn line(before: Option<Entry>, after: Option<Entry>, path: &str) -> String {
+        change_line(&Change::new(path.into(), before, after, Content::Differs))
     }
 
     #[test]
     fn each_kind_has_its_mark() {
-        assert_eq!(line(ChangeKind::Added, NodeKind::File, "a"), "A a (2 KiB)");
-        assert_eq!(line(ChangeKind::Deleted, NodeKind::File, "a"), "D a");
-        assert_eq!(line(ChangeKind::Replaced, NodeKind::Directory, "d"), "R d/");
+        assert_eq!(line(None, entry(NodeKind::File), "a"), "A a (2 KiB)");
+        assert_eq!(line(entry(NodeKind::File), None, "a"), "D a");
+        let (file, directory) = (entry(NodeKind::File), entry(NodeKind::Directory));
+        assert_eq!(line(file, directory, "d"), "R d/");
     }
 
     #[test]
     fn names_cannot_forge_lines() {
         assert_eq!(
-            line(ChangeKind::Deleted, NodeKind::File, "a\nD b\x1b[2J"),
+            line(entry(NodeKind::File), None, "a\nD b\x1b[2J"),
             "D a\\nD b\\u{1b}[2J"
         );
     }

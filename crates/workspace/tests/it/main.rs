@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode};
-use stockade_workspace::{ChangeKind, ChangeSet, NodeKind, ScanLimits, is_empty, scan};
+use stockade_workspace::{ChangeKind, ChangeSet, Content, NodeKind, ScanLimits, is_empty, scan};
 
 struct Dirs {
     _root: tempfile::TempDir,
@@ -35,7 +35,7 @@ fn found(dirs: &Dirs) -> ChangeSet {
 fn told(set: &ChangeSet) -> Vec<(ChangeKind, NodeKind, &str)> {
     set.changes
         .iter()
-        .map(|c| (c.kind, c.node, c.path.to_str().expect("UTF-8")))
+        .map(|c| (c.kind, c.node(), c.path.to_str().expect("UTF-8")))
         .collect()
 }
 
@@ -141,10 +141,15 @@ fn a_directory_that_only_holds_changes_is_no_change() {
 }
 
 #[test]
-fn an_opaque_directory_is_replaced() {
+fn an_opaque_directory_deletes_what_it_hides_and_nothing_else() {
     let dirs = dirs();
-    fs::create_dir(dirs.lower.join("d")).expect("d");
+    fs::create_dir_all(dirs.lower.join("d/deep")).expect("d");
+    for name in ["d/gone", "d/deep/gone", "d/kept", "d/other"] {
+        fs::write(dirs.lower.join(name), "old").expect("a file");
+    }
     fs::create_dir(dirs.upper.join("d")).expect("d");
+    fs::write(dirs.upper.join("d/kept"), "old").expect("kept");
+    fs::write(dirs.upper.join("d/other"), "new").expect("other");
     let set = rustix::fs::setxattr(
         dirs.upper.join("d"),
         "user.overlay.opaque",
@@ -156,8 +161,102 @@ fn an_opaque_directory_is_replaced() {
     }
     assert_eq!(
         told(&found(&dirs)),
-        [(ChangeKind::Replaced, NodeKind::Directory, "d")]
+        [
+            (ChangeKind::Deleted, NodeKind::Directory, "d/deep"),
+            (ChangeKind::Deleted, NodeKind::File, "d/deep/gone"),
+            (ChangeKind::Deleted, NodeKind::File, "d/gone"),
+            (ChangeKind::Changed, NodeKind::File, "d/other"),
+        ]
     );
+}
+
+#[test]
+fn a_deleted_directory_is_told_with_all_that_it_held() {
+    let dirs = dirs();
+    fs::create_dir_all(dirs.lower.join("d/e")).expect("d/e");
+    fs::write(dirs.lower.join("d/e/f"), "").expect("f");
+    whiteout(&dirs.upper.join("d"));
+    assert_eq!(
+        told(&found(&dirs)),
+        [
+            (ChangeKind::Deleted, NodeKind::Directory, "d"),
+            (ChangeKind::Deleted, NodeKind::Directory, "d/e"),
+            (ChangeKind::Deleted, NodeKind::File, "d/e/f"),
+        ]
+    );
+}
+
+#[test]
+fn a_directory_in_place_of_a_file_and_the_reverse() {
+    let dirs = dirs();
+    fs::write(dirs.lower.join("a"), "").expect("a");
+    fs::create_dir(dirs.upper.join("a")).expect("a");
+    fs::create_dir(dirs.lower.join("b")).expect("b");
+    fs::write(dirs.lower.join("b/inner"), "").expect("inner");
+    fs::write(dirs.upper.join("b"), "").expect("b");
+    assert_eq!(
+        told(&found(&dirs)),
+        [
+            (ChangeKind::Replaced, NodeKind::Directory, "a"),
+            (ChangeKind::Replaced, NodeKind::File, "b"),
+            (ChangeKind::Deleted, NodeKind::File, "b/inner"),
+        ]
+    );
+}
+
+#[test]
+fn content_decides_and_not_the_time() {
+    let dirs = dirs();
+    for (name, before, after) in [("same", "1", "1"), ("forged", "1", "2")] {
+        fs::write(dirs.lower.join(name), before).expect("before");
+        fs::write(dirs.upper.join(name), after).expect("after");
+    }
+    let time = fs::metadata(dirs.lower.join("forged"))
+        .expect("forged")
+        .modified();
+    let file = fs::File::options().write(true).open(dirs.upper.join("forged"));
+    file.expect("forged")
+        .set_modified(time.expect("a time"))
+        .expect("set");
+    assert_eq!(
+        told(&found(&dirs)),
+        [(ChangeKind::Changed, NodeKind::File, "forged")]
+    );
+}
+
+#[test]
+fn a_mode_alone_is_a_change_of_the_mode_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dirs = dirs();
+    for tree in [&dirs.lower, &dirs.upper] {
+        fs::write(tree.join("f"), "1").expect("f");
+    }
+    fs::set_permissions(dirs.lower.join("f"), fs::Permissions::from_mode(0o640)).expect("chmod");
+    fs::set_permissions(dirs.upper.join("f"), fs::Permissions::from_mode(0o4755)).expect("chmod");
+    let set = found(&dirs);
+    let change = set.changes.first().expect("a change");
+    assert_eq!(
+        (change.content, change.modes()),
+        (Content::Same, Some((0o640, 0o4755)))
+    );
+}
+
+#[test]
+fn files_beyond_the_budget_are_taken_as_different() {
+    let dirs = dirs();
+    for tree in [&dirs.lower, &dirs.upper] {
+        fs::write(tree.join("f"), "1234").expect("f");
+    }
+    let limits = ScanLimits {
+        compared_bytes: 3,
+        ..ScanLimits::LIST
+    };
+    let set = scan(&dirs.upper, &dirs.lower, limits).expect("a scan");
+    assert_eq!(
+        set.changes.first().map(|change| change.content),
+        Some(Content::Unknown)
+    );
+    assert_eq!(told(&found(&dirs)), []);
 }
 
 #[test]
@@ -222,7 +321,16 @@ fn too_many_names_end_the_scan_and_are_told() {
     for number in 0..20 {
         fs::write(dirs.upper.join(number.to_string()), "").expect("file");
     }
-    let few = scan(&dirs.upper, &dirs.lower, ScanLimits { names: 5, listed: 5 }).expect("a scan");
+    let few = scan(
+        &dirs.upper,
+        &dirs.lower,
+        ScanLimits {
+            names: 5,
+            listed: 5,
+            compared_bytes: 0,
+        },
+    )
+    .expect("a scan");
     assert!(few.truncated);
     assert_eq!(few.changes.len(), 5);
     assert!(!found(&dirs).truncated);
