@@ -11,76 +11,86 @@ use crate::user;
 struct Need {
     /// The package of Debian and Ubuntu that has it.
     package: &'static str,
-    /// A file that shows it is there; a name without a slash is looked for on PATH.
-    shown_by: &'static str,
+    shown_by: Sign,
     /// What it is needed for.
     reason: &'static str,
+}
+
+/// What shows that it is there.
+enum Sign {
+    /// A program on PATH.
+    Program(&'static str),
+    /// A file.
+    File(&'static str),
+    /// A command that succeeds.
+    Runs(&'static [&'static str]),
 }
 
 const NEEDS: &[Need] = &[
     Need {
         package: "git",
-        shown_by: "git",
+        shown_by: Sign::Program("git"),
         reason: "the checks list the tree by it; workspaces are git trees",
     },
     Need {
         package: "util-linux",
-        shown_by: "setpriv",
+        shown_by: Sign::Program("setpriv"),
         reason: "runs tests as the ordinary user; bench peer unshare",
     },
     Need {
         package: "passwd",
-        shown_by: "useradd",
+        shown_by: Sign::Program("useradd"),
         reason: "makes the ordinary user",
     },
     Need {
         package: "uidmap",
-        shown_by: "newuidmap",
+        shown_by: Sign::Program("newuidmap"),
         reason: "rootless sandboxes with more than one id",
     },
     Need {
         package: "procps",
-        shown_by: "ps",
+        shown_by: Sign::Program("ps"),
         reason: "tests show that host processes are hidden from it",
     },
     Need {
         package: "strace",
-        shown_by: "strace",
+        shown_by: Sign::Program("strace"),
         reason: "lets single system calls fail, as on older kernels",
     },
     Need {
         package: "bubblewrap",
-        shown_by: "bwrap",
+        shown_by: Sign::Program("bwrap"),
         reason: "bench peer",
     },
     Need {
         package: "python3",
-        shown_by: "python3",
+        // A minimal one has the program and not the library.
+        shown_by: Sign::Runs(&["python3", "-c", "import unittest, multiprocessing"]),
         reason: "workload: interpreters and their test suites",
     },
     Need {
         package: "make",
-        shown_by: "make",
+        shown_by: Sign::Program("make"),
         reason: "workload: a real build",
     },
     Need {
         package: "gcc",
-        shown_by: "gcc",
+        shown_by: Sign::Program("gcc"),
         reason: "workload: a real build",
     },
     Need {
         package: "libc6-dev",
-        shown_by: "/usr/include/stdlib.h",
+        shown_by: Sign::File("/usr/include/stdlib.h"),
         reason: "what gcc needs to link",
     },
     Need {
         package: "busybox-static",
-        shown_by: "busybox",
+        shown_by: Sign::Program("busybox"),
         reason: "a root directory for --image tests",
     },
     Need {
         package: "vim-tiny",
-        shown_by: "vim.tiny",
+        shown_by: Sign::Program("vim.tiny"),
         reason: "workload: a full-screen program on a terminal",
     },
 ];
@@ -99,7 +109,7 @@ pub fn run() -> Result<()> {
             "{program} is missing: {remedy}"
         );
     }
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !present(need.shown_by)).collect();
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !is_there(&need.shown_by)).collect();
     for need in &missing {
         println!("missing: {} ({})", need.package, need.reason);
     }
@@ -144,7 +154,7 @@ fn install(packages: &[&str]) -> Result<()> {
     apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())?;
     let still: Vec<&str> = NEEDS
         .iter()
-        .filter(|need| !present(need.shown_by))
+        .filter(|need| !is_there(&need.shown_by))
         .map(|need| need.shown_by)
         .collect();
     ensure!(
@@ -173,15 +183,32 @@ fn apt(arguments: &[&str]) -> Result<()> {
 }
 
 /// True if the program is on PATH (or where root's programs lie), or the file exists.
-fn present(shown_by: &str) -> bool {
-    if shown_by.contains('/') {
-        return Path::new(shown_by).exists();
+fn is_there(sign: &Sign) -> bool {
+    match sign {
+        Sign::Program(name) => present(name),
+        Sign::File(path) => Path::new(path).exists(),
+        Sign::Runs(command) => runs(command),
     }
+}
+
+fn runs(command: &[&str]) -> bool {
+    let [program, arguments @ ..] = command else {
+        return false;
+    };
+    std::process::Command::new(program)
+        .args(arguments)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn present(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(std::path::PathBuf::from);
     std::env::split_paths(&path)
         .chain(usual)
-        .any(|directory| directory.join(shown_by).is_file())
+        .any(|directory| directory.join(program).is_file())
 }
 
 /// Cargo finds its own subcommands beside itself, too.
@@ -198,9 +225,11 @@ mod tests {
 
     #[test]
     fn a_shell_is_present_and_nonsense_is_not() {
-        assert!(present("sh"));
-        assert!(present("/bin/sh"));
-        assert!(!present("no-such-program-anywhere"));
+        assert!(is_there(&Sign::Program("sh")));
+        assert!(!is_there(&Sign::Program("no-such-program-anywhere")));
+        assert!(is_there(&Sign::File("/bin/sh")));
+        assert!(is_there(&Sign::Runs(&["sh", "-c", "exit 0"])));
+        assert!(!is_there(&Sign::Runs(&["sh", "-c", "exit 1"])));
     }
 
     #[test]

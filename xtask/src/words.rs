@@ -11,9 +11,7 @@ use crate::Findings;
 use crate::tree::Tree;
 
 /// Directories in which anybody's files lie: their entries are no secret of a machine.
-const COMMON_PARENTS: [&str; 8] = [
-    "/", "/tmp", "/var/tmp", "/home", "/root", "/usr/src", "/srv", "/opt",
-];
+const COMMON_PARENTS: [&str; 7] = ["/tmp", "/var/tmp", "/home", "/root", "/usr/src", "/srv", "/opt"];
 
 /// The only place that packages may come from.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -47,6 +45,10 @@ fn machine_paths(root: &Path) -> Vec<String> {
     let Some(parent) = root.parent() else {
         return Vec::new();
     };
+    if parent == Path::new("/") {
+        // A name like `/src` says nothing about a machine, and texts use it as an example.
+        return Vec::new();
+    }
     if COMMON_PARENTS.iter().any(|common| parent == Path::new(common)) {
         return vec![root.display().to_string()];
     }
@@ -118,5 +120,6 @@ mod tests {
             machine_paths(Path::new("/tmp/tree")),
             vec!["/tmp/tree".to_owned()]
         );
+        assert!(machine_paths(Path::new("/tree")).is_empty());
     }
 }
