@@ -155,7 +155,7 @@ fn install(packages: &[&str]) -> Result<()> {
     let still: Vec<&str> = NEEDS
         .iter()
         .filter(|need| !is_there(&need.shown_by))
-        .map(|need| need.shown_by)
+        .map(|need| need.package)
         .collect();
     ensure!(
         still.is_empty(),
