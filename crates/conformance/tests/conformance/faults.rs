@@ -34,6 +34,11 @@ pub const ALL: &[Behaviour] = &[
     Behaviour::test("R8-descriptors", "few descriptors", few_descriptors),
     Behaviour::test("R8-disk", "a full disk below the state directory", full_disk),
     Behaviour::test(
+        "R8-record",
+        "what cannot be recorded is not started, and a run whose end cannot be recorded is no success",
+        unrecorded,
+    ),
+    Behaviour::test(
         "R8-state",
         "a state directory that cannot be written, or is a file",
         bad_state,
@@ -248,11 +253,12 @@ fn full_disk(world: &World) -> Verdict {
             0 => ensure!(finished.text() == "ran\n", "{size}: {}", finished.all()),
             125 => {
                 ensure!(
-                    !finished.text().contains("ran"),
+                    !finished.text().contains("ran")
+                        || finished.stderr.contains("record of this run is incomplete"),
                     "{size}: the command ran: {}",
                     finished.all()
                 );
-                finished.complains(&["space"])?;
+                finished.complains(&["space", "fix:", "XDG_STATE_HOME"])?;
             }
             // Writing inside may find no room either.
             _ => ensure!(
@@ -264,6 +270,64 @@ fn full_disk(world: &World) -> Verdict {
         }
         nothing_left(world, size)?;
     }
+    Ok(())
+}
+
+/// Commands are started in a sandbox until its state directory has no room for one more record.
+fn unrecorded(world: &World) -> Verdict {
+    if !host::is_root() {
+        return skip("a small disk for the state directory needs root");
+    }
+    const SCRIPT: &str = r#"
+        mount -t tmpfs -o size=512k none "$1" || exit 1
+        "$0" run --name full --rw "$2" --status-fd 3 -- sh -c '
+            head -c 1M /dev/zero > filler 2>/dev/null
+            touch "$0/ready"; until test -e "$0/go"; do sleep 0.02; done' "$2" 3> "$2/events" &
+        until test -e "$2/ready"; do kill -0 $! || exit 2; sleep 0.02; done
+        count=0 code=0
+        while test $code = 0; do
+            test $count -lt 100 || exit 3
+            count=$((count + 1)); "$0" exec full -- touch "$2/started-$count"; code=$?
+        done
+        echo "refused $count: $code"; touch "$2/go"; wait $!; echo "ended: $?""#;
+    let state = world.path("state").display().to_string();
+    let outside = world.path("outside").display().to_string();
+    let mut command = world.command(std::path::Path::new("unshare"));
+    command
+        .args(["--mount", "sh", "-c", SCRIPT])
+        .arg(world.suite().program())
+        .args([&state, &outside]);
+    let finished = stockade_conformance::run::finish(command, Vec::new(), None)?.expect(0)?;
+    let told = finished.text();
+    let refused = told
+        .lines()
+        .find_map(|line| line.strip_prefix("refused ")?.strip_suffix(": 125"));
+    let Some(refused) = refused else {
+        return fail(format!("none was refused: {}", finished.all()));
+    };
+    ensure!(
+        refused == "1" || world.path("outside/started-1").exists(),
+        "a recorded one did not run: {}",
+        finished.all()
+    );
+    ensure!(
+        !world.path(&format!("outside/started-{refused}")).exists(),
+        "the refused one ran: {}",
+        finished.all()
+    );
+    ensure!(told.contains("ended: 125"), "{}", finished.all());
+    finished.complains(&[
+        "incomplete",
+        "the command itself: exit 0",
+        &state,
+        "space",
+        "fix:",
+    ])?;
+    let events = std::fs::read_to_string(world.path("outside/events"))?;
+    ensure!(
+        events.contains(r#""recorded":false"#) && events.contains(r#""code":125"#),
+        "{events}"
+    );
     Ok(())
 }
 

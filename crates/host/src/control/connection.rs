@@ -115,12 +115,15 @@ impl Connection {
     async fn exec(&mut self, asked: ExecAsked) -> Result<()> {
         let command = self.context.command(asked);
         let oom_kills = self.context.shim.oom_kills().await;
-        let mut exec = match self.context.session.exec(&command) {
+        let recorded = |number| {
+            self.context
+                .record(&exec_started(number, &command, Asker::Control))
+        };
+        let mut exec = match self.context.session.exec_after(&command, recorded) {
             Ok(exec) => exec,
             Err(error) => return self.sender.send(&not_started(&error)).await,
         };
         let number = exec.number();
-        self.context.note(&exec_started(number, &command, Asker::Control));
         let mut output_bytes = 0;
         let result = self.run(&mut exec, oom_kills, &mut output_bytes).await;
         let (exit, failure) = match &result {
@@ -277,10 +280,16 @@ impl Context {
         }
     }
 
-    fn note(&self, event: &Event) {
+    fn record(&self, event: &Event) -> Result<()> {
         let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
-        // A log that cannot be written ends nobody's command; the shim reports it at its end.
-        let _ = audit.note(event).and_then(|()| audit.flush());
+        audit.note(event)?;
+        audit.flush()
+    }
+
+    /// Of what has happened already. A record that cannot be written ends nobody's command;
+    /// the shim reports it at its end.
+    fn note(&self, event: &Event) {
+        let _ = self.record(event);
     }
 }
 

@@ -128,14 +128,23 @@ impl Session {
     /// # Errors
     /// If the request cannot be put into a message, or the session has ended.
     pub fn exec(&self, command: &Command) -> Result<Exec> {
-        let id = {
+        self.exec_after(command, |_| Ok(()))
+    }
+
+    /// The same, but only if `before`, which is told the command's number, has succeeded: for
+    /// what has to be recorded before it runs.
+    ///
+    /// # Errors
+    /// As [`Self::exec`], and what `before` says.
+    pub fn exec_after(&self, command: &Command, before: impl FnOnce(u32) -> Result<()>) -> Result<Exec> {
+        let (id, request) = {
             let mut core = self.shared.lock();
             core.check()?;
             let id = core.new_exec_id()?;
-            let request = command.request(id)?;
-            core.start(request);
-            id
+            (id, command.request(id)?)
         };
+        before(id.0)?;
+        self.shared.lock().start(request);
         Ok(Exec::new(Arc::clone(&self.shared), id, command.name()))
     }
 

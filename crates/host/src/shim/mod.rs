@@ -108,8 +108,10 @@ pub struct Outcome {
     pub changes: Option<KeptChanges>,
     /// What could not be removed.
     pub leftovers: Vec<Leftover>,
-    /// What failed and did not decide how the run ended (a log that could not be written).
+    /// What failed and did not decide how the run ended (a socket that could not be opened).
     pub problems: Vec<Error>,
+    /// Why the record of this run is incomplete, if it is.
+    pub unrecorded: Option<Error>,
 }
 
 /// A standing sandbox with its supervisor.

@@ -43,19 +43,19 @@ impl Shim {
         let exit = result.as_ref().ok().map(|verdict| verdict.exit);
         self.session.close("the sandbox was removed");
         let leftovers = destroy(&mut *self.boundary).await;
-        let mut problems = std::mem::take(&mut self.problems);
-        {
+        let problems = std::mem::take(&mut self.problems);
+        let mut unrecorded = {
             let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
-            let noted = note_end(&mut audit, &result, output_bytes)
+            note_end(&mut audit, &result, output_bytes)
                 .and_then(|()| {
                     audit.note(&Event::Destroyed {
                         usage,
                         leftovers: leftovers.clone(),
                     })
                 })
-                .and_then(|()| audit.flush());
-            problems.extend(noted.err());
-        }
+                .and_then(|()| audit.flush())
+                .err()
+        };
         let finished = self.folder.finish(Finish {
             exit,
             leftovers: leftovers.clone(),
@@ -64,7 +64,7 @@ impl Shim {
             Err(error) => Err(error.with_leftovers(leftovers)),
             Ok(verdict) => {
                 let changes = finished.unwrap_or_else(|error| {
-                    problems.push(error);
+                    unrecorded.get_or_insert(error);
                     None
                 });
                 let Verdict { exit, why } = verdict;
@@ -77,6 +77,7 @@ impl Shim {
                     changes,
                     leftovers,
                     problems,
+                    unrecorded,
                 })
             }
         }

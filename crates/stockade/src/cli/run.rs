@@ -3,9 +3,9 @@
 use stockade_domain::units::DurationMs;
 use stockade_host::shim::{RunEvent, Tell};
 
-use super::Result;
 use super::args::{RunArgs, TerminalArgs};
 use super::overrides::overrides;
+use super::{FAILED, Result};
 use crate::failure::Failure;
 use crate::report::{self, Event, Outcome, Paint, StatusFd};
 use crate::service;
@@ -140,6 +140,10 @@ fn tell(finished: &Finished, status: Option<&StatusFd>, quiet: bool, json: bool)
         .problems
         .iter()
         .for_each(|problem| report::note(&format!("note: {problem}")));
+    // Whoever asked for quiet has to know this all the same.
+    if let Some(why) = &ended.unrecorded {
+        report::error(&report::unrecorded_line(&outcome, &why.to_string()));
+    }
     if !ended.leftovers.is_empty() {
         let count = ended.leftovers.len();
         report::note(&format!(
@@ -156,6 +160,7 @@ fn tell(finished: &Finished, status: Option<&StatusFd>, quiet: bool, json: bool)
 
 fn outcome(finished: &Finished) -> Outcome {
     let ended = &finished.outcome;
+    let recorded = ended.unrecorded.is_none();
     let duration_ms = u64::try_from(ended.duration.as_millis()).unwrap_or(u64::MAX);
     Outcome {
         sandbox: finished.sandbox.clone(),
@@ -163,7 +168,8 @@ fn outcome(finished: &Finished) -> Outcome {
         verified: finished.receipt.verified(),
         controls: finished.receipt.total(),
         exit: ended.exit,
-        code: ended.exit.code(),
+        code: if recorded { ended.exit.code() } else { FAILED },
+        recorded,
         duration: DurationMs(duration_ms),
         usage: ended.usage.unwrap_or_default(),
         limits: finished.limits.clone(),

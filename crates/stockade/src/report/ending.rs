@@ -22,8 +22,10 @@ pub struct Outcome {
     /// How the command ended.
     #[serde(flatten)]
     pub exit: Exit,
-    /// The exit code that follows.
+    /// The exit code that follows: 125 where the record is incomplete, however the command ended.
     pub code: i32,
+    /// The audit log and the sandbox's own record tell all of this run.
+    pub recorded: bool,
     /// Time from the start of the command, in milliseconds.
     #[serde(rename = "duration_ms")]
     pub duration: DurationMs,
@@ -58,6 +60,15 @@ pub fn ended_line(outcome: &Outcome) -> String {
         ));
     }
     line
+}
+
+/// What is said where the record of a run is incomplete.
+pub fn unrecorded_line(outcome: &Outcome, why: &str) -> String {
+    format!(
+        "the record of this run is incomplete, so the exit code is {}; the command itself: {}\n  {why}",
+        outcome.code,
+        exit_clause(&outcome.exit, &outcome.limits)
+    )
 }
 
 /// How the command ended, and for a limit which one and how to raise it.
@@ -133,6 +144,7 @@ mod tests {
             controls: 24,
             exit,
             code: exit.code(),
+            recorded: true,
             duration: DurationMs(5),
             usage: Usage::default(),
             limits: Limits {
@@ -175,6 +187,17 @@ mod tests {
         assert_eq!(
             exit_clause(&Exit::TimedOut, &limits),
             "killed: time limit: raise with --timeout"
+        );
+    }
+
+    #[test]
+    fn an_incomplete_record_tells_both_exit_codes() {
+        let mut outcome = outcome(Exit::Code(0), None);
+        (outcome.code, outcome.recorded) = (125, false);
+        assert_eq!(
+            unrecorded_line(&outcome, "state: cannot write /state/a: no space"),
+            "the record of this run is incomplete, so the exit code is 125; the command itself: exit 0\n  \
+             state: cannot write /state/a: no space"
         );
     }
 

@@ -10,7 +10,7 @@ mod shown;
 mod table;
 
 pub use changes::{change_line, counts_line};
-pub use ending::{Outcome, ended_line, exit_clause, shortfall_line};
+pub use ending::{Outcome, ended_line, exit_clause, shortfall_line, unrecorded_line};
 pub use events::{Event, StatusFd};
 pub use paint::Paint;
 pub use plan::plan_text;

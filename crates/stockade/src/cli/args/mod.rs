@@ -55,7 +55,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   the command's own; 128+N if signal N ended it
   124  the time limit passed
-  125  Stockade itself failed, or refused
+  125  Stockade itself failed, or refused, or could not record how the run went
   126  the command cannot be executed
   127  the command was not found
   137  out of memory, too much output, or stopped from outside
