@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use stockade_domain::spec::Limits;
 
 use super::args::{LsArgs, RmArgs, StopArgs};
 use super::{FAILED, Result};
 use crate::failure::Failure;
 use crate::report::{self, Paint, Shown};
+use crate::service::sandboxes::Stopped;
 use crate::service::{self, sandboxes};
 
 /// `stockade ls`
@@ -48,15 +50,30 @@ fn row(sandbox: &sandboxes::Sandbox) -> Vec<String> {
 /// `stockade stop`
 pub fn stop(args: &StopArgs) -> Result {
     let grace = Duration::from_millis(args.grace.0);
-    each(&args.names, args.json, "stopped", |name| {
-        service::block_on(sandboxes::stop(name, grace))
+    each(&args.names, args.json, |name| {
+        Ok(stopped(service::block_on(sandboxes::stop(name, grace))?))
     })
+}
+
+fn stopped(how: Stopped) -> String {
+    match how {
+        Stopped::Now => "stopped".to_owned(),
+        Stopped::Before(Some(exit)) => {
+            format!(
+                "had already ended ({})",
+                report::exit_clause(&exit, &Limits::default())
+            )
+        }
+        Stopped::Before(None) => "had already ended (its command did not start)".to_owned(),
+        Stopped::Lost => "had already ended (its supervisor was killed): see `stockade gc`".to_owned(),
+    }
 }
 
 /// `stockade rm`
 pub fn rm(args: &RmArgs) -> Result {
-    each(&args.names, args.json, "removed", |name| {
-        service::block_on(sandboxes::remove(name, args.force))
+    each(&args.names, args.json, |name| {
+        service::block_on(sandboxes::remove(name, args.force))?;
+        Ok("removed".to_owned())
     })
 }
 
@@ -65,29 +82,26 @@ pub fn rm(args: &RmArgs) -> Result {
 struct Done<'a> {
     sandbox: &'a str,
     done: bool,
+    /// What was done, or that nothing was left to do.
+    what: Option<String>,
     error: Option<String>,
 }
 
 /// Does something to each sandbox. One that fails does not keep the others from it.
-fn each(
-    names: &[String],
-    json: bool,
-    past: &str,
-    mut act: impl FnMut(&str) -> service::Result<()>,
-) -> Result {
+fn each(names: &[String], json: bool, mut act: impl FnMut(&str) -> service::Result<String>) -> Result {
     let mut results = Vec::with_capacity(names.len());
     for name in names {
-        let error = act(name).err();
-        match &error {
-            Some(failure) => _ = super::tell(failure),
-            None if !json => report::note(&format!("{past} {}", Shown::new(name))),
-            None => {}
+        let result = act(name);
+        match &result {
+            Err(failure) => _ = super::tell(failure),
+            Ok(what) if !json => report::note(&format!("{}: {what}", Shown::new(name))),
+            Ok(_) => {}
         }
-        let error = error.as_ref().map(Failure::to_string);
         results.push(Done {
             sandbox: name,
-            done: error.is_none(),
-            error,
+            done: result.is_ok(),
+            error: result.as_ref().err().map(Failure::to_string),
+            what: result.ok(),
         });
     }
     if json {

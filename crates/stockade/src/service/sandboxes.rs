@@ -97,15 +97,29 @@ pub fn list() -> Result<Vec<Sandbox>> {
         .collect())
 }
 
+/// How a sandbox came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was ended now.
+    Now,
+    /// It had ended before, by itself or by somebody else; how, if its first command started.
+    Before(Option<Exit>),
+    /// Its supervisor was gone already, and everything in it with it.
+    Lost,
+}
+
 /// Ends a sandbox and waits until it is gone.
-pub async fn stop(name: &str, grace: Duration) -> Result<()> {
+pub async fn stop(name: &str, grace: Duration) -> Result<Stopped> {
     /// Its supervisor has to remove everything after the last process ended.
     const CLEANING: Duration = Duration::from_secs(10);
     const LOOK_AGAIN: Duration = Duration::from_millis(2);
     let dirs = state()?;
     let found = dirs.find(name)?;
     if !found.live {
-        return Ok(());
+        return Ok(match found.status.phase {
+            Phase::Ended => Stopped::Before(found.status.exit),
+            Phase::Creating | Phase::Running => Stopped::Lost,
+        });
     }
     let id = found.status.id;
     Client::connect(&dirs, &id).await?.stop(grace).await?;
@@ -119,7 +133,7 @@ pub async fn stop(name: &str, grace: Duration) -> Result<()> {
         after: CLEANING,
     };
     tokio::time::timeout(CLEANING, gone).await.map_err(timeout)?;
-    Ok(())
+    Ok(Stopped::Now)
 }
 
 /// Removes an ended sandbox with its changes; with `force` it is ended first.
@@ -129,7 +143,7 @@ pub async fn remove(name: &str, force: bool) -> Result<()> {
     if force {
         match stop(name, FORCED_GRACE).await {
             // Only its changes may be left.
-            Err(crate::failure::Failure::Host(stockade_host::Error::NotFound { .. })) | Ok(()) => {}
+            Err(crate::failure::Failure::Host(stockade_host::Error::NotFound { .. })) | Ok(_) => {}
             Err(failure) => return Err(failure),
         }
     }

@@ -126,6 +126,38 @@ fn a_name_is_taken_only_once() {
 }
 
 #[test]
+fn stop_says_how_a_sandbox_had_ended_before() {
+    let world = World::new();
+    let script = ["sh", "-c", "exit 7"];
+    let run = world.run_with(&["--keep", "--name", "box"], &script).status();
+    assert_eq!(run.expect("it runs").code(), Some(7));
+    let told = world.stockade(&["stop", "box"]).output().expect("it runs");
+    assert_eq!(told.status.code(), Some(0));
+    assert_eq!(
+        world.tidy(&told.stderr),
+        "stockade: box: had already ended (exit 7)\n"
+    );
+    let results = json(world.stockade(&["stop", "--json", "box"]));
+    assert_eq!(results[0]["what"], "had already ended (exit 7)");
+}
+
+#[test]
+fn stop_tells_of_a_supervisor_that_was_killed() {
+    let world = World::new();
+    let mut live = Live::start(&world, "box", &[]);
+    live.child
+        .kill()
+        .and_then(|()| live.child.wait())
+        .expect("it is killed");
+    let told = world.stockade(&["stop", "box"]).output().expect("it runs");
+    let text = world.tidy(&told.stderr);
+    assert!(
+        text.contains("supervisor was killed") && text.contains("stockade gc"),
+        "{text}"
+    );
+}
+
+#[test]
 fn stop_ends_it_with_137() {
     let world = World::new();
     let mut live = Live::start(&world, "box", &[]);

@@ -124,6 +124,9 @@ pub struct LimitArgs {
     #[arg(long, value_name = "SIZE")]
     pub disk: Option<Limit<ByteCount>>,
     /// Time from the start of the command: 500ms, 30s, 5m, 1h
+    ///
+    /// When it has passed the command gets SIGTERM. One that does not end is killed a second
+    /// later, with everything inside; so a run can last up to two seconds longer than this.
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<Limit<DurationMs>>,
     /// Bytes of standard output and standard error together

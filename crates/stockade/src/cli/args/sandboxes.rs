@@ -16,7 +16,8 @@ pub struct LsArgs {
 
 /// Ends a running sandbox
 ///
-/// Its command gets SIGTERM, and after the grace period everything inside is killed.
+/// Its command gets SIGTERM, and after the grace period everything inside is killed. One that
+/// has ended already is no error: the answer says how it ended.
 #[derive(Args, Debug)]
 pub struct StopArgs {
     /// How long the command may take to end by itself: 500ms, 30s
