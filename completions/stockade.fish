@@ -27,8 +27,12 @@ end
 complete -c stockade -n "__fish_stockade_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_needs_command" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "run" -d 'Runs a command in a new sandbox'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "create" -d 'Makes a sandbox without a command, to `exec` into'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "exec" -d 'Runs one more command in a running sandbox'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "attach" -d 'Attaches to the first command of a detached sandbox'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "logs" -d 'Shows what the first command of a detached sandbox wrote'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "ls" -d 'Lists sandboxes'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "inspect" -d 'Shows all that is known of a sandbox'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "stop" -d 'Ends a running sandbox'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "rm" -d 'Removes an ended sandbox with the changes that it kept'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "changes" -d 'Lists what sandboxes changed in their workspaces, kept apart from the host'
@@ -119,17 +123,117 @@ complete -c stockade -n "__fish_stockade_using_subcommand run" -l disk -d 'Size 
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l timeout -d 'Time from the start of the command: 500ms, 30s, 5m, 1h' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l output -d 'Bytes of standard output and standard error together' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l name -d 'Name of the sandbox, for `exec`, `stop` and `changes`' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l label -d 'A note on the sandbox, for `ls --label`; may be repeated' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l ttl -d 'End a detached sandbox after this time: 30m, 8h' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l idle -d 'End a detached sandbox when nothing happened in it for this time: 10m' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l log-size -d 'How much of the output of a detached sandbox is kept [default: 16M]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l dry-run -d 'Show what would be enforced, by whom and how; create nothing'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l rm -d 'Throw the changes away when the sandbox ends'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s i -l interactive -d 'Forward standard input even if it is a terminal and the command gets none'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s t -l tty -d 'Give the command a terminal of its own [default: if all three standard streams are one]'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s T -l no-tty -d 'Give the command no terminal'
-complete -c stockade -n "__fish_stockade_using_subcommand run" -l rm -d 'Throw the changes away when the command ends'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -s d -l detach -d 'Run it without a terminal and return when it runs; see `attach` and `logs`'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l keep -d 'Keep the record of the sandbox when the command ends, even if nothing changed'
-complete -c stockade -n "__fish_stockade_using_subcommand run" -l json -d 'Write the plan (with --dry-run, on stdout) or the last line (on stderr) as JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l json -d 'Write the plan (with --dry-run, on stdout), what was started (with --detach, on stdout) or the last line (on stderr) as JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s q -l quiet -d 'No notes and no last line'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l driver -d 'The way to build the sandbox [default: native]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l policy -d 'Policy file; none is read unless it is named here' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l require -d 'Refuse to run unless this control is enforced; over what the policy says' -r -f -a "files-unreadable\t'files outside the view cannot be read'
+names-hidden\t'names of files outside the view cannot be seen'
+metadata-protected\t'modes, owners and times of host files cannot be changed'
+system-read-only\t'system directories cannot be written'
+home-hidden\t'the home directory is replaced by a private one'
+local-sockets-hidden\t'unix sockets of the host cannot be reached, by path or abstract name'
+workspace-copy-on-write\t'changes in the workspace do not touch the host'
+workspace-read-only\t'the workspace cannot be written'
+processes-hidden\t'host processes cannot be seen, signalled or traced'
+ipc-private\t'System V IPC and message queues are private'
+hostname-private\t'the host\'s name is hidden and cannot be changed'
+network-none\t'no network but a private loopback'
+network-allowlist\t'only allowed destinations can be reached'
+privileges\t'not root, no capabilities, and none can be gained'
+syscall-filter\t'only allowed system calls of the native ABI'
+nested-namespaces-off\t'no new namespaces can be made inside'
+second-wall\t'Landlock repeats the file rules and scopes signals'
+devices-hidden\t'only harmless device nodes exist'
+kernel-knobs-protected\t'kernel settings cannot be written, sensitive ones not read'
+clean-environment\t'only allowed environment variables pass'
+descriptors-closed\t'no open file of the launcher passes'
+terminal-private\t'own session; the user\'s terminal cannot be driven'
+guest-protected\t'the guest cannot be read, traced or overwritten from inside'
+dies-with-supervisor\t'nothing keeps running when Stockade ends'
+own-kernel\t'an own kernel serves the system calls'
+own-machine\t'another machine runs the command'
+cpu\t'processor time is limited'
+memory\t'memory is limited, swap included'
+pids\t'the number of processes is limited'
+disk\t'what the sandbox writes to disk is limited'
+wall-time\t'the run ends after a set time'
+output\t'the amount of output is limited'"
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l prefer -d 'Run without this control, and say so, where it cannot be enforced' -r -f -a "files-unreadable\t'files outside the view cannot be read'
+names-hidden\t'names of files outside the view cannot be seen'
+metadata-protected\t'modes, owners and times of host files cannot be changed'
+system-read-only\t'system directories cannot be written'
+home-hidden\t'the home directory is replaced by a private one'
+local-sockets-hidden\t'unix sockets of the host cannot be reached, by path or abstract name'
+workspace-copy-on-write\t'changes in the workspace do not touch the host'
+workspace-read-only\t'the workspace cannot be written'
+processes-hidden\t'host processes cannot be seen, signalled or traced'
+ipc-private\t'System V IPC and message queues are private'
+hostname-private\t'the host\'s name is hidden and cannot be changed'
+network-none\t'no network but a private loopback'
+network-allowlist\t'only allowed destinations can be reached'
+privileges\t'not root, no capabilities, and none can be gained'
+syscall-filter\t'only allowed system calls of the native ABI'
+nested-namespaces-off\t'no new namespaces can be made inside'
+second-wall\t'Landlock repeats the file rules and scopes signals'
+devices-hidden\t'only harmless device nodes exist'
+kernel-knobs-protected\t'kernel settings cannot be written, sensitive ones not read'
+clean-environment\t'only allowed environment variables pass'
+descriptors-closed\t'no open file of the launcher passes'
+terminal-private\t'own session; the user\'s terminal cannot be driven'
+guest-protected\t'the guest cannot be read, traced or overwritten from inside'
+dies-with-supervisor\t'nothing keeps running when Stockade ends'
+own-kernel\t'an own kernel serves the system calls'
+own-machine\t'another machine runs the command'
+cpu\t'processor time is limited'
+memory\t'memory is limited, swap included'
+pids\t'the number of processes is limited'
+disk\t'what the sandbox writes to disk is limited'
+wall-time\t'the run ends after a set time'
+output\t'the amount of output is limited'"
+complete -c stockade -n "__fish_stockade_using_subcommand create" -s w -l workspace -d 'The project directory [default: the git root, else the current directory]' -r -f -a "(__fish_complete_directories)"
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l workspace-mode -d 'What writing to the workspace means' -r -f -a "cow\t'Changes are kept apart for review'
+ro\t'Writing is refused'
+rw\t'Changes go straight to the host'
+none\t'There is no workspace'"
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l ro -d 'Show this file or directory read-only' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l rw -d 'Show this file or directory writable: changes reach the host' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l image -d 'A root directory to use in place of the host\'s system directories' -r -f -a "(__fish_complete_directories)"
+complete -c stockade -n "__fish_stockade_using_subcommand create" -s e -l env -d 'Set a variable; NAME alone passes the host\'s value on' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l env-file -d 'Set the variables of a file of NAME=VALUE lines' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand create" -s m -l memory -d 'Memory and swap together: 512M, 2G [default: half of the machine\'s]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l cpus -d 'Processors: 1.5' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l pids -d 'Processes and threads [default: 4096]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l disk -d 'Size of the changes in the workspace: 10G' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l timeout -d 'Time from the start of the command: 500ms, 30s, 5m, 1h' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l output -d 'Bytes of standard output and standard error together' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l name -d 'Name of the sandbox, for `exec`, `stop` and `changes`' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l label -d 'A note on the sandbox, for `ls --label`; may be repeated' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l ttl -d 'End a detached sandbox after this time: 30m, 8h' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l idle -d 'End a detached sandbox when nothing happened in it for this time: 10m' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l log-size -d 'How much of the output of a detached sandbox is kept [default: 16M]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l dry-run -d 'Show what would be enforced, by whom and how; create nothing'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l rm -d 'Throw the changes away when the sandbox ends'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l keep -d 'Keep the record of the sandbox when it ends (the default)'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l json -d 'Write what was made, or with --dry-run the plan, as JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -s q -l quiet -d 'No notes'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand exec" -s e -l env -d 'Set a variable; NAME alone passes the host\'s value on' -r
 complete -c stockade -n "__fish_stockade_using_subcommand exec" -s w -l workdir -d 'Directory inside to start in [default: that of the sandbox\'s first command]' -r -f -a "(__fish_complete_directories)"
 complete -c stockade -n "__fish_stockade_using_subcommand exec" -s i -l interactive -d 'Forward standard input even if it is a terminal and the command gets none'
@@ -139,10 +243,27 @@ complete -c stockade -n "__fish_stockade_using_subcommand exec" -l json -d 'Writ
 complete -c stockade -n "__fish_stockade_using_subcommand exec" -s q -l quiet -d 'No messages about how the command ended'
 complete -c stockade -n "__fish_stockade_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand exec" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand attach" -l from -d 'Show output from this offset on, as far as it is kept [default: only what is new]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand attach" -l detach-keys -d 'Keys that leave the command running' -r
+complete -c stockade -n "__fish_stockade_using_subcommand attach" -l read-only -d 'Only watch'
+complete -c stockade -n "__fish_stockade_using_subcommand attach" -l json -d 'Write how it ended as JSON to standard error'
+complete -c stockade -n "__fish_stockade_using_subcommand attach" -s q -l quiet -d 'No message about how it ended'
+complete -c stockade -n "__fish_stockade_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand attach" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand logs" -s n -l tail -d 'Only the last lines' -r
+complete -c stockade -n "__fish_stockade_using_subcommand logs" -l since -d 'Only what was written within this time: 30s, 5m' -r
+complete -c stockade -n "__fish_stockade_using_subcommand logs" -s f -l follow -d 'Go on until the command ends, or Ctrl-C'
+complete -c stockade -n "__fish_stockade_using_subcommand logs" -l json -d 'Write JSON lines with time, offset and stream'
+complete -c stockade -n "__fish_stockade_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand logs" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand ls" -l label -d 'Only those with this label: KEY, or KEY=VALUE; with several, all must fit' -r
 complete -c stockade -n "__fish_stockade_using_subcommand ls" -l json -d 'Write a JSON array'
 complete -c stockade -n "__fish_stockade_using_subcommand ls" -s q -l quiet -d 'Only names'
 complete -c stockade -n "__fish_stockade_using_subcommand ls" -s h -l help -d 'Print help'
 complete -c stockade -n "__fish_stockade_using_subcommand ls" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand inspect" -l json -d 'Write it as JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand inspect" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand inspect" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand stop" -l grace -d 'How long the command may take to end by itself: 500ms, 30s' -r
 complete -c stockade -n "__fish_stockade_using_subcommand stop" -l json -d 'Write the result as JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand stop" -s h -l help -d 'Print help (see more with \'--help\')'

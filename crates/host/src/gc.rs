@@ -224,6 +224,9 @@ impl Run<'_> {
         if let Some(status) = status {
             let kept: Option<KeptChanges> = self.dirs.settle_changes(status)?;
             self.report.kept_changes.extend(kept.map(|kept| kept.key));
+            if status.keep && status.phase != Phase::Ended {
+                return self.dirs.record_loss(claim, status);
+            }
             if let Some(name) = &status.name {
                 self.dirs.free_name(name, &claim.id)?;
             }

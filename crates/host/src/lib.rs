@@ -9,6 +9,7 @@ pub mod drivers;
 pub mod error;
 pub mod gc;
 mod local;
+pub mod logs;
 pub mod open;
 pub mod session;
 pub mod shim;

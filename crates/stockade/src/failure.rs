@@ -73,6 +73,22 @@ pub enum Failure {
         /// What the kernel said.
         cause: std::io::Error,
     },
+    /// A flag that only a detached sandbox can have.
+    #[error("{0} is for sandboxes that live without a terminal\n    fix: add --detach, or leave it out")]
+    NeedsDetach(&'static str),
+    /// Too little of the output would be kept.
+    #[error("--log-size: too small\n    fix: write at least {}", stockade_domain::units::ByteCount(*.0))]
+    LogTooSmall(u64),
+    /// The process that becomes the supervisor cannot be started.
+    #[error(
+        "cannot start the sandbox's supervisor: {0}\n    fix: mount /proc, and see that you may start processes (`ulimit -u`)"
+    )]
+    NoSupervisor(std::io::Error),
+    /// The supervisor ended and did not say why.
+    #[error(
+        "the sandbox's supervisor ended before the sandbox stood: {0}\n    fix: run `stockade gc`, and try again"
+    )]
+    SupervisorEnded(String),
     /// There is no room for the program itself.
     #[error("cannot start: {0}\n    fix: raise the limit on open files (`ulimit -n`)")]
     Runtime(std::io::Error),
@@ -103,6 +119,11 @@ impl Failure {
             path: path.to_owned(),
             cause,
         }
+    }
+
+    /// Nobody reads what we write any more.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Host(stockade_host::Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe)
     }
 
     /// The exit code of the program.

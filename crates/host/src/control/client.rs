@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
 use super::channel::{Receiver, Sender};
-use super::protocol::{CREDIT, ExecAsked, FromClient, FromShim, VERSION};
+use super::protocol::{AttachAsked, Attached, CREDIT, ExecAsked, FromClient, FromShim, VERSION};
 use crate::error::{Error, Result};
 use crate::session::{Command, ExecEvent};
 use crate::shim::process::{Process, ProcessControl, ProcessInput};
@@ -149,6 +150,31 @@ impl Client {
         }
     }
 
+    /// Attaches to the first command of a detached sandbox: shows its output from an offset on
+    /// (none: only what is written from now on), and with `write` asks for the right to type,
+    /// which one has at a time. Dropping it leaves the command as it is.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] with the reason if it cannot be had, [`Error::LinkLost`] and
+    /// [`Error::Protocol`].
+    pub async fn attach(
+        mut self,
+        from: Option<u64>,
+        write: bool,
+        size: Option<WindowSize>,
+    ) -> Result<(Attached, RemoteExec)> {
+        let asked = AttachAsked { from, write, size };
+        self.sender.send(&FromClient::Attach(asked)).await?;
+        let FromShim::Attached(attached) = self.next().await? else {
+            return Err(Error::protocol("the shim told something else than was asked for"));
+        };
+        let mut exec = self.speak(None, "the first command".to_owned());
+        exec.started = Some(0);
+        exec.shared.lock().is_attached = true;
+        exec.offset.store(from.unwrap_or(attached.end), Ordering::Relaxed);
+        Ok((attached, exec))
+    }
+
     /// Starts a command. Its variables are added to those of the sandbox's first command;
     /// an empty directory stands for where that one started. Needs a tokio runtime.
     ///
@@ -156,16 +182,24 @@ impl Client {
     /// [`Error::Protocol`] if the command cannot be put into a message.
     pub fn exec(self, command: &Command) -> Result<RemoteExec> {
         let asked = ask(command).map_err(|error| Error::protocol(error.to_string()))?;
+        Ok(self.speak(Some(&FromClient::Exec(asked)), command.name()))
+    }
+
+    fn speak(self, first: Option<&FromClient>, name: String) -> RemoteExec {
         let shared = Arc::new(Shared::default());
         shared.lock().credit = CREDIT;
-        shared.say(&FromClient::Exec(asked));
+        if let Some(first) = first {
+            shared.say(first);
+        }
         let writer = tokio::spawn(write_all(self.sender, Arc::clone(&shared)));
-        Ok(RemoteExec {
+        RemoteExec {
             receiver: self.receiver,
-            name: command.name(),
+            name,
             writer: writer.abort_handle(),
             shared,
-        })
+            started: None,
+            offset: Arc::default(),
+        }
     }
 }
 
@@ -190,6 +224,17 @@ pub struct RemoteExec {
     name: String,
     shared: Arc<Shared>,
     writer: tokio::task::AbortHandle,
+    /// It was running before; to be told first.
+    started: Option<u32>,
+    /// Bytes of output that were received or had been before.
+    offset: Arc<AtomicU64>,
+}
+
+impl RemoteExec {
+    /// Where in its output an attached reader is: it can go on from there later.
+    pub(crate) fn offset(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.offset)
+    }
 }
 
 impl Drop for RemoteExec {
@@ -215,6 +260,7 @@ struct State {
     frames: VecDeque<u8>,
     credit: usize,
     input_closed: bool,
+    is_attached: bool,
     waker: Option<Waker>,
 }
 
@@ -259,6 +305,9 @@ impl Process for RemoteExec {
     type Control = RemoteControl;
 
     async fn next(&mut self) -> Result<ExecEvent<Exit>> {
+        if let Some(pid) = self.started.take() {
+            return Ok(ExecEvent::Started { pid });
+        }
         loop {
             let message = self.receiver.next().await?.ok_or_else(|| Error::LinkLost {
                 why: "its supervisor has ended".to_owned(),
@@ -266,6 +315,11 @@ impl Process for RemoteExec {
             return match message {
                 FromShim::Started { pid } => Ok(ExecEvent::Started { pid }),
                 FromShim::Output { stream, bytes } => Ok(ExecEvent::Output { stream, bytes }),
+                FromShim::Logged(record) => {
+                    self.offset.store(record.end(), Ordering::Relaxed);
+                    let (stream, bytes) = (record.stream, record.bytes);
+                    Ok(ExecEvent::Output { stream, bytes })
+                }
                 FromShim::Stopped { signal } => Ok(ExecEvent::Stopped { signal }),
                 FromShim::Continued => Ok(ExecEvent::Continued),
                 FromShim::Exited(end) => Ok(ExecEvent::Exited(end.into())),
@@ -289,7 +343,10 @@ impl Process for RemoteExec {
                     what: format!("run {}", self.name),
                     why: text,
                 }),
-                FromShim::Hello { .. } | FromShim::Stopping | FromShim::Inspected { .. } => {
+                FromShim::Hello { .. }
+                | FromShim::Stopping
+                | FromShim::Inspected { .. }
+                | FromShim::Attached(_) => {
                     Err(Error::protocol("the shim told something that was not asked for"))
                 }
             };
@@ -354,6 +411,11 @@ impl ProcessInput for RemoteInput {
 
 impl ProcessControl for RemoteControl {
     fn signal(&self, number: u8, whole_group: bool) -> Result<()> {
+        // Who is attached does not signal the command: nobody reads here any more.
+        if self.0.lock().is_attached {
+            let what = "showing the output of the sandbox".to_owned();
+            return Err(Error::Cancelled { what });
+        }
         self.0.say(&FromClient::Signal { number, whole_group });
         Ok(())
     }

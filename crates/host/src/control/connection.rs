@@ -16,12 +16,15 @@ use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::attach;
 use super::channel::{Receiver, Sender};
 use super::protocol::{CREDIT, ExecAsked, FromClient, FromShim, VERSION, short};
+use super::work::Work;
 use crate::audit::{Asker, AuditLog, Event, exec_started};
 use crate::error::{Error, Result};
 use crate::session::{Command, Exec, ExecEvent, Session};
 use crate::shim::ShimHandle;
+use crate::shim::first::First;
 
 /// What a further command takes from the sandbox's first one.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +45,10 @@ pub(crate) struct Context {
     pub(crate) verdict: Arc<OnceLock<Exit>>,
     /// Everything ends.
     pub(crate) farewell: CancellationToken,
+    /// What those see who attach; none where the first command has a terminal.
+    pub(crate) first: Option<Arc<First>>,
+    /// Whether others do something in the sandbox.
+    pub(crate) work: Arc<Work>,
 }
 
 /// Serves one connection to its end. Dropping it kills the connection's command.
@@ -78,10 +85,17 @@ impl Connection {
             }
             _ => return Err(Error::protocol("no greeting")),
         }
-        match self.receiver.next().await? {
+        let asked = self.receiver.next().await?;
+        // To look at a sandbox does not keep it from being idle.
+        let looks = matches!(asked, Some(FromClient::Inspect | FromClient::Stop { .. }) | None);
+        let _at_work = (!looks).then(|| Work::begin(&self.context.work));
+        match asked {
             Some(FromClient::Exec(asked)) => self.exec(asked).await,
             Some(FromClient::Stop { grace_ms }) => self.stop(grace_ms).await,
             Some(FromClient::Inspect) => self.inspect().await,
+            Some(FromClient::Attach(asked)) => {
+                attach::serve(&mut self.receiver, &mut self.sender, &self.context, asked).await
+            }
             Some(_) => Err(Error::protocol("nothing was asked for")),
             None => Ok(()),
         }
@@ -307,20 +321,20 @@ fn not_started(error: &Error) -> FromShim {
 
 /// Input that was taken and not yet told.
 #[derive(Default)]
-struct Credit {
+pub(super) struct Credit {
     count: AtomicU32,
     changed: Notify,
 }
 
 impl Credit {
-    fn add(&self, count: usize) {
+    pub(super) fn add(&self, count: usize) {
         self.count
             .fetch_add(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.changed.notify_one();
     }
 
     /// Waits for some. Cancel safe.
-    async fn take(&self) -> u32 {
+    pub(super) async fn take(&self) -> u32 {
         loop {
             let count = self.count.swap(0, Ordering::Relaxed);
             if count > 0 {

@@ -6,9 +6,10 @@ use stockade_wire::limits::{CHUNK, MAX_ARGUMENT_BYTES, MAX_FRAME};
 use stockade_wire::{ByteStrings, GuestPath, Message, Stream, WindowSize, WireError};
 
 use crate::error::CommandFailure;
+use crate::logs::LogRecord;
 
 /// Both ends must speak the same.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Bytes of input that the client sends before it is told that they were taken.
 pub(super) const CREDIT: usize = 256 << 10;
@@ -34,6 +35,19 @@ pub(super) enum FromClient {
     Stop { grace_ms: u32 },
     /// Tell what it uses.
     Inspect,
+    /// Show what the first command writes, and take what is typed for it.
+    Attach(AttachAsked),
+}
+
+/// How to attach.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct AttachAsked {
+    /// Output from this offset on; none: only what is written from now on.
+    pub from: Option<u64>,
+    /// Ask for the right to type.
+    pub write: bool,
+    /// Size of the terminal.
+    pub size: Option<WindowSize>,
 }
 
 /// A command to start.
@@ -61,6 +75,10 @@ pub(super) enum FromShim {
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
+    /// The connection is attached.
+    Attached(Attached),
+    /// The first command wrote this.
+    Logged(LogRecord),
     /// This much more input is welcome.
     Credit { count: u32 },
     /// It reads no more input.
@@ -79,6 +97,17 @@ pub(super) enum FromShim {
     Inspected { usage: Usage, running_ms: u64 },
     /// What was asked cannot be done.
     Refused { text: String },
+}
+
+/// What is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// The command has a terminal of its own.
+    pub tty: bool,
+    /// What is typed reaches it.
+    pub writes: bool,
+    /// Bytes of output so far.
+    pub end: u64,
 }
 
 /// An [`Exit`] in a form that needs no names.
@@ -139,6 +168,7 @@ impl Message for FromShim {
     fn validate(&self) -> Result<(), WireError> {
         match self {
             Self::Output { bytes, .. } => at_most("the output", bytes.len(), CHUNK),
+            Self::Logged(record) => record.validate(),
             Self::NotStarted { text, .. } | Self::Refused { text } => {
                 at_most("the text", text.len(), MAX_TEXT)
             }

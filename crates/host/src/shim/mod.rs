@@ -11,14 +11,24 @@
 //! pump       the first command's streams
 //! stdio      standard streams that never block
 //! signals    signals to the supervisor
+//! life       how long a detached sandbox lives
+//! alarm      a clock that nobody sets
+//! first      a detached first command, for those who attach to it
+//! keys       leaving a command without ending it
+//! detach     becoming a process that needs no terminal
 //! jobs       stopping along with the user's shell
 //! disk       how much a change set holds
 //! ```
 
+mod alarm;
+mod detach;
 mod disk;
 mod exec;
+pub(crate) mod first;
 mod handle;
 mod jobs;
+mod keys;
+mod life;
 pub(crate) mod process;
 mod pump;
 mod signals;
@@ -33,19 +43,26 @@ use std::time::{Duration, Instant};
 use stockade_domain::{Exit, Usage};
 use tokio::sync::mpsc;
 
-pub use exec::{Tell, run_exec};
+pub use detach::{leave_terminal, let_streams_go};
+pub use exec::{AttachEnd, Tell, run_attached, run_exec};
 pub use handle::ShimHandle;
 pub use jobs::{StopRequests, stop_here};
+pub use keys::{Keys, KeysError};
+pub use life::Life;
 pub use pump::RunEvent;
 pub use signals::{Asked, Signals};
 pub use stdio::Io;
 pub use stockade_wire::WindowSize;
 
+use self::first::{Feed, First};
 use self::handle::Request;
+use self::life::LifeWatch;
+use self::supervise::Scene;
 use crate::audit::{Asker, AuditLog, Event, exec_started};
-use crate::control::Defaults;
+use crate::control::{Defaults, Server};
 use crate::driver::{Boundary, Leftover};
 use crate::error::{Error, Result};
+use crate::logs::LogWriter;
 use crate::session::{Command, Session};
 use crate::state::{KeptChanges, SandboxFolder};
 
@@ -220,27 +237,97 @@ impl Shim {
             .await
     }
 
+    /// Keeps the sandbox until it is told to end, or its time is over, or its first command has
+    /// ended, and removes it. A command without words is none: the sandbox waits for others.
+    /// Its output is kept; input and terminal are those of whoever is attached.
+    ///
+    /// # Errors
+    /// As [`Self::run_foreground`], and if nobody could reach the sandbox.
+    pub async fn run_detached(
+        mut self,
+        command: Command,
+        life: Life,
+        on_event: impl FnMut(RunEvent) + Send,
+    ) -> Result<Outcome> {
+        let result = self.detached(command, life, on_event).await;
+        let output_bytes = result.as_ref().map_or(0, |(_, bytes)| *bytes);
+        let duration = self.started.elapsed();
+        self.end(result.map(|(verdict, _)| verdict), output_bytes, duration)
+            .await
+    }
+
     async fn first_command(
         &mut self,
         command: Command,
         io: Io,
         on_event: impl FnMut(RunEvent) + Send,
     ) -> Result<(verdict::Verdict, u64)> {
-        {
-            // Written before the first untrusted instruction.
-            let mut audit = self.lock_audit();
-            audit.note(&exec_started(0, &command, Asker::Run))?;
-            audit.flush()?;
-        }
+        self.note_first(&command)?;
         let exec = self.session.exec(&command)?;
         self.started = Instant::now();
-        let defaults = Defaults {
-            env: command.env,
-            cwd: command.cwd,
+        let scene = Scene {
+            exec: Some(exec),
+            io,
+            defaults: Defaults {
+                env: command.env,
+                cwd: command.cwd,
+            },
+            server: None,
+            first: None,
+            life: LifeWatch::default(),
         };
         let meter = pump::Meter::new(self.options.limits.output);
-        let verdict = self.supervise(exec, defaults, io, &meter, on_event).await?;
+        let verdict = self.supervise(scene, &meter, on_event).await?;
         Ok((verdict, meter.written()))
+    }
+
+    async fn detached(
+        &mut self,
+        command: Command,
+        life: Life,
+        mut on_event: impl FnMut(RunEvent) + Send,
+    ) -> Result<(verdict::Verdict, u64)> {
+        // Before anything runs: whoever is told that it does can reach it.
+        let server = Server::bind(self.folder.dir())?;
+        let log = Arc::new(LogWriter::create(self.folder.dir().again()?, life.log_bytes)?);
+        let has_input = command.stdin || command.tty.is_some();
+        let feed = has_input.then(|| Arc::new(Feed::default()));
+        let exec = if command.argv.is_empty() {
+            on_event(RunEvent::Waiting);
+            None
+        } else {
+            self.note_first(&command)?;
+            Some(self.session.exec(&command)?)
+        };
+        self.started = Instant::now();
+        let first = First::new(
+            Arc::clone(&log),
+            feed.clone(),
+            command.tty.is_some(),
+            exec.as_ref().map(crate::session::Exec::control),
+        );
+        let scene = Scene {
+            exec,
+            io: first::streams(&log, feed.as_ref()),
+            defaults: Defaults {
+                env: command.env,
+                cwd: command.cwd,
+            },
+            server: Some(server),
+            first: Some(Arc::new(first)),
+            life: LifeWatch::begin(&life, &*self.boundary).await?,
+        };
+        let meter = pump::Meter::new(self.options.limits.output);
+        let verdict = self.supervise(scene, &meter, on_event).await;
+        self.problems.extend(log.problem());
+        Ok((verdict?, meter.written()))
+    }
+
+    /// Written before the first untrusted instruction.
+    fn note_first(&self, command: &Command) -> Result<()> {
+        let mut audit = self.lock_audit();
+        audit.note(&exec_started(0, command, Asker::Run))?;
+        audit.flush()
     }
 
     fn lock_audit(&self) -> std::sync::MutexGuard<'_, AuditLog> {

@@ -32,6 +32,8 @@ pub enum RunEvent {
     },
     /// It runs again.
     Continued,
+    /// The sandbox has no first command: it stands, and waits for others.
+    Waiting,
 }
 
 /// Why the pump stands still.

@@ -6,6 +6,7 @@
 //! and its other children too. Where a stream can be opened again, it is.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
@@ -14,6 +15,9 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::first::Feed;
+use super::keys::KeyWatch;
+use crate::logs::LogWriter;
 use crate::sys::watch;
 
 /// A pipe or terminal that `poll` calls ready takes at least this much without blocking.
@@ -187,23 +191,39 @@ fn is_ready(fd: BorrowedFd<'_>, direction: Direction) -> Result<bool, Errno> {
 }
 
 /// A source of input.
-#[derive(Debug)]
-pub struct Input(Stream);
+pub struct Input(Source);
+
+enum Source {
+    Stream(Stream),
+    Attached(Arc<Feed>),
+    Watched(Stream, KeyWatch),
+}
 
 impl Input {
     /// Standard input.
     #[must_use]
     pub fn standard() -> Self {
-        Self(Stream::new(
+        Self(Source::Stream(Stream::new(
             Handle::Standard(rustix::stdio::stdin()),
             Direction::In,
-        ))
+        )))
     }
 
     /// Reads from this descriptor.
     #[must_use]
     pub fn from_fd(fd: OwnedFd) -> Self {
-        Self(Stream::new(Handle::Owned(fd), Direction::In))
+        Self(Source::Stream(Stream::new(Handle::Owned(fd), Direction::In)))
+    }
+
+    /// Standard input up to some keys, which end it.
+    pub(super) fn standard_until(keys: KeyWatch) -> Self {
+        let stream = Stream::new(Handle::Standard(rustix::stdio::stdin()), Direction::In);
+        Self(Source::Watched(stream, keys))
+    }
+
+    /// Reads what those who are attached type.
+    pub(super) fn from_feed(feed: Arc<Feed>) -> Self {
+        Self(Source::Attached(feed))
     }
 
     /// Waits for bytes; 0 is the end. Losing the terminal (EIO) is the end too. Cancel safe.
@@ -212,17 +232,39 @@ impl Input {
     /// # Errors
     /// What the kernel says.
     pub async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let result = self
-            .0
-            .when_ready(|fd, manner| match manner {
-                Manner::Plain | Manner::Sure => rustix::io::read(fd, &mut *buffer),
-                Manner::Socket => recv(fd, &mut *buffer, RecvFlags::DONTWAIT).map(|(count, _)| count),
-            })
-            .await;
-        match result {
-            Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(0),
-            other => other,
+        match &mut self.0 {
+            Source::Stream(stream) => read_stream(stream, buffer).await,
+            Source::Attached(feed) => Ok(feed.read(buffer).await),
+            Source::Watched(stream, keys) => loop {
+                // What is held back may come with the next byte.
+                let space = buffer.len().saturating_sub(keys.held());
+                let mut typed = vec![0; space];
+                let count = read_stream(stream, &mut typed).await?;
+                let passed = keys.pass(&typed[..count]);
+                if let Some(place) = buffer.get_mut(..passed.len()) {
+                    place.copy_from_slice(&passed);
+                }
+                if !passed.is_empty() || count == 0 {
+                    return Ok(passed.len());
+                }
+                if keys.matched() {
+                    return std::future::pending().await;
+                }
+            },
         }
+    }
+}
+
+async fn read_stream(stream: &mut Stream, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let result = stream
+        .when_ready(|fd, manner| match manner {
+            Manner::Plain | Manner::Sure => rustix::io::read(fd, &mut *buffer),
+            Manner::Socket => recv(fd, &mut *buffer, RecvFlags::DONTWAIT).map(|(count, _)| count),
+        })
+        .await;
+    match result {
+        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(0),
+        other => other,
     }
 }
 
@@ -236,32 +278,39 @@ pub enum Written {
 }
 
 /// A sink for output.
-#[derive(Debug)]
-pub struct Output(Stream);
+pub struct Output(Sink);
+
+enum Sink {
+    Stream(Stream),
+    Log(Arc<LogWriter>, stockade_wire::Stream),
+}
 
 impl Output {
     /// Standard output.
     #[must_use]
     pub fn stdout() -> Self {
-        Self(Stream::new(
-            Handle::Standard(rustix::stdio::stdout()),
-            Direction::Out,
-        ))
+        Self::from_handle(Handle::Standard(rustix::stdio::stdout()))
     }
 
     /// Standard error.
     #[must_use]
     pub fn stderr() -> Self {
-        Self(Stream::new(
-            Handle::Standard(rustix::stdio::stderr()),
-            Direction::Out,
-        ))
+        Self::from_handle(Handle::Standard(rustix::stdio::stderr()))
     }
 
     /// Writes to this descriptor.
     #[must_use]
     pub fn from_fd(fd: OwnedFd) -> Self {
-        Self(Stream::new(Handle::Owned(fd), Direction::Out))
+        Self::from_handle(Handle::Owned(fd))
+    }
+
+    fn from_handle(handle: Handle) -> Self {
+        Self(Sink::Stream(Stream::new(handle, Direction::Out)))
+    }
+
+    /// Keeps it as what came from this stream.
+    pub(super) fn to_log(log: Arc<LogWriter>, stream: stockade_wire::Stream) -> Self {
+        Self(Sink::Log(log, stream))
     }
 
     /// Writes all, waiting for room. A reader that has gone is no error. Needs a runtime.
@@ -269,9 +318,15 @@ impl Output {
     /// # Errors
     /// What the kernel says.
     pub async fn write_all(&mut self, mut bytes: &[u8]) -> std::io::Result<Written> {
+        let stream = match &mut self.0 {
+            Sink::Stream(stream) => stream,
+            Sink::Log(log, stream) => {
+                log.write(*stream, bytes);
+                return Ok(Written::All);
+            }
+        };
         while !bytes.is_empty() {
-            let result = self
-                .0
+            let result = stream
                 .when_ready(|fd, manner| match manner {
                     Manner::Plain => rustix::io::write(fd, bytes),
                     Manner::Sure => rustix::io::write(fd, bytes.get(..SURE).unwrap_or(bytes)),
@@ -296,7 +351,6 @@ fn is_closed(error: &std::io::Error) -> bool {
 }
 
 /// The three streams of a command, on the host's side.
-#[derive(Debug)]
 pub struct Io {
     /// None: it gets no input.
     pub stdin: Option<Input>,

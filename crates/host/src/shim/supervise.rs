@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::disk::{DiskWatch, STEP};
+use super::first::First;
 use super::handle::Request;
+use super::life::{LifeWatch, Rang};
 use super::pump::{self, Meter, PumpEnd, RunEvent};
 use super::signals::{Asked, Signals};
 use super::stdio::Io;
@@ -59,44 +61,59 @@ enum Turn {
     Connection(UnixStream),
     ConnectionEnded,
     Clock,
+    Rang(Rang),
     Stopped,
     Disk(DiskWatch, u64),
+}
+
+/// What a run begins with.
+pub(super) struct Scene {
+    /// The first command, if there is one.
+    pub exec: Option<Exec>,
+    pub io: Io,
+    pub defaults: Defaults,
+    /// Where others are listened to already.
+    pub server: Option<Server>,
+    /// What those see who attach.
+    pub first: Option<Arc<First>>,
+    pub life: LifeWatch,
 }
 
 impl Shim {
     pub(super) async fn supervise(
         &mut self,
-        exec: Exec,
-        defaults: Defaults,
-        io: Io,
+        scene: Scene,
         meter: &Meter,
         on_event: impl FnMut(RunEvent) + Send,
     ) -> Result<Verdict> {
-        let context = Context {
-            id: self.folder.id().to_owned(),
-            session: Arc::clone(&self.session),
-            defaults: Arc::new(defaults),
-            audit: Arc::clone(&self.audit),
-            shim: self.handle.clone(),
-            verdict: Arc::clone(&self.verdict),
-            farewell: CancellationToken::new(),
-        };
+        let Scene {
+            exec,
+            io,
+            defaults,
+            server,
+            first,
+            life,
+        } = scene;
+        let context = self.context(defaults, first);
         let upper = self.folder.changes_dir().map(|changes| changes.join("upper"));
         let disk = self.options.limits.disk.and(upper).map(DiskWatch::new);
         let now = Instant::now();
+        // Without a terminal nobody waits for old trash, and a sandbox that does nothing costs nothing.
+        let ticks = context.first.is_none() || disk.is_some();
         let mut course = Course {
             boundary: &*self.boundary,
             session: &self.session,
             dirs: Arc::clone(self.folder.dirs()),
             options: &self.options,
-            control: exec.control(),
+            control: exec.as_ref().map(Exec::control),
             context,
             requests: &mut self.requests,
             signals: &mut self.signals,
             folder: &self.folder,
             problems: &mut self.problems,
-            server: None,
-            server_at: self.options.control.then_some(now + SOON),
+            server_at: (self.options.control && server.is_none()).then_some(now + SOON),
+            server,
+            life,
             ended: Some(self.boundary.ended()),
             stopping: None,
             relinking: None,
@@ -107,14 +124,17 @@ impl Shim {
             sandbox: None,
             interrupts: 0,
             wall_at: self.options.limits.wall.map(|wall| now + wall),
-            tick_at: now + TICK,
+            tick_at: ticks.then_some(now + TICK),
             drain_until: None,
             silent_until: None,
             closed: false,
             started: now,
             verdict: &self.verdict,
         };
-        let mut pump = Box::pin(pump::run(exec, io, meter, on_event));
+        let mut pump: Pin<Box<dyn Future<Output = _> + Send>> = match exec {
+            Some(exec) => Box::pin(pump::run(exec, io, meter, on_event)),
+            None => Box::pin(std::future::pending()),
+        };
         if course.dirs.trash_is_full() {
             course.keep_house();
         }
@@ -124,6 +144,21 @@ impl Shim {
                 course.say_farewell().await;
                 return Ok(verdict);
             }
+        }
+    }
+
+    /// What connections work with.
+    fn context(&self, defaults: Defaults, first: Option<Arc<First>>) -> Context {
+        Context {
+            id: self.folder.id().to_owned(),
+            session: Arc::clone(&self.session),
+            defaults: Arc::new(defaults),
+            audit: Arc::clone(&self.audit),
+            shim: self.handle.clone(),
+            verdict: Arc::clone(&self.verdict),
+            farewell: CancellationToken::new(),
+            first,
+            work: Arc::default(),
         }
     }
 }
@@ -140,7 +175,7 @@ struct Course<'a> {
     session: &'a Session,
     dirs: Arc<StateDirs>,
     options: &'a Options,
-    control: ExecControl,
+    control: Option<ExecControl>,
     context: Context,
     requests: &'a mut mpsc::Receiver<Request>,
     signals: &'a mut Signals,
@@ -148,6 +183,7 @@ struct Course<'a> {
     problems: &'a mut Vec<Error>,
     server: Option<Server>,
     server_at: Option<Instant>,
+    life: LifeWatch,
     ended: Option<BoxFuture<'a, Ended>>,
     stopping: Option<BoxFuture<'a, Result<()>>>,
     relinking: Option<BoxFuture<'a, Result<Link>>>,
@@ -160,7 +196,7 @@ struct Course<'a> {
     sandbox: Option<Ended>,
     interrupts: u32,
     wall_at: Option<Instant>,
-    tick_at: Instant,
+    tick_at: Option<Instant>,
     drain_until: Option<Instant>,
     silent_until: Option<Instant>,
     /// The session was closed: there will be no other link.
@@ -172,7 +208,7 @@ struct Course<'a> {
 impl Course<'_> {
     async fn next(
         &mut self,
-        pump: Pin<&mut (impl Future<Output = Result<PumpEnd<ExitStatus>>> + Send)>,
+        pump: Pin<&mut (dyn Future<Output = Result<PumpEnd<ExitStatus>>> + Send + '_)>,
     ) -> Turn {
         let alarm = self.alarm();
         let is_up = self.relinking.is_none() && self.silent_until.is_none() && !self.closed;
@@ -196,25 +232,25 @@ impl Course<'_> {
             asked = self.signals.next() => Turn::Signal(asked),
             Some(request) = self.requests.recv() => Turn::Request(request),
             Some(_) = self.connections.join_next() => Turn::ConnectionEnded,
+            rang = self.life.rings(), if self.decided.is_none() => Turn::Rang(rang),
             looked = looked(&mut self.disk) => Turn::Disk(looked.0, looked.1),
-            () = tokio::time::sleep_until(alarm) => Turn::Clock,
+            () = clock(alarm) => Turn::Clock,
             stream = accept(self.server.as_ref()), if may_accept => Turn::Connection(stream),
         }
     }
 
-    fn alarm(&self) -> Instant {
+    fn alarm(&self) -> Option<Instant> {
         let wall = self.wall_at.filter(|_| self.decided.is_none());
         [
             wall,
             self.drain_until,
             self.silent_until,
             self.server_at,
-            Some(self.tick_at),
+            self.tick_at,
         ]
         .into_iter()
         .flatten()
         .min()
-        .unwrap_or(self.tick_at)
     }
 
     /// What follows; a verdict is the end.
@@ -243,6 +279,7 @@ impl Course<'_> {
                     .spawn(control::serve(stream, self.context.clone()));
             }
             Turn::ConnectionEnded => {}
+            Turn::Rang(rang) => self.rang(rang).await?,
             Turn::Clock => return self.clock(),
             Turn::Disk(watch, bytes) => {
                 self.disk = Some(Disk::Idle(watch));
@@ -296,8 +333,24 @@ impl Course<'_> {
         self.drain_until.get_or_insert(Instant::now() + DRAIN);
     }
 
+    async fn rang(&mut self, rang: Rang) -> Result<()> {
+        if rang == Rang::Ttl {
+            self.decide(Verdict::lived_enough(), self.options.grace);
+            return Ok(());
+        }
+        let written = self.context.first.as_ref().map(|first| first.log.last_write());
+        let last = self.context.work.last().max(written.unwrap_or_default());
+        if self.life.is_idle(last, self.boundary).await? {
+            self.decide(Verdict::idle(), self.options.grace);
+        }
+        Ok(())
+    }
+
     /// Lets other terminals hear how their commands ended.
     async fn say_farewell(&mut self) {
+        if let Some(first) = &self.context.first {
+            first.log.close();
+        }
         if self.connections.is_empty() {
             return;
         }
@@ -326,7 +379,7 @@ impl Course<'_> {
         match asked {
             Asked::Interrupt => {
                 self.interrupts += 1;
-                if self.interrupts == 1 {
+                if self.interrupts == 1 && self.control.is_some() {
                     self.signal(u8::try_from(libc::SIGINT).unwrap_or(2), true);
                 } else {
                     self.decide(Verdict::stopped("interrupted twice"), LIMIT_GRACE);
@@ -346,12 +399,14 @@ impl Course<'_> {
 
     /// A session that has failed tells so itself, and a guest that does not listen misses it.
     fn signal(&self, number: u8, whole_group: bool) {
-        let _ = self.control.signal(number, whole_group);
+        if let Some(control) = &self.control {
+            let _ = control.signal(number, whole_group);
+        }
     }
 
     async fn serve(&mut self, request: Request) {
         match request {
-            Request::Resize(size) => drop(self.control.resize(size)),
+            Request::Resize(size) => drop(self.control.as_ref().map(|control| control.resize(size))),
             Request::Signal { number, whole_group } => self.signal(number, whole_group),
             Request::Stop { grace, by } => self.decide(Verdict::stopped(by), grace),
             Request::Usage(answer) => {
@@ -381,8 +436,8 @@ impl Course<'_> {
         if passed(self.server_at) {
             self.listen();
         }
-        if now >= self.tick_at {
-            self.tick_at = now + if self.disk.is_some() { TICK } else { LONG_TICK };
+        if passed(self.tick_at) {
+            self.tick_at = Some(now + if self.disk.is_some() { TICK } else { LONG_TICK });
             self.relinks = 0;
             if self.dirs.trash_has_some() {
                 self.keep_house();
@@ -424,6 +479,13 @@ impl Course<'_> {
 async fn pending_or<T>(future: &mut Option<BoxFuture<'_, T>>) -> T {
     match future {
         Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn clock(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

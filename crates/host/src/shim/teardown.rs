@@ -56,8 +56,21 @@ impl Shim {
                 .and_then(|()| audit.flush())
                 .err()
         };
+        let why = match &result {
+            Ok(verdict) => verdict.why.clone(),
+            Err(error) => Some(error.to_string()),
+        };
         let finished = self.folder.finish(Finish {
             exit,
+            why,
+            nothing_ran: result
+                .as_ref()
+                .is_err_and(|error| matches!(error.root(), Error::Command { .. })),
+            problems: problems
+                .iter()
+                .chain(&unrecorded)
+                .map(ToString::to_string)
+                .collect(),
             leftovers: leftovers.clone(),
         });
         match result {
@@ -128,6 +141,9 @@ pub(super) async fn after_failure(
         .and_then(|()| audit.flush());
     let _ = folder.finish(Finish {
         exit: None,
+        why: Some(error.to_string()),
+        nothing_ran: true,
+        problems: Vec::new(),
         leftovers: leftovers.clone(),
     });
     error.with_leftovers(leftovers)

@@ -47,6 +47,16 @@ impl Verdict {
         )
     }
 
+    /// Its time to live is over.
+    pub fn lived_enough() -> Self {
+        Self::because(Exit::TimedOut, "its time to live is over (--ttl)")
+    }
+
+    /// Nothing happened in it for long enough.
+    pub fn idle() -> Self {
+        Self::because(Exit::Killed, "nothing happened in it (--idle)")
+    }
+
     pub fn stopped(by: impl Into<String>) -> Self {
         Self::because(Exit::Killed, by)
     }

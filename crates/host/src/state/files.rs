@@ -70,6 +70,16 @@ impl Dir {
         })
     }
 
+    /// The same directory once more.
+    pub(crate) fn again(&self) -> Result<Self> {
+        let fd =
+            rustix::io::fcntl_dupfd_cloexec(&self.fd, 3).map_err(|error| self.error("open", "", error))?;
+        Ok(Self {
+            fd,
+            path: self.path.clone(),
+        })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -250,12 +260,17 @@ pub(crate) fn to_json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>> {
 
 /// Part of what is said of a file of a later version.
 pub(super) const NEWER: &str = "by a newer Stockade";
+/// The same of an earlier one.
+pub(super) const OLDER: &str = "by an older Stockade";
 
 /// Every file of ours begins with its version.
 #[derive(serde::Deserialize)]
 struct Versioned {
     version: u32,
 }
+
+/// Oldest version of our files that can be read.
+const OLDEST: u32 = 1;
 
 /// A value from the bytes of a file of a version up to `newest`.
 pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8], newest: u32, path: &Path) -> Result<T> {
@@ -267,6 +282,11 @@ pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8], newest: u32, path: &P
     if version > newest {
         return Err(corrupt(format!(
             "written in version {version} {NEWER}; this one reads up to {newest}"
+        )));
+    }
+    if version < OLDEST {
+        return Err(corrupt(format!(
+            "written in version {version} {OLDER}; this one reads from {OLDEST} on: run `stockade gc`"
         )));
     }
     serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))

@@ -1,5 +1,6 @@
 //! The directory of one sandbox, from its first moment to its last.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::changes::{self, KeptChanges};
 use super::files::Dir;
 use super::process::ProcessRef;
 use super::spare::Kind;
-use super::status::{Phase, STATUS_VERSION, Status};
+use super::status::{Detached, Phase, STATUS_VERSION, Status};
 use super::status_file::{self, StatusFile};
 use super::{SANDBOXES, SOCKET, StateDirs, check_name, id, unix_ms};
 use crate::audit::shorten;
@@ -38,6 +39,8 @@ pub struct NewSandbox {
     pub keep: bool,
     /// Throw the changes away when it has ended.
     pub discard_changes: bool,
+    /// What its user notes on it.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// How a sandbox ended, for its record.
@@ -45,6 +48,12 @@ pub struct NewSandbox {
 pub struct Finish {
     /// How its first command ended; none if it never started.
     pub exit: Option<Exit>,
+    /// Who or what decided it, or what failed.
+    pub why: Option<String>,
+    /// Its first command could not be started, which its user was told: no record is kept.
+    pub nothing_ran: bool,
+    /// What failed and did not decide how it ended.
+    pub problems: Vec<String>,
     /// What could not be removed: the record stays, so that `gc` can.
     pub leftovers: Vec<Leftover>,
 }
@@ -199,6 +208,11 @@ impl SandboxFolder {
             exit: None,
             record: None,
             leftovers: Vec::new(),
+            why: None,
+            problems: Vec::new(),
+            labels: new.labels,
+            detached: None,
+            paused: false,
         };
         Self {
             dirs,
@@ -252,6 +266,12 @@ impl SandboxFolder {
         &self.claim.dir
     }
 
+    /// What is to be known of a sandbox that lives without a terminal. It is written with the
+    /// next status.
+    pub fn detach(&mut self, detached: Detached) {
+        self.status.detached = Some(detached);
+    }
+
     /// The wall stands.
     ///
     /// # Errors
@@ -275,13 +295,17 @@ impl SandboxFolder {
         self.finished = true;
         self.status.phase = Phase::Ended;
         self.status.exit = finish.exit;
+        self.status.why = finish.why;
+        self.status.problems = finish.problems;
+        self.status.paused = false;
         self.status.ended_ms = Some(unix_ms());
         let kept = changes::settle(&self.dirs, &self.status)?;
         if kept.is_none() {
             self.status.change_set = None;
         }
         self.status.leftovers = finish.leftovers;
-        if self.status.keep || !self.status.leftovers.is_empty() {
+        let is_kept = self.status.keep && !finish.nothing_ran;
+        if is_kept || !self.status.leftovers.is_empty() {
             self.write_status()?;
             return Ok(kept);
         }

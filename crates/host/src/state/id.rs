@@ -48,6 +48,12 @@ pub(crate) fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Since the machine was started, time asleep included: nobody can set this clock.
+pub(crate) fn boot_time() -> std::time::Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    std::time::Duration::try_from(now).unwrap_or_default()
+}
+
 /// Passes names that are safe as file names, on terminals and in messages.
 ///
 /// # Errors

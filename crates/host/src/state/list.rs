@@ -1,12 +1,16 @@
 //! Finding sandboxes: for `ls`, for names on command lines, and for `gc`.
 
 use super::folder::{Claim, is_claimed};
-use super::status::Status;
+use super::status::{Phase, Status};
+use super::status_file::StatusFile;
 use super::{SANDBOXES, StateDirs, id, record, status_file};
 use crate::error::{Error, Result};
 
 /// Shortest begin of an id that stands for it.
 const MIN_PREFIX: usize = 4;
+
+/// What is said of a sandbox whose supervisor ended without a word.
+pub const LOST: &str = "its supervisor was killed, and everything in it with it";
 
 /// A sandbox that was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,18 +22,41 @@ pub struct Listed {
 }
 
 impl StateDirs {
-    /// All sandboxes, oldest first. Those that are just being made or removed are left out.
+    /// All sandboxes, oldest first. Those that are just being made or removed are left out;
+    /// what cannot be read of others hides none of them.
     ///
     /// # Errors
-    /// [`Error::State`].
+    /// [`Error::State`] if not even their names can be read.
     pub fn list(&self) -> Result<Vec<Listed>> {
-        let mut all = Vec::new();
+        Ok(self.list_all()?.0)
+    }
+
+    /// The same, and why the others cannot be read (written by a later version, damaged).
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn list_all(&self) -> Result<(Vec<Listed>, Vec<Error>)> {
+        let (mut all, mut unreadable) = (Vec::new(), Vec::new());
         for id in self.ids()? {
-            if let Some(listed) = self.get(&id)? {
-                all.push(listed);
+            match self.get(&id) {
+                Ok(listed) => all.extend(listed),
+                Err(error) => unreadable.push(error),
             }
         }
-        Ok(all)
+        // Ids know only the second.
+        all.sort_by_key(|listed| listed.status.created_ms);
+        Ok((all, unreadable))
+    }
+
+    /// Notes that the supervisor of a sandbox was killed, in a record that was to be kept.
+    pub(crate) fn record_loss(&self, claim: &Claim, status: &Status) -> Result<()> {
+        let mut status = status.clone();
+        status.phase = Phase::Ended;
+        status.ended_ms = Some(super::unix_ms());
+        status.why = Some(LOST.to_owned());
+        status.change_set = None;
+        status.paused = false;
+        StatusFile::open(&claim.dir)?.write(&claim.dir, &status)
     }
 
     /// The sandbox with a name, an id, or the begin of just one id.

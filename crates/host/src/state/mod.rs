@@ -42,10 +42,10 @@ pub use changes::{ChangeMeta, ChangeSet, KeptChanges};
 pub use files::{Durability, fsyncs};
 pub use folder::{Finish, NewSandbox, SandboxFolder};
 pub use id::check_name;
-pub(crate) use id::{random_bytes, unix_ms};
-pub use list::Listed;
+pub(crate) use id::{boot_time, random_bytes, unix_ms};
+pub use list::{LOST, Listed};
 pub use process::ProcessRef;
-pub use status::{Phase, Status};
+pub use status::{Detached, Phase, Status};
 pub use trash::Emptied;
 
 pub(crate) use files::Dir;

@@ -1,9 +1,11 @@
 //! What is known of a sandbox, as every process may read it. Its shim alone writes it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use stockade_domain::Exit;
+use stockade_domain::spec::{Limits, Network};
 
 use super::process::ProcessRef;
 use crate::driver::{Leftover, Record};
@@ -59,6 +61,46 @@ pub struct Status {
     /// What could not be removed at the end.
     #[serde(default)]
     pub leftovers: Vec<Leftover>,
+    /// Who or what ended it, where it was not its first command, or what failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What failed and did not decide how it ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+    /// What its user noted on it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What is known of one that lives without a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detached: Option<Detached>,
+    /// Nothing in it runs until it is resumed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+}
+
+/// A sandbox that lives without a terminal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Detached {
+    /// Its first command has a terminal of its own.
+    pub tty: bool,
+    /// Its first command takes input from whoever is attached.
+    pub stdin: bool,
+    /// It ends so many milliseconds after it was made.
+    pub ttl_ms: Option<u64>,
+    /// It ends when nothing happened in it for so many milliseconds.
+    pub idle_ms: Option<u64>,
+    /// Bytes of its output that are kept, about.
+    pub log_bytes: u64,
+    /// Its limits.
+    pub limits: Limits,
+    /// What it reaches of the network.
+    pub network: Network,
+    /// How many controls were verified before its first command ran.
+    pub verified: usize,
+    /// How many had to be.
+    pub controls: usize,
+    /// Preferred controls that are not enforced, in words.
+    pub shortfalls: Vec<String>,
 }
 
 impl Status {

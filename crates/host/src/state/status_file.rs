@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::files::{Dir, NEWER, from_json, to_json};
+use super::files::{Dir, NEWER, OLDER, from_json, to_json};
 use super::status::{STATUS_VERSION, Status};
 use crate::audit::hash;
 use crate::error::{Error, Result};
@@ -97,7 +97,9 @@ pub(super) fn read(dir: &Dir, id: &str) -> Result<Option<Status>> {
     }
     // Void, cut off by a crash, or in a form that only a newer program knows.
     match from_json::<Status>(&last, STATUS_VERSION, &path) {
-        Err(Error::Corrupt { why, .. }) if why.contains(NEWER) => Err(Error::Corrupt { path, why }),
+        Err(Error::Corrupt { why, .. }) if why.contains(NEWER) || why.contains(OLDER) => {
+            Err(Error::Corrupt { path, why })
+        }
         _ => Ok(None),
     }
 }

@@ -262,7 +262,7 @@ fn changes_are_kept_with_what_is_known_of_them() {
     let kept = folder
         .finish(Finish {
             exit: Some(Exit::Code(3)),
-            leftovers: Vec::new(),
+            ..Finish::default()
         })
         .unwrap()
         .unwrap();
@@ -304,7 +304,7 @@ fn a_kept_record_tells_the_end_and_is_removed_on_demand() {
     folder
         .finish(Finish {
             exit: Some(Exit::TimedOut),
-            leftovers: Vec::new(),
+            ..Finish::default()
         })
         .unwrap();
     let listed = dirs.find("a").unwrap();
@@ -321,12 +321,38 @@ fn a_kept_record_tells_the_end_and_is_removed_on_demand() {
 }
 
 #[test]
-fn a_record_from_the_future_is_refused_with_a_reason() {
+fn records_of_other_versions_are_told_and_hide_no_others() {
     let (_place, dirs) = dirs();
-    let folder = dirs.create(new(None)).unwrap();
-    fs::write(folder.path().join("status.json"), r#"{"version": 2, "id": "x"}"#).unwrap();
-    let error = dirs.list().unwrap_err().to_string();
-    assert!(error.contains("newer Stockade"), "{error}");
+    let [future, past, present] = [(), (), ()].map(|()| dirs.create(new(None)).unwrap());
+    fs::write(future.path().join("status.json"), r#"{"version": 2, "id": "x"}"#).unwrap();
+    fs::write(past.path().join("status.json"), r#"{"version": 0, "id": "x"}"#).unwrap();
+    let (listed, unreadable) = dirs.list_all().unwrap();
+    let ids: Vec<&str> = listed.iter().map(|one| one.status.id.as_str()).collect();
+    assert_eq!(ids, [present.id()]);
+    let told: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
+    let tells = |text: &str| told.iter().any(|one| one.contains(text));
+    assert!(
+        tells("newer Stockade") && tells("older Stockade") && tells("stockade gc"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn no_record_is_kept_of_what_did_not_start() {
+    let (_place, dirs) = dirs();
+    let folder = dirs
+        .create(NewSandbox {
+            keep: true,
+            ..new(Some("a"))
+        })
+        .unwrap();
+    let finish = Finish {
+        nothing_ran: true,
+        ..Finish::default()
+    };
+    folder.finish(finish).unwrap();
+    assert!(dirs.list().unwrap().is_empty());
+    drop(dirs.create(new(Some("a"))).unwrap());
 }
 
 #[test]

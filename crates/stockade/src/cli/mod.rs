@@ -1,14 +1,20 @@
 //! The command line: a front of [`crate::service`]. It parses, calls, prints.
 
 pub mod args;
+mod attach;
 mod changes;
+mod detached;
 mod exec;
 mod gc;
 mod generate;
+mod inspect;
+mod logs;
 mod overrides;
 mod policy;
 mod run;
 mod sandboxes;
+
+use std::ffi::OsString;
 
 use clap::Parser;
 
@@ -24,7 +30,13 @@ type Result = std::result::Result<i32, Failure>;
 
 /// Runs the program.
 pub fn main() -> i32 {
-    match Cli::try_parse() {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let is_shim = words.get(1).is_some_and(|word| word == detached::SHIM);
+    if is_shim {
+        words.remove(1);
+    }
+    match Cli::try_parse_from(words) {
+        Ok(cli) if is_shim => supervise(cli.command).unwrap_or_else(|failure| tell(&failure)),
         Ok(cli) => dispatch(cli.command).unwrap_or_else(|failure| tell(&failure)),
         Err(help_or_mistake) => {
             // Help goes to standard output and is no failure; a mistake in the flags is
@@ -37,9 +49,14 @@ pub fn main() -> i32 {
 
 fn dispatch(command: Command) -> Result {
     match command {
+        Command::Run(args) if args.detach && !args.sandbox.dry_run => detached::launch(args.json),
         Command::Run(args) => run::run(*args),
+        Command::Create(args) => detached::create(&args),
         Command::Exec(args) => exec::exec(args),
+        Command::Attach(args) => attach::attach(args),
+        Command::Logs(args) => logs::logs(&args),
         Command::Ls(args) => sandboxes::ls(&args),
+        Command::Inspect(args) => inspect::inspect(&args),
         Command::Stop(args) => sandboxes::stop(&args),
         Command::Rm(args) => sandboxes::rm(&args),
         Command::Changes(args) => changes::changes(&args),
@@ -49,6 +66,15 @@ fn dispatch(command: Command) -> Result {
         Command::Gc(args) => gc::gc(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
+    }
+}
+
+/// What a supervisor does that was started for a detached sandbox.
+fn supervise(command: Command) -> Result {
+    match command {
+        Command::Run(args) => detached::supervise_run(*args),
+        Command::Create(args) => detached::supervise_create(*args),
+        _ => Ok(detached::not_a_command()),
     }
 }
 

@@ -7,11 +7,11 @@ use stockade_domain::environment::{Variable, parse_env_file};
 use stockade_domain::policy::{Clause, FileAccess, FileRule, Overrides};
 use stockade_domain::spec::WorkspaceMode;
 
-use super::args::{LimitArgs, RunArgs, ViewArgs, WorkspaceModeArg};
+use super::args::{LimitArgs, SandboxArgs, ViewArgs, WorkspaceModeArg};
 use crate::failure::Failure;
 
-/// All flags of `run` that are clauses of a policy.
-pub fn overrides(args: &RunArgs) -> Result<Overrides, Failure> {
+/// All flags of `run` and `create` that are clauses of a policy.
+pub fn overrides(args: &SandboxArgs) -> Result<Overrides, Failure> {
     let mut layer = Overrides {
         driver: flag("--driver", args.driver.clone()),
         ..Overrides::default()

@@ -1,11 +1,13 @@
 //! `stockade run`.
 
+use std::collections::BTreeMap;
+
 use stockade_domain::units::DurationMs;
 use stockade_host::shim::{RunEvent, Tell};
 
-use super::args::{RunArgs, TerminalArgs};
+use super::args::{Label, LifeArgs, RunArgs, SandboxArgs, TerminalArgs};
 use super::overrides::overrides;
-use super::{FAILED, Result};
+use super::{FAILED, Result, detached};
 use crate::failure::Failure;
 use crate::report::{self, Event, Outcome, Paint, StatusFd};
 use crate::service;
@@ -15,12 +17,21 @@ use crate::terminal::{Console, Wish};
 
 /// `stockade run`
 pub fn run(args: RunArgs) -> Result {
-    let status = match args.status_fd {
-        Some(number) => Some(StatusFd::open(number).map_err(|cause| Failure::StatusFd { number, cause })?),
-        None => None,
-    };
+    detached::check_foreground(&args.sandbox.life)?;
+    let status = open_status(&args.sandbox)?;
     let code = service::block_on(launch(args, status.as_ref()));
-    if let (Err(failure), Some(status)) = (&code, &status) {
+    report_failure(code, status.as_ref())
+}
+
+/// The caller's descriptor for events, if there is one.
+pub fn open_status(args: &SandboxArgs) -> std::result::Result<Option<StatusFd>, Failure> {
+    let open = |number| StatusFd::open(number).map_err(|cause| Failure::StatusFd { number, cause });
+    args.status_fd.map(open).transpose()
+}
+
+/// The last event of what did not become a sandbox.
+pub fn report_failure(code: Result, status: Option<&StatusFd>) -> Result {
+    if let (Err(failure), Some(status)) = (&code, status) {
         let error = failure.to_string();
         status.send(&Event::Failed {
             code: failure.code(),
@@ -31,28 +42,70 @@ pub fn run(args: RunArgs) -> Result {
     code
 }
 
-async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
-    let prepared = plan::prepare(Launch {
+/// What would be built.
+pub async fn prepare(args: &SandboxArgs) -> service::Result<Prepared> {
+    plan::prepare(Launch {
         policy: args.policy.clone(),
-        overrides: overrides(&args)?,
+        overrides: overrides(args)?,
     })
-    .await?;
-    if args.dry_run {
-        return show(&prepared, args.json);
-    }
-    if !args.quiet {
+    .await
+}
+
+/// Says what the user should know of the file view.
+pub fn say_notes(prepared: &Prepared, quiet: bool) {
+    if !quiet {
         for note in &prepared.notes {
             report::note(&format!("note: {note}"));
         }
     }
+}
+
+/// Says which preferred controls are not enforced.
+pub fn say_shortfalls(standing: &Standing<'_>, quiet: bool) {
+    if !quiet {
+        standing
+            .shortfalls
+            .iter()
+            .filter_map(|one| report::shortfall_line(one))
+            .for_each(|line| report::note(&line));
+    }
+}
+
+/// The first event of a sandbox.
+pub fn send_started(standing: &Standing<'_>, status: &StatusFd) {
+    status.send(&Event::Started {
+        id: standing.id,
+        sandbox: standing.name,
+        driver: standing.driver,
+        verified: standing.receipt.verified(),
+        controls: standing.receipt.total(),
+        shortfalls: standing.shortfalls.clone(),
+    });
+}
+
+/// Labels as the state keeps them; of two with one key the last counts.
+pub fn labels(args: &LifeArgs) -> BTreeMap<String, String> {
+    let pair = |label: &Label| (label.key.clone(), label.value.clone());
+    args.labels.iter().map(pair).collect()
+}
+
+async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
+    let prepared = prepare(&args.sandbox).await?;
+    if args.sandbox.dry_run {
+        return show(&prepared, args.json);
+    }
+    say_notes(&prepared, args.quiet);
     let console = Console::new(wish(args.terminal), args.terminal.interactive);
+    let labels = labels(&args.sandbox.life);
     let request = Request {
         command: args.command,
-        name: args.name,
+        name: args.sandbox.life.name,
         keep: args.keep,
-        discard_changes: args.remove,
+        discard_changes: args.sandbox.life.remove,
         tty: console.tty(),
         stdin: console.stdin(),
+        labels,
+        life: None,
     };
     let mut front = Terminal {
         console,
@@ -64,7 +117,8 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
     tell(&finished?, status, args.quiet, args.json)
 }
 
-fn show(prepared: &Prepared, json: bool) -> Result {
+/// The plan and its steps.
+pub fn show(prepared: &Prepared, json: bool) -> Result {
     let shown = prepared.shown()?;
     if json {
         report::json(&shown)?;
@@ -95,22 +149,9 @@ struct Terminal<'a> {
 
 impl Front for Terminal<'_> {
     fn standing(&mut self, standing: &Standing<'_>) -> service::Result<()> {
-        if !self.quiet {
-            standing
-                .shortfalls
-                .iter()
-                .filter_map(|one| report::shortfall_line(one))
-                .for_each(|line| report::note(&line));
-        }
+        say_shortfalls(standing, self.quiet);
         if let Some(status) = self.status {
-            status.send(&Event::Started {
-                id: standing.id,
-                sandbox: standing.name,
-                driver: standing.driver,
-                verified: standing.receipt.verified(),
-                controls: standing.receipt.total(),
-                shortfalls: standing.shortfalls.clone(),
-            });
+            send_started(standing, status);
         }
         let handle = standing.handle.clone();
         self.console.follow(move |tell| match tell {
@@ -158,7 +199,8 @@ fn tell(finished: &Finished, status: Option<&StatusFd>, quiet: bool, json: bool)
     Ok(outcome.code)
 }
 
-fn outcome(finished: &Finished) -> Outcome {
+/// All that is told of an end.
+pub fn outcome(finished: &Finished) -> Outcome {
     let ended = &finished.outcome;
     let recorded = ended.unrecorded.is_none();
     let duration_ms = u64::try_from(ended.duration.as_millis()).unwrap_or(u64::MAX);

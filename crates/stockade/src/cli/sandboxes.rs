@@ -14,7 +14,12 @@ use crate::service::{self, sandboxes};
 
 /// `stockade ls`
 pub fn ls(args: &LsArgs) -> Result {
-    let all = sandboxes::list()?;
+    let (mut all, unreadable) = sandboxes::list()?;
+    all.retain(|sandbox| {
+        args.labels
+            .iter()
+            .all(|label| sandbox.has(&label.key, label.value.as_deref()))
+    });
     if args.json {
         report::json(&all)?;
     } else if args.quiet {
@@ -29,7 +34,10 @@ pub fn ls(args: &LsArgs) -> Result {
         let heading = ["NAME", "DRIVER", "STATE", "AGE", "WORKSPACE", "COMMAND"];
         report::out(&report::table(Paint::stdout(), &heading, all.iter().map(row)))?;
     }
-    Ok(0)
+    for problem in &unreadable {
+        report::error(&problem.to_string());
+    }
+    Ok(if unreadable.is_empty() { 0 } else { FAILED })
 }
 
 fn row(sandbox: &sandboxes::Sandbox) -> Vec<String> {
@@ -40,11 +48,19 @@ fn row(sandbox: &sandboxes::Sandbox) -> Vec<String> {
     vec![
         Shown::new(&sandbox.name).to_string(),
         Shown::new(&sandbox.driver).to_string(),
-        sandbox.state.name().to_owned(),
+        state(sandbox),
         report::age(sandbox.age_seconds),
         workspace.unwrap_or_else(|| "none".to_owned()),
         report::shorten(&report::command_text(&sandbox.words()), 60),
     ]
+}
+
+/// With the exit code of what ended.
+fn state(sandbox: &sandboxes::Sandbox) -> String {
+    match sandbox.exit {
+        Some(exit) => format!("{} ({})", sandbox.state.name(), exit.code()),
+        None => sandbox.state.name().to_owned(),
+    }
 }
 
 /// `stockade stop`

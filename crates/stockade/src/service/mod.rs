@@ -1,9 +1,11 @@
 //! The one facade: everything a front (the command line now; HTTP, MCP later) can ask for.
 //! It parses nothing and prints nothing.
 
+pub mod attach;
 pub mod changes;
 pub mod exec;
 pub mod garbage;
+pub mod inspect;
 mod not_started;
 pub mod plan;
 pub mod policy;

@@ -1,5 +1,6 @@
 //! A foreground run: this process is the supervisor of the sandbox until its command ends.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::pin::pin;
@@ -13,8 +14,8 @@ use stockade_host::driver::{Boundary, Driver, GuestProgram, Seed, SeedOrigin};
 use stockade_host::drivers::native;
 use stockade_host::session::Command;
 use stockade_host::shim::stdio::Io;
-use stockade_host::shim::{HostLimits, Options, Outcome, RunEvent, Shim, ShimHandle, Signals};
-use stockade_host::state::{NewSandbox, SandboxFolder};
+use stockade_host::shim::{HostLimits, Life, Options, Outcome, RunEvent, Shim, ShimHandle, Signals};
+use stockade_host::state::{Detached, NewSandbox, SandboxFolder};
 use stockade_host::view::explain_missing;
 use stockade_host::{CancellationToken, Error, open};
 
@@ -39,6 +40,10 @@ pub struct Request {
     pub tty: Option<WindowSize>,
     /// Whether input is forwarded.
     pub stdin: bool,
+    /// What its user notes on it.
+    pub labels: BTreeMap<String, String>,
+    /// It lives without a terminal. Only then may there be no command.
+    pub life: Option<Life>,
 }
 
 pub use stockade_host::shim::WindowSize;
@@ -94,7 +99,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         cwd,
         ..
     } = prepared;
-    let folder = state()?.create(new_sandbox(&plan, &request))?;
+    let mut folder = state()?.create(new_sandbox(&plan, &request))?;
     let (id, name) = (folder.id().to_owned(), folder.status().label().to_owned());
     let mut audit = AuditLog::create(&*state()?, &id)?;
     audit.note(&Event::created(&plan))?;
@@ -102,6 +107,9 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     let mut signals = Signals::install()?;
     let boundary = open_unless_asked(&driver, plan, seed(&folder)?, &mut signals).await?;
     let receipt = boundary.receipt().clone();
+    if let Some(life) = &request.life {
+        folder.detach(detached(&request, life, &shown, &receipt));
+    }
     let options = Options {
         usage: true,
         signals: Some(signals),
@@ -124,8 +132,13 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         tty: request.tty,
         stdin: request.stdin,
     };
-    let io = Io::standard(request.stdin);
-    let outcome = shim.run_foreground(command, io, |event| front.event(event)).await;
+    let outcome = match request.life {
+        None => {
+            let io = Io::standard(request.stdin);
+            shim.run_foreground(command, io, |event| front.event(event)).await
+        }
+        Some(life) => shim.run_detached(command, life, |event| front.event(event)).await,
+    };
     let outcome = outcome.map_err(|error| explain(error, &shown, &host_path))?;
     let limits = shown.spec().limits.clone();
     Ok(Finished {
@@ -135,6 +148,26 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         limits,
         outcome,
     })
+}
+
+/// What others are told of a sandbox without a terminal.
+fn detached(request: &Request, life: &Life, plan: &Plan, receipt: &Receipt) -> Detached {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Detached {
+        tty: request.tty.is_some(),
+        stdin: request.stdin || request.tty.is_some(),
+        ttl_ms: life.ttl.map(millis),
+        idle_ms: life.idle.map(millis),
+        log_bytes: life.log_bytes,
+        limits: plan.spec().limits.clone(),
+        network: plan.spec().network.clone(),
+        verified: receipt.verified(),
+        controls: receipt.total(),
+        shortfalls: plan
+            .shortfalls()
+            .map(|planned| planned.demand.control.to_string())
+            .collect(),
+    }
 }
 
 /// A signal during creation takes everything back that was made so far.
@@ -178,6 +211,7 @@ fn new_sandbox(plan: &Plan, request: &Request) -> NewSandbox {
         copy_on_write: workspace.is_some_and(|workspace| workspace.mode == WorkspaceMode::Cow),
         keep: request.keep,
         discard_changes: request.discard_changes,
+        labels: request.labels.clone(),
     }
 }
 
@@ -199,8 +233,10 @@ pub fn start_guest_early() {
     let mut words = std::env::args_os().skip(1);
     let is_run = words.next().is_some_and(|word| word == "run");
     let mut flags = words.take_while(|word| word != "--");
+    // Where it is detached, another process needs it.
+    const NONE_HERE: [&str; 5] = ["--dry-run", "--help", "-h", "--detach", "-d"];
     if is_run
-        && !flags.any(|flag| flag == "--dry-run" || flag == "--help" || flag == "-h")
+        && !flags.any(|flag| NONE_HERE.into_iter().any(|none| flag == none))
         && let Ok(program) = guest_program()
     {
         native::start_early(&program);

@@ -1,5 +1,6 @@
 //! Sandboxes by name: which there are, stopping and removing them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +9,7 @@ use serde::Serialize;
 use stockade_domain::Exit;
 use stockade_host::Error;
 use stockade_host::control::Client;
-use stockade_host::state::{Listed, Phase};
+use stockade_host::state::{LOST, Listed, Phase};
 
 use super::{Result, state};
 
@@ -31,6 +32,12 @@ pub struct Sandbox {
     pub workspace: Option<PathBuf>,
     /// How its first command ended.
     pub exit: Option<Exit>,
+    /// Who or what ended it, where it was not its first command.
+    pub why: Option<String>,
+    /// What its user noted on it.
+    pub labels: BTreeMap<String, String>,
+    /// It lives without a terminal.
+    pub detached: bool,
 }
 
 /// Where a sandbox is in its life, as far as it can be seen from here.
@@ -41,6 +48,8 @@ pub enum State {
     Creating,
     /// It runs.
     Running,
+    /// Nothing in it runs until it is resumed.
+    Paused,
     /// It ended and its record is kept.
     Ended,
     /// Its supervisor is gone without having cleaned up: `gc` will.
@@ -48,10 +57,11 @@ pub enum State {
 }
 
 impl Sandbox {
-    fn new(listed: Listed, now: SystemTime) -> Self {
+    pub(super) fn new(listed: Listed, now: SystemTime) -> Self {
         let Listed { status, live } = listed;
         let state = match (status.phase, live) {
             (Phase::Creating, true) => State::Creating,
+            (Phase::Running, true) if status.paused => State::Paused,
             (Phase::Running, true) => State::Running,
             (Phase::Ended, _) => State::Ended,
             (Phase::Creating | Phase::Running, false) => State::Lost,
@@ -66,7 +76,18 @@ impl Sandbox {
             command: status.command,
             workspace: status.workspace,
             exit: status.exit,
+            why: status
+                .why
+                .or_else(|| (state == State::Lost).then(|| LOST.to_owned())),
+            labels: status.labels,
+            detached: status.detached.is_some(),
         }
+    }
+
+    /// True if it has a label, with this value if there is one.
+    pub fn has(&self, key: &str, value: Option<&str>) -> bool {
+        let found = self.labels.get(key);
+        found.is_some_and(|found| value.is_none_or(|value| found == value))
     }
 
     /// The first command as words.
@@ -81,20 +102,19 @@ impl State {
         match self {
             Self::Creating => "creating",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Ended => "ended",
             Self::Lost => "lost",
         }
     }
 }
 
-/// All sandboxes, oldest first.
-pub fn list() -> Result<Vec<Sandbox>> {
+/// All sandboxes, oldest first, and why others cannot be read.
+pub fn list() -> Result<(Vec<Sandbox>, Vec<Error>)> {
     let now = SystemTime::now();
-    Ok(state()?
-        .list()?
-        .into_iter()
-        .map(|listed| Sandbox::new(listed, now))
-        .collect())
+    let (all, unreadable) = state()?.list_all()?;
+    let all = all.into_iter().map(|listed| Sandbox::new(listed, now)).collect();
+    Ok((all, unreadable))
 }
 
 /// How a sandbox came to its end.

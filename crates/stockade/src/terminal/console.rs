@@ -15,6 +15,11 @@ const USUAL_SIZE: WindowSize = WindowSize {
     y_pixels: 0,
 };
 
+/// The size of a terminal that nobody looks at yet.
+pub fn usual_size() -> WindowSize {
+    USUAL_SIZE
+}
+
 /// How a command is wired, and the terminal's mode while it runs.
 pub struct Console {
     wiring: Wiring,
@@ -103,7 +108,8 @@ impl Console {
     pub fn event(&mut self, event: RunEvent) {
         match event {
             RunEvent::Stopped { .. } if self.has_terminal => self.stop(),
-            RunEvent::Stopped { .. } | RunEvent::Started { .. } | RunEvent::Continued => {}
+            RunEvent::Stopped { .. } | RunEvent::Started { .. } | RunEvent::Continued | RunEvent::Waiting => {
+            }
         }
     }
 

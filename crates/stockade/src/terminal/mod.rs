@@ -6,7 +6,7 @@ mod raw;
 mod standard;
 mod wiring;
 
-pub use console::Console;
+pub use console::{Console, usual_size};
 pub use raw::RawMode;
 pub use standard::hold_standard_streams;
 pub use wiring::{Facts, Wiring, Wish};

@@ -4,6 +4,7 @@ mod changes;
 mod exec;
 mod gc;
 mod generate;
+mod label;
 mod policy;
 mod run;
 mod sandboxes;
@@ -14,9 +15,12 @@ pub use changes::ChangesArgs;
 pub use exec::ExecArgs;
 pub use gc::GcArgs;
 pub use generate::{CompletionsArgs, ManArgs};
+pub use label::Label;
 pub use policy::{CheckArgs, PolicyArgs, PolicyCommand};
-pub use run::{LimitArgs, RunArgs, TerminalArgs, ViewArgs, WorkspaceModeArg};
-pub use sandboxes::{LsArgs, RmArgs, StopArgs};
+pub use run::{
+    CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs, WorkspaceModeArg,
+};
+pub use sandboxes::{AttachArgs, InspectArgs, LogsArgs, LsArgs, RmArgs, StopArgs};
 
 /// Runs an AI agent, or any command, behind the strongest wall that this machine can prove
 ///
@@ -40,8 +44,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Box<RunArgs>),
+    Create(Box<CreateArgs>),
     Exec(ExecArgs),
+    Attach(AttachArgs),
+    Logs(LogsArgs),
     Ls(LsArgs),
+    Inspect(InspectArgs),
     Stop(StopArgs),
     Rm(RmArgs),
     Changes(ChangesArgs),

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+use super::label::Label;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 use stockade_domain::ControlKind;
@@ -22,6 +23,33 @@ pub struct RunArgs {
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
 
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+    #[command(flatten)]
+    pub terminal: TerminalArgs,
+
+    /// Run it without a terminal and return when it runs; see `attach` and `logs`
+    ///
+    /// The sandbox ends with its command, or by `stop`, --ttl or --idle. Its record and the
+    /// newest of its output stay until `rm`; with --rm nothing stays.
+    #[arg(short, long, help_heading = "Life")]
+    pub detach: bool,
+    /// Keep the record of the sandbox when the command ends, even if nothing changed
+    #[arg(long, help_heading = "Life")]
+    pub keep: bool,
+
+    /// Write the plan (with --dry-run, on stdout), what was started (with --detach, on stdout)
+    /// or the last line (on stderr) as JSON
+    #[arg(long, help_heading = "Reports")]
+    pub json: bool,
+    /// No notes and no last line
+    #[arg(short, long, help_heading = "Reports")]
+    pub quiet: bool,
+}
+
+/// What `run` and `create` have in common.
+#[derive(Args, Debug)]
+pub struct SandboxArgs {
     /// The way to build the sandbox [default: native]
     #[arg(long, value_name = "NAME", help_heading = "Policy")]
     pub driver: Option<String>,
@@ -50,25 +78,57 @@ pub struct RunArgs {
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]
-    pub terminal: TerminalArgs,
-
-    /// Name of the sandbox, for `exec`, `stop` and `changes`
-    #[arg(long, value_name = "NAME", help_heading = "Life")]
-    pub name: Option<String>,
-    /// Throw the changes away when the command ends
-    #[arg(long = "rm", conflicts_with = "keep", help_heading = "Life")]
-    pub remove: bool,
-    /// Keep the record of the sandbox when the command ends, even if nothing changed
-    #[arg(long, help_heading = "Life")]
-    pub keep: bool,
+    pub life: LifeArgs,
 
     /// Write events as JSON lines to this open file descriptor
     #[arg(long, value_name = "FD", value_parser = clap::value_parser!(RawFd).range(1..), help_heading = "Reports")]
     pub status_fd: Option<RawFd>,
-    /// Write the plan (with --dry-run, on stdout) or the last line (on stderr) as JSON
+}
+
+/// What becomes of a sandbox, and by what it is found.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Life")]
+pub struct LifeArgs {
+    /// Name of the sandbox, for `exec`, `stop` and `changes`
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// A note on the sandbox, for `ls --label`; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<Label>,
+    /// Throw the changes away when the sandbox ends
+    #[arg(long = "rm", conflicts_with = "keep")]
+    pub remove: bool,
+    /// End a detached sandbox after this time: 30m, 8h
+    ///
+    /// Counted from its start by a clock that nobody can set; time asleep counts.
+    #[arg(long, value_name = "TIME")]
+    pub ttl: Option<DurationMs>,
+    /// End a detached sandbox when nothing happened in it for this time: 10m
+    ///
+    /// Something happens while anybody is connected (exec, attach, logs -f), when its first
+    /// command writes, or when its processes use a hundredth of a processor.
+    #[arg(long, value_name = "TIME")]
+    pub idle: Option<DurationMs>,
+    /// How much of the output of a detached sandbox is kept [default: 16M]
+    #[arg(long, value_name = "SIZE")]
+    pub log_size: Option<ByteCount>,
+}
+
+/// Makes a sandbox without a command, to `exec` into
+///
+/// It lives until `stop`, --ttl or --idle. Its name, or its id where it was given none, is
+/// written to standard output.
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+    /// Keep the record of the sandbox when it ends (the default)
+    #[arg(long, hide = true)]
+    pub keep: bool,
+    /// Write what was made, or with --dry-run the plan, as JSON
     #[arg(long, help_heading = "Reports")]
     pub json: bool,
-    /// No notes and no last line
+    /// No notes
     #[arg(short, long, help_heading = "Reports")]
     pub quiet: bool,
 }
@@ -170,6 +230,7 @@ Examples:
   stockade run -- python3 script.py
   stockade run --memory 512M --timeout 5m -- make test
   stockade run --dry-run -- true
+  stockade run -d --name web --ttl 8h -- npm run dev
 
 When the command ends, one line on standard error tells how, and what it changed. See
 `stockade changes` for what is kept. Exit codes are those of `stockade --help`.";

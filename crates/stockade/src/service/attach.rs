@@ -1,0 +1,83 @@
+//! Watching the first command of a detached sandbox, and typing to it.
+
+use stockade_host::Error;
+use stockade_host::control::Client;
+use stockade_host::logs::{self, Excerpt, LogRecord};
+use stockade_host::shim::{AttachEnd, Io, Keys, run_attached};
+use stockade_host::state::Listed;
+use tokio::sync::mpsc;
+
+use super::{Result, state};
+use crate::terminal::{Console, Wish, size};
+
+/// How to attach.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Ask for the right to type.
+    pub write: bool,
+    /// Show output from here on; none: only what is new.
+    pub from: Option<u64>,
+    /// What leaves the command running.
+    pub keys: Keys,
+}
+
+/// Attaches until the command ends or is left.
+///
+/// # Errors
+/// There is no such sandbox, it has ended, it is not detached, or somebody else types.
+pub async fn attach(name: &str, request: Request) -> Result<AttachEnd> {
+    let dirs = state()?;
+    let found = dirs.find(name)?;
+    if !found.live {
+        return Err(ended(&found).into());
+    }
+    let client = match Client::connect(&dirs, &found.status.id).await {
+        // It ended in between.
+        Err(Error::NotFound { .. }) => return Err(ended(&found).into()),
+        other => other?,
+    };
+    let size = size().filter(|_| request.write);
+    let (attached, exec) = client.attach(request.from, request.write, size).await?;
+    let wish = if attached.tty && attached.writes {
+        Wish::Pty
+    } else {
+        Wish::NoPty
+    };
+    let mut console = Console::new(wish, attached.writes);
+    let (sender, told) = mpsc::unbounded_channel();
+    console.follow(move |tell| {
+        // Nobody listens any more when the command has ended.
+        let _ = sender.send(tell);
+    })?;
+    console.enter()?;
+    let io = Io::standard(attached.writes && console.stdin());
+    let keys = attached.tty.then_some(request.keys);
+    let end = run_attached(exec, io, keys, told, |_| {}).await;
+    console.leave();
+    Ok(end?)
+}
+
+/// Calls `each` with what is kept of a sandbox's output. Returns the offset after it.
+///
+/// # Errors
+/// There is no such sandbox, it has no log, and what `each` says.
+pub fn logs(
+    name: &str,
+    wanted: Excerpt,
+    each: impl FnMut(LogRecord) -> std::result::Result<(), Error>,
+) -> Result<(Listed, u64)> {
+    let dirs = state()?;
+    let found = dirs.find(name)?;
+    let end = logs::read(&dirs, &found.status.id, wanted, each)?;
+    Ok((found, end))
+}
+
+fn ended(found: &Listed) -> Error {
+    let label = found.status.label().to_owned();
+    let remedy = format!("it has ended; what it wrote: stockade logs {label}");
+    Error::NotFound {
+        what: "running sandbox",
+        name: label,
+        remedy: Some(remedy),
+    }
+}
