@@ -37,6 +37,7 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "stop" -d 'Ends a 
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "rm" -d 'Removes an ended sandbox with the changes that it kept'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "changes" -d 'Lists what sandboxes changed in their workspaces, kept apart from the host'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "policy" -d 'Works with policy files'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "audit" -d 'Shows what happened to sandboxes, and checks that the record is whole'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "gc" -d 'Removes what a crash left behind: processes, cgroups, mounts, directories'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "completions" -d 'Writes the completion script of a shell to standard output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "man" -d 'Writes the manual pages'
@@ -128,8 +129,10 @@ complete -c stockade -n "__fish_stockade_using_subcommand run" -l ttl -d 'End a 
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l idle -d 'End a detached sandbox when nothing happened in it for this time: 10m' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l log-size -d 'How much of the output of a detached sandbox is kept [default: 16M]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l audit-fd -d 'Write the audit records to this open file descriptor as well' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l dry-run -d 'Show what would be enforced, by whom and how; create nothing'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l rm -d 'Throw the changes away when the sandbox ends'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l audit-syslog -d 'Send the audit records to the system\'s log (journald or syslog) as well'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s i -l interactive -d 'Forward standard input even if it is a terminal and the command gets none'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s t -l tty -d 'Give the command a terminal of its own [default: if all three standard streams are one]'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s T -l no-tty -d 'Give the command no terminal'
@@ -227,8 +230,10 @@ complete -c stockade -n "__fish_stockade_using_subcommand create" -l ttl -d 'End
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l idle -d 'End a detached sandbox when nothing happened in it for this time: 10m' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l log-size -d 'How much of the output of a detached sandbox is kept [default: 16M]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l audit-fd -d 'Write the audit records to this open file descriptor as well' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l dry-run -d 'Show what would be enforced, by whom and how; create nothing'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l rm -d 'Throw the changes away when the sandbox ends'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l audit-syslog -d 'Send the audit records to the system\'s log (journald or syslog) as well'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l keep -d 'Keep the record of the sandbox when it ends (the default)'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l json -d 'Write what was made, or with --dry-run the plan, as JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -s q -l quiet -d 'No notes'
@@ -281,6 +286,32 @@ complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -l json -d 'Write JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and not __fish_seen_subcommand_from show verify" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and not __fish_seen_subcommand_from show verify" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and not __fish_seen_subcommand_from show verify" -f -a "show" -d 'Shows what happened, oldest first: to all sandboxes, or to one'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and not __fish_seen_subcommand_from show verify" -f -a "verify" -d 'Checks that no record was edited, removed or moved'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from show" -l kind -d 'Only this kind of event; can be given several times' -r -f -a "created\t''
+refused\t''
+failed\t''
+receipt\t''
+exec-started\t''
+exec-ended\t''
+process-started\t''
+process-ended\t''
+limit-hit\t''
+stopped\t''
+destroyed\t''
+continued\t''
+lost\t''"
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from show" -l last -d 'The latest sandbox'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from show" -s f -l follow -d 'Go on with what happens, until the sandbox is removed'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Write the lines of the record as they are'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from verify" -l head -d 'A hash that was shown as the last one before: it must still be there' -r
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -l json -d 'Write JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -l dry-run -d 'Show what would be removed; remove nothing'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -87,6 +87,16 @@ pub enum Error {
         /// What the user can do.
         remedy: Option<&'static str>,
     },
+    /// A reader of the audit log that was asked for cannot be had.
+    #[error("cannot write to {sink}: {cause}\n    fix: {remedy}")]
+    Sink {
+        /// Which.
+        sink: String,
+        /// What the kernel said.
+        cause: std::io::Error,
+        /// What the user can do.
+        remedy: &'static str,
+    },
     /// A file of the state directory holds something else than it should.
     #[error("state: {}: {why}", path.display())]
     Corrupt {

@@ -12,12 +12,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::audit;
 use crate::driver::{Driver, Leftover};
 use crate::error::{Error, Result};
 use crate::state::{AUDIT, Claim, KeptChanges, Phase, StateDirs, Status, is_claimed};
-
-/// Months whose audit logs are kept.
-const MAX_AUDIT_LOGS: usize = 24;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
@@ -265,10 +263,9 @@ impl Run<'_> {
 
     fn audit_logs(&mut self) -> Result<()> {
         let audit = self.dirs.part(AUDIT)?;
-        let logs = audit.names()?;
-        for log in logs.iter().take(logs.len().saturating_sub(MAX_AUDIT_LOGS)) {
+        for log in audit::beyond_bound(&audit)? {
             if !self.options.dry_run {
-                audit.remove_file(log)?;
+                audit.remove_file(&log)?;
             }
             self.report.audit_logs += 1;
         }

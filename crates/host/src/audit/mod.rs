@@ -1,41 +1,45 @@
-//! What happened to sandboxes: JSON lines in a file a month, only ever added to, each
-//! holding the hash of the sandbox's line before.
+//! What happened to sandboxes: JSON lines in files of a month, only ever added to, each
+//! holding the hash of the sandbox's line before, also across files.
 //!
-//! A chain shows that a line was edited, removed from the middle or moved. It does not show
-//! that a sandbox's last lines are missing, or all of them, and whoever can write the file
-//! can compute a new chain: only a copy of the last hash, kept elsewhere, proves more.
+//! A chain shows that a line was edited, removed from the middle or moved by somebody who did
+//! not compute the rest anew. It does not show that a sandbox's last lines are missing, or all
+//! of them, and whoever can write the file can compute a new chain: only a copy of the last
+//! hash, kept elsewhere, proves more.
 //!
-//! Values of variables and bytes of streams are never written.
+//! Values of variables and bytes of streams are never written; secrets in command lines are
+//! masked where they can be told.
+//!
+//! ```text
+//! event   what can happen
+//! redact  what must not be written
+//! line    one record as a line, and its hash
+//! place   files and their names
+//! log     writing
+//! sink    other readers
+//! read    reading, from files that may be damaged
+//! verify  checking the chains
+//! ```
 
 mod event;
+mod line;
 mod log;
+mod place;
+mod read;
+mod redact;
+mod sink;
 mod verify;
 
-pub use event::{Asker, Event, Shortfall};
-pub(crate) use event::{exec_started, shorten};
+pub use event::{Asker, By, Event, KINDS, Lost, Shortfall, Start};
+pub(crate) use event::{exec_started, shorten, texts};
+pub(crate) use line::hash;
+pub use line::{Entry, VERSION};
 pub use log::AuditLog;
-pub use verify::{Verified, verify};
-
-use sha2::{Digest, Sha256};
-
-/// Version of the lines.
-pub(crate) const VERSION: u32 = 1;
-
-/// A hash as text.
-pub(crate) fn hash(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
-            text
-        })
-}
-
-/// What stands in the place of the previous line's hash in the first line.
-pub(crate) fn genesis(id: &str) -> String {
-    hash(format!("stockade audit {VERSION} {id}").as_bytes())
-}
+pub(crate) use place::beyond_bound;
+pub use place::utc;
+pub use read::{Damage, Found, Line, files, read_lines};
+pub use redact::{Redactor, is_secret_name};
+pub use sink::Sink;
+pub use verify::{Break, Chain, MAX_BREAKS, Verified, Verifier, verify};
 
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ use super::attach;
 use super::channel::{Receiver, Sender};
 use super::protocol::{CREDIT, ExecAsked, FromClient, FromShim, VERSION, short};
 use super::work::Work;
-use crate::audit::{Asker, AuditLog, Event, exec_started};
+use crate::audit::{AuditLog, By, Event, exec_started};
 use crate::error::{Error, Result};
 use crate::session::{Command, Exec, ExecEvent, Session};
 use crate::shim::ShimHandle;
@@ -53,10 +53,12 @@ pub(crate) struct Context {
 
 /// Serves one connection to its end. Dropping it kills the connection's command.
 pub(crate) async fn serve(stream: UnixStream, context: Context) {
+    let by = By::peer(&stream);
     let (read, write) = stream.into_split();
     let mut connection = Connection {
         receiver: Receiver::new(read),
         sender: Sender::new(write),
+        by,
         context,
     };
     // A client that breaks the protocol or leaves has ended its own business only.
@@ -66,6 +68,7 @@ pub(crate) async fn serve(stream: UnixStream, context: Context) {
 struct Connection {
     receiver: Receiver<FromClient>,
     sender: Sender,
+    by: By,
     context: Context,
 }
 
@@ -131,7 +134,7 @@ impl Connection {
         let oom_kills = self.context.shim.oom_kills().await;
         let recorded = |number| {
             self.context
-                .record(&exec_started(number, &command, Asker::Control))
+                .record(&exec_started(number, &command, self.by.clone()))
         };
         let mut exec = match self.context.session.exec_after(&command, recorded) {
             Ok(exec) => exec,
@@ -296,14 +299,14 @@ impl Context {
 
     fn record(&self, event: &Event) -> Result<()> {
         let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
-        audit.note(event)?;
-        audit.flush()
+        audit.record(event)
     }
 
     /// Of what has happened already. A record that cannot be written ends nobody's command;
     /// the shim reports it at its end.
     fn note(&self, event: &Event) {
-        let _ = self.record(event);
+        let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = audit.note(event).and_then(|()| audit.flush());
     }
 }
 

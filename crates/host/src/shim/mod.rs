@@ -58,7 +58,7 @@ use self::first::{Feed, First};
 use self::handle::Request;
 use self::life::LifeWatch;
 use self::supervise::Scene;
-use crate::audit::{Asker, AuditLog, Event, exec_started};
+use crate::audit::{AuditLog, By, Event, exec_started};
 use crate::control::{Defaults, Server};
 use crate::driver::{Boundary, Leftover};
 use crate::error::{Error, Result};
@@ -325,9 +325,8 @@ impl Shim {
 
     /// Written before the first untrusted instruction.
     fn note_first(&self, command: &Command) -> Result<()> {
-        let mut audit = self.lock_audit();
-        audit.note(&exec_started(0, command, Asker::Run))?;
-        audit.flush()
+        self.lock_audit()
+            .record(&exec_started(0, command, By::this_process()))
     }
 
     fn lock_audit(&self) -> std::sync::MutexGuard<'_, AuditLog> {

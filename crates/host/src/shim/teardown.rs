@@ -53,7 +53,7 @@ impl Shim {
                         leftovers: leftovers.clone(),
                     })
                 })
-                .and_then(|()| audit.flush())
+                .and_then(|()| audit.finish())
                 .err()
         };
         let why = match &result {
@@ -121,6 +121,10 @@ fn by_whom(exit: Exit, why: &str) -> Event {
         Exit::OutOfMemory | Exit::TimedOut | Exit::OutputLimit => Event::LimitHit {
             limit: why.to_owned(),
         },
+        // The host's own: the kernel has none for what a change set holds.
+        Exit::Killed if why.starts_with(Verdict::DISK) => Event::LimitHit {
+            limit: why.to_owned(),
+        },
         Exit::Code(_) | Exit::Signal(_) | Exit::Killed => Event::Stopped { by: why.to_owned() },
     }
 }
@@ -138,7 +142,7 @@ pub(super) async fn after_failure(
         .note(&Event::Failed {
             why: error.to_string(),
         })
-        .and_then(|()| audit.flush());
+        .and_then(|()| audit.finish());
     let _ = folder.finish(Finish {
         exit: None,
         why: Some(error.to_string()),

@@ -19,6 +19,9 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
+    /// How the reason begins where the change set was too large.
+    pub const DISK: &str = "disk limit";
+
     fn because(exit: Exit, why: impl Into<String>) -> Self {
         Self {
             exit,
@@ -43,7 +46,7 @@ impl Verdict {
     pub fn disk_limit(limits: &HostLimits) -> Self {
         Self::because(
             Exit::Killed,
-            format!("disk limit of {}", ByteCount(limits.disk.unwrap_or(0))),
+            format!("{} of {}", Self::DISK, ByteCount(limits.disk.unwrap_or(0))),
         )
     }
 

@@ -153,7 +153,12 @@ impl Dir {
 
     /// Opens a file to which lines are added, making it where it does not exist.
     pub(crate) fn open_log(&self, name: &str) -> Result<std::fs::File> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR
+            | OFlags::APPEND
+            | OFlags::NONBLOCK
+            | OFlags::CREATE
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, PRIVATE_FILE);
         fd.map(std::fs::File::from)
             .map_err(|error| self.error("create", name, error))

@@ -15,7 +15,7 @@ use super::spare::Kind;
 use super::status::{Detached, Phase, STATUS_VERSION, Status};
 use super::status_file::{self, StatusFile};
 use super::{SANDBOXES, SOCKET, StateDirs, check_name, id, unix_ms};
-use crate::audit::shorten;
+use crate::audit::{shorten, texts};
 use crate::driver::{Leftover, Record};
 use crate::error::{Error, Result};
 
@@ -198,7 +198,7 @@ impl SandboxFolder {
             driver: new.driver,
             phase: Phase::Creating,
             shim: ProcessRef::current(),
-            command: shorten(new.command.into_iter()),
+            command: shorten(&texts(new.command.iter())),
             workspace: new.workspace,
             change_set,
             discard_changes: new.discard_changes,

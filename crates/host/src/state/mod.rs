@@ -9,7 +9,7 @@
 //!     names/NAME -> ID               names of live sandboxes
 //!     changes/KEY/                   changes kept apart from a workspace
 //!         upper/ work/ meta.json
-//!     audit/YEAR-MONTH.jsonl         what happened; outlives the sandboxes
+//!     audit/YEAR-MONTH.NUMBER.jsonl  what happened; outlives the sandboxes
 //!     spare/                         empty directories for the next runs
 //!     trash/                         what is to be freed when nobody waits
 //! ```
@@ -42,7 +42,7 @@ pub use changes::{ChangeMeta, ChangeSet, KeptChanges};
 pub use files::{Durability, fsyncs};
 pub use folder::{Finish, NewSandbox, SandboxFolder};
 pub use id::check_name;
-pub(crate) use id::{boot_time, random_bytes, unix_ms};
+pub(crate) use id::{boot_time, is_id, new_id, random_bytes, unix_ms};
 pub use list::{LOST, Listed};
 pub use process::ProcessRef;
 pub use status::{Detached, Phase, Status};

@@ -84,7 +84,7 @@ pub fn check_foreground(life: &LifeArgs) -> std::result::Result<(), Failure> {
 /// `stockade create`
 pub fn create(args: &CreateArgs) -> Result {
     if args.sandbox.dry_run {
-        return service::block_on(async { show(&prepare(&args.sandbox).await?, args.json) });
+        return service::block_on(async { show(&prepare(&args.sandbox, &[]).await?, args.json) });
     }
     launch(args.json)
 }
@@ -135,7 +135,12 @@ pub fn supervise_create(args: CreateArgs) -> Result {
 }
 
 fn supervise(wanted: Wanted) -> Result {
-    let kept: Vec<RawFd> = wanted.sandbox.status_fd.into_iter().collect();
+    let kept: Vec<RawFd> = wanted
+        .sandbox
+        .status_fd
+        .into_iter()
+        .chain(wanted.sandbox.audit.audit_fd)
+        .collect();
     leave_terminal(&kept)?;
     let status = open_status(&wanted.sandbox)?;
     let code = service::block_on(live(wanted, status.as_ref()));
@@ -150,7 +155,7 @@ async fn live(wanted: Wanted, status: Option<&StatusFd>) -> Result {
         quiet,
     } = wanted;
     let life = life(&sandbox.life)?;
-    let prepared = prepare(&sandbox).await?;
+    let prepared = prepare(&sandbox, &command).await?;
     say_notes(&prepared, quiet);
     let request = Request {
         command,
@@ -162,6 +167,7 @@ async fn live(wanted: Wanted, status: Option<&StatusFd>) -> Result {
         tty: terminal.tty.then(usual_size),
         stdin: terminal.interactive || terminal.tty,
         life: Some(life),
+        readers: sandbox.audit.into(),
     };
     let mut front = Detached {
         status,

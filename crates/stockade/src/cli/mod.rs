@@ -2,6 +2,7 @@
 
 pub mod args;
 mod attach;
+mod audit;
 mod changes;
 mod detached;
 mod exec;
@@ -63,6 +64,7 @@ fn dispatch(command: Command) -> Result {
         Command::Policy(args) => match args.command {
             PolicyCommand::Check(args) => policy::check(&args),
         },
+        Command::Audit(args) => audit::audit(&args),
         Command::Gc(args) => gc::gc(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

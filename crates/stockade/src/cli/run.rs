@@ -1,16 +1,18 @@
 //! `stockade run`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use stockade_domain::units::DurationMs;
 use stockade_host::shim::{RunEvent, Tell};
 
-use super::args::{Label, LifeArgs, RunArgs, SandboxArgs, TerminalArgs};
+use super::args::{AuditFlags, Label, LifeArgs, RunArgs, SandboxArgs, TerminalArgs};
 use super::overrides::overrides;
 use super::{FAILED, Result, detached};
 use crate::failure::Failure;
 use crate::report::{self, Event, Outcome, Paint, StatusFd};
 use crate::service;
+use crate::service::audit::Readers;
 use crate::service::plan::{self, Launch, Prepared};
 use crate::service::run::{Finished, Front, Request, Standing, run as run_sandbox};
 use crate::terminal::{Console, Wish};
@@ -43,12 +45,22 @@ pub fn report_failure(code: Result, status: Option<&StatusFd>) -> Result {
 }
 
 /// What would be built.
-pub async fn prepare(args: &SandboxArgs) -> service::Result<Prepared> {
-    plan::prepare(Launch {
+pub async fn prepare(args: &SandboxArgs, command: &[OsString]) -> service::Result<Prepared> {
+    let prepared = plan::prepare(Launch {
         policy: args.policy.clone(),
         overrides: overrides(args)?,
     })
-    .await
+    .await;
+    match prepared {
+        // A mistyped flag is no refusal, and leaves nothing behind.
+        Err(failure) if !args.dry_run && !failure.missing().is_empty() => {
+            if let Err(unwritten) = service::audit::refused(command, &failure) {
+                report::note(&format!("the refusal could not be recorded: {unwritten}"));
+            }
+            Err(failure)
+        }
+        other => other,
+    }
 }
 
 /// Says what the user should know of the file view.
@@ -83,6 +95,15 @@ pub fn send_started(standing: &Standing<'_>, status: &StatusFd) {
     });
 }
 
+impl From<AuditFlags> for Readers {
+    fn from(flags: AuditFlags) -> Self {
+        Self {
+            descriptor: flags.audit_fd,
+            system_log: flags.audit_syslog,
+        }
+    }
+}
+
 /// Labels as the state keeps them; of two with one key the last counts.
 pub fn labels(args: &LifeArgs) -> BTreeMap<String, String> {
     let pair = |label: &Label| (label.key.clone(), label.value.clone());
@@ -90,7 +111,7 @@ pub fn labels(args: &LifeArgs) -> BTreeMap<String, String> {
 }
 
 async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
-    let prepared = prepare(&args.sandbox).await?;
+    let prepared = prepare(&args.sandbox, &args.command).await?;
     if args.sandbox.dry_run {
         return show(&prepared, args.json);
     }
@@ -106,6 +127,7 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
         stdin: console.stdin(),
         labels,
         life: None,
+        readers: Readers::from(args.sandbox.audit),
     };
     let mut front = Terminal {
         console,

@@ -1,6 +1,7 @@
 //! What a person or a program reads: text that cannot trick a terminal, tables, plans,
 //! endings, events.
 
+mod audit;
 mod changes;
 mod ending;
 mod events;
@@ -9,6 +10,7 @@ mod plan;
 mod shown;
 mod table;
 
+pub use audit::record_line;
 pub use changes::{change_line, counts_line};
 pub use ending::{Outcome, ended_line, exit_clause, shortfall_line, unrecorded_line};
 pub use events::{Event, StatusFd};
@@ -26,6 +28,15 @@ pub fn json(value: &impl Serialize) -> std::io::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
     out(&text)
+}
+
+/// Writes a line to standard output. False if nobody reads it any more.
+pub fn line(text: &str) -> std::io::Result<bool> {
+    match std::io::stdout().lock().write_all(format!("{text}\n").as_bytes()) {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(cause) => Err(cause),
+    }
 }
 
 /// Writes to standard output. A reader that left early (`| head`) is no error.

@@ -2,6 +2,7 @@
 //! It parses nothing and prints nothing.
 
 pub mod attach;
+pub mod audit;
 pub mod changes;
 pub mod exec;
 pub mod garbage;

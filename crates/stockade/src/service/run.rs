@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use stockade_domain::spec::{Limits, WorkspaceMode};
 use stockade_domain::{Plan, Planned, Receipt};
-use stockade_host::audit::{AuditLog, Event};
+use stockade_host::audit::{AuditLog, Event, Redactor};
 use stockade_host::driver::{Boundary, Driver, GuestProgram, Seed, SeedOrigin};
 use stockade_host::drivers::native;
 use stockade_host::session::Command;
@@ -19,6 +19,7 @@ use stockade_host::state::{Detached, NewSandbox, SandboxFolder};
 use stockade_host::view::explain_missing;
 use stockade_host::{CancellationToken, Error, open};
 
+use super::audit::Readers;
 use super::plan::Prepared;
 use super::{Result, not_started, state};
 
@@ -44,6 +45,8 @@ pub struct Request {
     pub labels: BTreeMap<String, String>,
     /// It lives without a terminal. Only then may there be no command.
     pub life: Option<Life>,
+    /// Who else gets the records.
+    pub readers: Readers,
 }
 
 pub use stockade_host::shim::WindowSize;
@@ -99,13 +102,24 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         cwd,
         ..
     } = prepared;
+    let sinks = request.readers.open()?;
     let mut folder = state()?.create(new_sandbox(&plan, &request))?;
     let (id, name) = (folder.id().to_owned(), folder.status().label().to_owned());
-    let mut audit = AuditLog::create(&*state()?, &id)?;
-    audit.note(&Event::created(&plan))?;
+    let mut audit = AuditLog::create(&*state()?, &id)?
+        .redacting(Redactor::new(plan.spec().environment.iter()))
+        .with_sinks(sinks);
+    audit.note(&Event::created(&plan, request.name.clone()))?;
     let shown = plan.clone();
     let mut signals = Signals::install()?;
-    let boundary = open_unless_asked(&driver, plan, seed(&folder)?, &mut signals).await?;
+    let boundary = match open_unless_asked(&driver, plan, seed(&folder)?, &mut signals).await {
+        Ok(boundary) => boundary,
+        Err(failure) => {
+            let why = failure.to_string();
+            // What failed first is what is told.
+            let _ = audit.note(&Event::Failed { why }).and_then(|()| audit.finish());
+            return Err(failure);
+        }
+    };
     let receipt = boundary.receipt().clone();
     if let Some(life) = &request.life {
         folder.detach(detached(&request, life, &shown, &receipt));

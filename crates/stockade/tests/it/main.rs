@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs)] // a failing set-up is a failing test
 
 mod arguments;
+mod audit;
 mod detached;
 mod errors;
 mod generated;

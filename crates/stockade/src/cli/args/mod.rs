@@ -1,5 +1,6 @@
 //! The command line as data: one type a command. Help, manual pages and completions follow from it.
 
+mod audit;
 mod changes;
 mod exec;
 mod gc;
@@ -11,6 +12,7 @@ mod sandboxes;
 
 use clap::{Parser, Subcommand};
 
+pub use audit::{AuditArgs, AuditCommand, ShowArgs, VerifyArgs};
 pub use changes::ChangesArgs;
 pub use exec::ExecArgs;
 pub use gc::GcArgs;
@@ -18,7 +20,8 @@ pub use generate::{CompletionsArgs, ManArgs};
 pub use label::Label;
 pub use policy::{CheckArgs, PolicyArgs, PolicyCommand};
 pub use run::{
-    CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs, WorkspaceModeArg,
+    AuditFlags, CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs,
+    WorkspaceModeArg,
 };
 pub use sandboxes::{AttachArgs, InspectArgs, LogsArgs, LsArgs, RmArgs, StopArgs};
 
@@ -54,6 +57,7 @@ pub enum Command {
     Rm(RmArgs),
     Changes(ChangesArgs),
     Policy(PolicyArgs),
+    Audit(AuditArgs),
     Gc(GcArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),

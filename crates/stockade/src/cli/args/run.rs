@@ -83,6 +83,8 @@ pub struct SandboxArgs {
     /// Write events as JSON lines to this open file descriptor
     #[arg(long, value_name = "FD", value_parser = clap::value_parser!(RawFd).range(1..), help_heading = "Reports")]
     pub status_fd: Option<RawFd>,
+    #[command(flatten)]
+    pub audit: AuditFlags,
 }
 
 /// What becomes of a sandbox, and by what it is found.
@@ -138,6 +140,20 @@ fn control() -> impl TypedValueParser<Value = ControlKind> {
     let names = ControlKind::ALL.map(|kind| PossibleValue::new(kind.name()).help(kind.summary()));
     PossibleValuesParser::new(names)
         .try_map(|name| ControlKind::named(&name).ok_or("there is no such control"))
+}
+
+/// Who else gets the records of what happens.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Reports")]
+pub struct AuditFlags {
+    /// Write the audit records to this open file descriptor as well
+    ///
+    /// Each is a line of JSON. A reader that is too slow misses some; how many is recorded.
+    #[arg(long, value_name = "FD", value_parser = clap::value_parser!(RawFd).range(1..))]
+    pub audit_fd: Option<RawFd>,
+    /// Send the audit records to the system's log (journald or syslog) as well
+    #[arg(long)]
+    pub audit_syslog: bool,
 }
 
 /// What exists inside.
