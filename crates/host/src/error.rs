@@ -155,6 +155,16 @@ pub enum Error {
         /// What stands in the way.
         why: String,
     },
+    /// It cannot be done on this host, or by this driver.
+    #[error("cannot {what}: {why}{}", hint(remedy.as_deref()))]
+    Impossible {
+        /// What was tried.
+        what: String,
+        /// Why it cannot be done.
+        why: String,
+        /// What the user can do.
+        remedy: Option<String>,
+    },
     /// An external program failed.
     #[error("{program}: {cause}{}", hint(remedy.as_deref()))]
     Tool {

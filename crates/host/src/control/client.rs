@@ -135,6 +135,18 @@ impl Client {
         Ok(())
     }
 
+    /// Stops everything inside, or lets it go on.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] with the reason if it cannot, [`Error::LinkLost`] and [`Error::Protocol`].
+    pub async fn pause(mut self, pause: bool) -> Result<()> {
+        self.sender.send(&FromClient::Pause { pause }).await?;
+        match self.next().await? {
+            FromShim::Done => Ok(()),
+            _ => Err(Error::protocol("the shim told something else than was asked for")),
+        }
+    }
+
     /// What the sandbox uses.
     ///
     /// # Errors
@@ -346,6 +358,7 @@ impl Process for RemoteExec {
                 FromShim::Hello { .. }
                 | FromShim::Stopping
                 | FromShim::Inspected { .. }
+                | FromShim::Done
                 | FromShim::Attached(_) => {
                     Err(Error::protocol("the shim told something that was not asked for"))
                 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(crate) struct Context {
     pub(crate) first: Option<Arc<First>>,
     /// Whether others do something in the sandbox.
     pub(crate) work: Arc<Work>,
+    /// Nothing inside runs.
+    pub(crate) paused: Arc<AtomicBool>,
 }
 
 /// Serves one connection to its end. Dropping it kills the connection's command.
@@ -93,9 +95,14 @@ impl Connection {
         let looks = matches!(asked, Some(FromClient::Inspect | FromClient::Stop { .. }) | None);
         let _at_work = (!looks).then(|| Work::begin(&self.context.work));
         match asked {
+            Some(FromClient::Exec(_)) if self.context.paused.load(Ordering::Relaxed) => {
+                let text = "it is paused: stockade resume".to_owned();
+                self.sender.send(&FromShim::Refused { text }).await
+            }
             Some(FromClient::Exec(asked)) => self.exec(asked).await,
             Some(FromClient::Stop { grace_ms }) => self.stop(grace_ms).await,
             Some(FromClient::Inspect) => self.inspect().await,
+            Some(FromClient::Pause { pause }) => self.pause(pause).await,
             Some(FromClient::Attach(asked)) => {
                 attach::serve(&mut self.receiver, &mut self.sender, &self.context, asked).await
             }
@@ -114,6 +121,16 @@ impl Connection {
             () = self.context.farewell.cancelled() => Ok(()),
             next = self.receiver.next() => next.map(|_| ()),
         }
+    }
+
+    async fn pause(&mut self, pause: bool) -> Result<()> {
+        let message = match self.context.shim.pause(pause).await {
+            Ok(()) => FromShim::Done,
+            Err(error) => FromShim::Refused {
+                text: short(&error.to_string()),
+            },
+        };
+        self.sender.send(&message).await
     }
 
     async fn inspect(&mut self) -> Result<()> {

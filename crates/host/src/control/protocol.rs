@@ -35,6 +35,8 @@ pub(super) enum FromClient {
     Stop { grace_ms: u32 },
     /// Tell what it uses.
     Inspect,
+    /// Stop everything inside, or let it go on.
+    Pause { pause: bool },
     /// Show what the first command writes, and take what is typed for it.
     Attach(AttachAsked),
 }
@@ -95,6 +97,8 @@ pub(super) enum FromShim {
     Stopping,
     /// What it uses, and how long it has run.
     Inspected { usage: Usage, running_ms: u64 },
+    /// It was done.
+    Done,
     /// What was asked cannot be done.
     Refused { text: String },
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use rustix::net::SocketType;
 use stockade_domain::{Ended, Receipt, Usage};
-use stockade_linux::cgroup::Group;
+use stockade_linux::cgroup::{self, Group};
 use tokio::net::UnixStream;
 
 use super::talk;
 use super::wall::Wall;
-use crate::driver::{Boundary, BoxFuture, Leftover, Link, Record};
-use crate::error::Result;
+use crate::driver::{Boundary, BoxFuture, Leftover, Link, Pauses, Record};
+use crate::error::{Error, Result};
 
 /// Version of the record's body.
 const RECORD_VERSION: u32 = 1;
@@ -87,7 +87,41 @@ impl Boundary for LocalBoundary {
         })
     }
 
+    fn pauses(&self) -> Option<&dyn Pauses> {
+        Some(self)
+    }
+
     fn destroy(&mut self) -> BoxFuture<'_, Result<Vec<Leftover>>> {
         Box::pin(self.wall.destroy_all())
+    }
+}
+
+impl LocalBoundary {
+    fn freeze(&self, freeze: bool) -> Result<()> {
+        let failed = |why: String, fix: Option<String>| Error::Impossible {
+            what: if freeze { "pause" } else { "resume" }.to_owned() + " the sandbox",
+            why,
+            remedy: fix,
+        };
+        let Some(group) = self.wall.group() else {
+            let fix =
+                "run as root, or have a control group delegated to you: `stockade run --dry-run` says more";
+            return Err(failed("it has no control group".to_owned(), Some(fix.to_owned())));
+        };
+        let done = if freeze { group.freeze() } else { group.thaw() };
+        done.map_err(|error| match error {
+            cgroup::Error::NoFreezer { why, fix } => failed(why, fix),
+            other => failed(other.to_string(), None),
+        })
+    }
+}
+
+impl Pauses for LocalBoundary {
+    fn pause(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { self.freeze(true) })
+    }
+
+    fn resume(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { self.freeze(false) })
     }
 }

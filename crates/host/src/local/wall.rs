@@ -163,6 +163,10 @@ impl Wall {
     pub(crate) fn kill(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.parts.spawned.kill();
+        if let Some(group) = &self.parts.group {
+            // What is paused on cgroup v1 would stay; a failure shows as a process that is left.
+            let _ = group.let_die();
+        }
     }
 
     pub(crate) async fn wait_end(&self) -> Ended {

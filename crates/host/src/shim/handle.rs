@@ -11,8 +11,18 @@ use crate::error::{Error, Result};
 /// Something to do for the supervisor.
 pub(super) enum Request {
     Resize(WindowSize),
-    Signal { number: u8, whole_group: bool },
-    Stop { grace: Duration, by: String },
+    Signal {
+        number: u8,
+        whole_group: bool,
+    },
+    Stop {
+        grace: Duration,
+        by: String,
+    },
+    Pause {
+        pause: bool,
+        answer: oneshot::Sender<Result<()>>,
+    },
     Usage(oneshot::Sender<Result<(Usage, Duration)>>),
 }
 
@@ -45,6 +55,23 @@ impl ShimHandle {
         });
     }
 
+    /// Stops everything inside, or lets it go on.
+    ///
+    /// # Errors
+    /// [`Error::Impossible`] with the reason, [`Error::LinkLost`] if the supervisor has ended.
+    pub async fn pause(&self, pause: bool) -> Result<()> {
+        self.answered(|answer| Request::Pause { pause, answer }).await
+    }
+
+    async fn answered<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T>>) -> Request) -> Result<T> {
+        let ended = || Error::LinkLost {
+            why: "the supervisor has ended".to_owned(),
+        };
+        let (sender, receiver) = oneshot::channel();
+        self.requests.send(request(sender)).await.map_err(|_| ended())?;
+        receiver.await.map_err(|_| ended())?
+    }
+
     fn ask(&self, request: Request) {
         // A supervisor that has ended has nothing to do, and one that has 64 things to do
         // can do without this one.
@@ -56,15 +83,7 @@ impl ShimHandle {
     /// # Errors
     /// [`Error::LinkLost`] if the supervisor has ended, or what the driver says.
     pub async fn usage(&self) -> Result<(Usage, Duration)> {
-        let ended = || Error::LinkLost {
-            why: "the supervisor has ended".to_owned(),
-        };
-        let (sender, receiver) = oneshot::channel();
-        self.requests
-            .send(Request::Usage(sender))
-            .await
-            .map_err(|_| ended())?;
-        receiver.await.map_err(|_| ended())?
+        self.answered(Request::Usage).await
     }
 
     /// Processes killed at the memory limit so far; 0 where it cannot be told.

@@ -1,6 +1,7 @@
 //! The loop: everything that can happen while the first command runs, and what follows.
 
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ impl Shim {
             context,
             requests: &mut self.requests,
             signals: &mut self.signals,
-            folder: &self.folder,
+            folder: &mut self.folder,
             problems: &mut self.problems,
             server_at: (self.options.control && server.is_none()).then_some(now + SOON),
             server,
@@ -159,6 +160,7 @@ impl Shim {
             farewell: CancellationToken::new(),
             first,
             work: Arc::default(),
+            paused: Arc::default(),
         }
     }
 }
@@ -179,7 +181,7 @@ struct Course<'a> {
     context: Context,
     requests: &'a mut mpsc::Receiver<Request>,
     signals: &'a mut Signals,
-    folder: &'a SandboxFolder,
+    folder: &'a mut SandboxFolder,
     problems: &'a mut Vec<Error>,
     server: Option<Server>,
     server_at: Option<Instant>,
@@ -322,7 +324,15 @@ impl Course<'_> {
         } else {
             REPORT_GRACE
         };
-        self.stopping = Some(self.boundary.stop(grace + report));
+        let boundary = self.boundary;
+        let is_paused = self.context.paused.swap(false, Ordering::Relaxed);
+        self.stopping = Some(Box::pin(async move {
+            // To end by itself it has to run; what cannot run is killed all the same.
+            if let Some(pauses) = boundary.pauses().filter(|_| is_paused && !grace.is_zero()) {
+                let _ = pauses.resume().await;
+            }
+            boundary.stop(grace + report).await
+        }));
     }
 
     /// The sandbox is no more: what is still on its way is read up to the end of the link,
@@ -409,12 +419,41 @@ impl Course<'_> {
             Request::Resize(size) => drop(self.control.as_ref().map(|control| control.resize(size))),
             Request::Signal { number, whole_group } => self.signal(number, whole_group),
             Request::Stop { grace, by } => self.decide(Verdict::stopped(by), grace),
+            Request::Pause { pause, answer } => {
+                let done = self.pause(pause).await;
+                // Who asked may have left.
+                let _ = answer.send(done);
+            }
             Request::Usage(answer) => {
                 let usage = self.boundary.usage().await;
                 // Who asked may have left.
                 let _ = answer.send(usage.map(|usage| (usage, self.started.elapsed())));
             }
         }
+    }
+
+    /// Its clocks go on meanwhile.
+    async fn pause(&mut self, pause: bool) -> Result<()> {
+        let Some(pauses) = self.boundary.pauses().filter(|_| self.decided.is_none()) else {
+            let (verb, why) = match (pause, self.decided.is_some()) {
+                (true, false) => ("pause", "this driver cannot"),
+                (false, false) => ("resume", "this driver cannot"),
+                (true, true) => ("pause", "it is ending"),
+                (false, true) => ("resume", "it is ending"),
+            };
+            return Err(Error::Impossible {
+                what: format!("{verb} the sandbox"),
+                why: why.to_owned(),
+                remedy: None,
+            });
+        };
+        if pause {
+            pauses.pause().await?;
+        } else {
+            pauses.resume().await?;
+        }
+        self.context.paused.store(pause, Ordering::Relaxed);
+        self.folder.paused(pause, self.boundary.record())
     }
 
     fn clock(&mut self) -> Result<Option<Verdict>> {

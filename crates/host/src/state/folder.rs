@@ -282,6 +282,13 @@ impl SandboxFolder {
         self.write_status()
     }
 
+    /// Nothing in it runs, or all goes on. The record tells how to let it go on.
+    pub(crate) fn paused(&mut self, paused: bool, record: Record) -> Result<()> {
+        self.status.paused = paused;
+        self.status.record = Some(record);
+        self.write_status()
+    }
+
     fn write_status(&self) -> Result<()> {
         self.status_file.write(&self.claim.dir, &self.status)
     }

@@ -14,10 +14,13 @@ pub enum Controller {
     Cpu,
     /// Processor accounting: a controller of its own on v1, always there on v2.
     Cpuacct,
+    /// Stopping all processes: a controller of its own on v1, always there on v2. It limits
+    /// nothing, and is used only by a group that is frozen.
+    Freezer,
 }
 
 impl Controller {
-    /// All of them.
+    /// All that limit or account.
     pub const ALL: [Self; 4] = [Self::Memory, Self::Pids, Self::Cpu, Self::Cpuacct];
     /// Those that limit something.
     pub(super) const LIMITING: [Self; 3] = [Self::Memory, Self::Pids, Self::Cpu];
@@ -30,6 +33,7 @@ impl Controller {
             Self::Pids => "pids",
             Self::Cpu => "cpu",
             Self::Cpuacct => "cpuacct",
+            Self::Freezer => "freezer",
         }
     }
 

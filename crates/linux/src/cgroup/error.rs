@@ -86,6 +86,20 @@ pub enum Error {
         /// The processes; 0 stands for one outside of our PID namespace.
         pids: Vec<i32>,
     },
+    /// Processes cannot be stopped here.
+    #[error("processes cannot be frozen here: {why}{}", fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default())]
+    NoFreezer {
+        /// Why.
+        why: String,
+        /// What to do about it.
+        fix: Option<String>,
+    },
+    /// Some process did not stop.
+    #[error("a process in {} did not stop in time: it is stuck in the kernel, or they multiply too fast; try again", object.display())]
+    NotFrozen {
+        /// The group.
+        object: PathBuf,
+    },
     /// The user's systemd did not give us a scope.
     #[error("the user's systemd gave no delegated scope: {0}")]
     Scope(String),

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use stockade_domain::ending::Usage;
@@ -23,6 +24,8 @@ pub struct Group {
     id: String,
     pub(super) seats: Vec<Seat>,
     notes: Vec<String>,
+    /// On v1, once it was frozen.
+    pub(super) freezer: OnceLock<Seat>,
 }
 
 /// The group's directory in one hierarchy.
@@ -54,6 +57,7 @@ impl Group {
             id: id.to_owned(),
             seats: Vec::new(),
             notes: Vec::new(),
+            freezer: OnceLock::new(),
         };
         match group.fill(survey, limits) {
             Ok(()) => Ok(group),
@@ -127,6 +131,7 @@ impl Group {
             id: record.id,
             seats,
             notes: Vec::new(),
+            freezer: OnceLock::new(),
         })
     }
 
@@ -134,7 +139,7 @@ impl Group {
     #[must_use]
     pub fn record(&self) -> GroupRecord {
         let mut record = GroupRecord::new(&self.id);
-        record.seats = self.seats.iter().map(|seat| seat.record.clone()).collect();
+        record.seats = self.all_seats().map(|seat| seat.record.clone()).collect();
         record
     }
 
@@ -237,17 +242,20 @@ impl Group {
         }
     }
 
+    pub(super) fn all_seats(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.iter().chain(self.freezer.get())
+    }
+
     /// The directories that exist.
     pub(super) fn open_seats(&self) -> impl Iterator<Item = (&SeatRecord, &Dir)> {
-        self.seats
-            .iter()
+        self.all_seats()
             .filter_map(|seat| Some((&seat.record, seat.dir.as_ref()?)))
     }
 }
 
 /// Makes `stockade/<id>` below a base and opens it. `stockade` goes when its last group does,
 /// so it may vanish between two steps: then again.
-fn make(base: &SeatRecord, available: &[Controller], id: &str) -> Result<Dir> {
+pub(super) fn make(base: &SeatRecord, available: &[Controller], id: &str) -> Result<Dir> {
     let below = Dir::open(&base.base)?;
     let mut tries = 0;
     loop {

@@ -48,6 +48,8 @@ impl Group {
             for (_, dir) in self.open_seats() {
                 left.extend(kill_round(dir, MAX_DEPTH)?);
             }
+            // On v1 what is frozen does not even die. The signals wait for it already.
+            self.thaw_v1()?;
             if left.is_empty() {
                 return Ok(());
             }
@@ -73,7 +75,7 @@ impl Group {
     /// Removes the directories, and `stockade` itself where it is empty then. What is already
     /// gone is fine; dying processes are waited for.
     pub fn remove(&self) -> Result<()> {
-        for seat in &self.seats {
+        for seat in self.all_seats() {
             let ours = match Dir::open(&seat.record.ours()) {
                 Err(error) if gone(&error) => continue,
                 other => other?,
@@ -133,7 +135,7 @@ fn kill_batch(dir: &Dir, batch: &[i32]) -> Result<()> {
 }
 
 /// The processes of one group; 0 stands for one that our PID namespace does not show.
-fn processes(dir: &Dir) -> Result<Vec<i32>> {
+pub(super) fn processes(dir: &Dir) -> Result<Vec<i32>> {
     let text = match dir.read(PROCS) {
         Err(error) if gone(&error) => return Ok(Vec::new()),
         other => other?,
@@ -195,6 +197,6 @@ fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
     }
 }
 
-fn ignore_missing(result: Result<()>) -> Result<()> {
+pub(super) fn ignore_missing(result: Result<()>) -> Result<()> {
     if_there(result).map(|_| ())
 }

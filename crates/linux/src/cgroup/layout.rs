@@ -147,6 +147,27 @@ fn hierarchy(group: &ProcessCGroup, mounts: &[MountInfo]) -> Option<Hierarchy> {
     if kind == Kind::V1 && controllers.is_empty() {
         return None;
     }
+    Some(placed(group, kind, controllers, mounts))
+}
+
+/// The v1 hierarchy of the freezer, from the same texts. It is looked for only where it is needed.
+pub(super) fn freezer(self_cgroup: &str, mountinfo: &str) -> Result<Option<Hierarchy>, String> {
+    let groups = ProcessCGroups::from_buf_read(self_cgroup.as_bytes()).map_err(|error| error.to_string())?;
+    let name = Controller::Freezer.name();
+    let is_it = |group: &&ProcessCGroup| group.controllers.iter().any(|one| one == name);
+    let Some(group) = groups.0.iter().find(is_it) else {
+        return Ok(None);
+    };
+    let mounts = cgroup_mounts(mountinfo)?;
+    Ok(Some(placed(group, Kind::V1, vec![Controller::Freezer], &mounts)))
+}
+
+fn placed(
+    group: &ProcessCGroup,
+    kind: Kind,
+    controllers: Vec<Controller>,
+    mounts: &[MountInfo],
+) -> Hierarchy {
     let shows_it = |mount: &&MountInfo| match kind {
         Kind::V2 => mount.fs_type == "cgroup2",
         Kind::V1 => {
@@ -168,12 +189,12 @@ fn hierarchy(group: &ProcessCGroup, mounts: &[MountInfo]) -> Option<Hierarchy> {
         .map(as_mount)
         .filter(shows_us)
         .min_by_key(|mount| mount.root.len());
-    Some(Hierarchy {
+    Hierarchy {
         kind,
         controllers,
         own: group.pathname.clone(),
         mount,
-    })
+    }
 }
 
 /// The mounts of cgroup file systems, topmost first. Other lines are not even parsed: there
@@ -244,6 +265,15 @@ mod tests {
     fn a_group_above_the_namespace_has_no_directory() {
         assert_eq!(mount("/").directory("/../other"), None);
         assert_eq!(mount("/../..").directory("/"), None);
+    }
+
+    #[test]
+    fn the_freezer_is_found_where_it_is_mounted() {
+        let cgroup = "7:freezer:/a\n3:cpu,cpuacct:/b\n";
+        let mounts = "30 20 0:1 / /cg/freezer rw - cgroup cgroup rw,freezer\n31 20 0:2 / /cg/cpu rw - cgroup cgroup rw,cpu,cpuacct\n";
+        let found = freezer(cgroup, mounts).unwrap().unwrap();
+        assert_eq!(found.own_directory(), Some("/cg/freezer/a".into()));
+        assert_eq!(freezer("3:cpu,cpuacct:/b\n", mounts), Ok(None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::OURS;
 use super::controller::Controller;
 use super::files::Dir;
-use super::layout::{Hierarchy, Mount};
+use super::layout::{self, Hierarchy, Mount};
 use super::record::{GroupRecord, Kind, SeatRecord, check_id};
 use super::survey::CgroupSurvey;
 
@@ -21,17 +21,24 @@ const MAX_DIRECTORIES: usize = 50_000;
 pub fn leftovers(survey: &CgroupSurvey) -> Vec<GroupRecord> {
     let us = rustix::process::geteuid().as_raw();
     let mut found: Vec<GroupRecord> = Vec::new();
-    for hierarchy in &survey.layout.hierarchies {
+    let limiting = survey.layout.hierarchies.iter().cloned();
+    for hierarchy in limiting.chain(freezer()) {
         let Some(mount) = &hierarchy.mount else { continue };
         for (base_cgroup, dir) in bases(mount, us) {
             for id in dir.groups().unwrap_or_default() {
                 if check_id(&id).is_ok() {
-                    add(&mut found, &id, seat(hierarchy, mount, &base_cgroup));
+                    add(&mut found, &id, seat(&hierarchy, mount, &base_cgroup));
                 }
             }
         }
     }
     found
+}
+
+/// The freezer's hierarchy of v1, which no limit needs and the survey therefore passes over.
+fn freezer() -> Option<Hierarchy> {
+    let read = |path| std::fs::read_to_string(path).ok();
+    layout::freezer(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?).ok()?
 }
 
 fn add(found: &mut Vec<GroupRecord>, id: &str, seat: SeatRecord) {

@@ -23,7 +23,7 @@ impl GroupLimits {
             Controller::Memory => self.memory_bytes.is_some(),
             Controller::Pids => self.pids.is_some(),
             Controller::Cpu => self.cpu.is_some(),
-            Controller::Cpuacct => false,
+            Controller::Cpuacct | Controller::Freezer => false,
         };
         Controller::ALL.into_iter().filter(needed).collect()
     }

@@ -20,6 +20,7 @@ mod bus;
 mod controller;
 mod error;
 mod files;
+mod freezer;
 mod group;
 mod kill;
 mod layout;

@@ -45,7 +45,7 @@ pub(super) fn set(
                     set_cpu(dir, cpu)?;
                 }
             }
-            Controller::Cpuacct => {}
+            Controller::Cpuacct | Controller::Freezer => {}
         }
     }
     Ok(())
@@ -86,7 +86,7 @@ pub(super) fn read(dir: &Dir, controllers: &[Controller], found: &mut GroupLimit
             Controller::Memory => found.memory_bytes = memory(dir)?,
             Controller::Pids => found.pids = dir.read_number(PIDS)?.and_then(|pids| pids.try_into().ok()),
             Controller::Cpu => found.cpu = cpu(dir)?,
-            Controller::Cpuacct => {}
+            Controller::Cpuacct | Controller::Freezer => {}
         }
     }
     Ok(())
@@ -143,7 +143,7 @@ pub(super) fn usage(dir: &Dir, controllers: &[Controller], usage: &mut Usage) {
             Controller::Cpuacct => {
                 usage.cpu_us = number("cpuacct.usage").map(|nanoseconds| nanoseconds / 1000)
             }
-            Controller::Cpu => {}
+            Controller::Cpu | Controller::Freezer => {}
         }
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn read(dir: &Dir, controllers: &[Controller], found: &mut GroupLimit
             Controller::Memory => found.memory_bytes = memory(dir)?,
             Controller::Pids => found.pids = dir.read_number(PIDS)?.and_then(|pids| pids.try_into().ok()),
             Controller::Cpu => found.cpu = Some(cpu(dir)?),
-            Controller::Cpuacct => {}
+            Controller::Cpuacct | Controller::Freezer => {}
         }
     }
     Ok(())

@@ -58,6 +58,8 @@ fn dispatch(command: Command) -> Result {
         Command::Logs(args) => logs::logs(&args),
         Command::Ls(args) => sandboxes::ls(&args),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Pause(args) => sandboxes::pause(&args),
+        Command::Resume(args) => sandboxes::resume(&args),
         Command::Stop(args) => sandboxes::stop(&args),
         Command::Rm(args) => sandboxes::rm(&args),
         Command::Changes(args) => changes::changes(&args),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use stockade_domain::spec::Limits;
 
-use super::args::{LsArgs, RmArgs, StopArgs};
+use super::args::{LsArgs, PauseArgs, ResumeArgs, RmArgs, StopArgs};
 use super::{FAILED, Result};
 use crate::failure::Failure;
 use crate::report::{self, Paint, Shown};
@@ -83,6 +83,22 @@ fn stopped(how: Stopped) -> String {
         Stopped::Before(None) => "had already ended (its command did not start)".to_owned(),
         Stopped::Lost => "had already ended (its supervisor was killed): see `stockade gc`".to_owned(),
     }
+}
+
+/// `stockade pause`
+pub fn pause(args: &PauseArgs) -> Result {
+    each(&args.names, args.json, |name| {
+        service::block_on(sandboxes::pause(name, true))?;
+        Ok("paused".to_owned())
+    })
+}
+
+/// `stockade resume`
+pub fn resume(args: &ResumeArgs) -> Result {
+    each(&args.names, args.json, |name| {
+        service::block_on(sandboxes::pause(name, false))?;
+        Ok("resumed".to_owned())
+    })
 }
 
 /// `stockade rm`

@@ -1,13 +1,12 @@
 //! Watching the first command of a detached sandbox, and typing to it.
 
 use stockade_host::Error;
-use stockade_host::control::Client;
 use stockade_host::logs::{self, Excerpt, LogRecord};
 use stockade_host::shim::{AttachEnd, Io, Keys, run_attached};
 use stockade_host::state::Listed;
 use tokio::sync::mpsc;
 
-use super::{Result, state};
+use super::{Result, sandboxes, state};
 use crate::terminal::{Console, Wish, size};
 
 /// How to attach.
@@ -26,16 +25,7 @@ pub struct Request {
 /// # Errors
 /// There is no such sandbox, it has ended, it is not detached, or somebody else types.
 pub async fn attach(name: &str, request: Request) -> Result<AttachEnd> {
-    let dirs = state()?;
-    let found = dirs.find(name)?;
-    if !found.live {
-        return Err(ended(&found).into());
-    }
-    let client = match Client::connect(&dirs, &found.status.id).await {
-        // It ended in between.
-        Err(Error::NotFound { .. }) => return Err(ended(&found).into()),
-        other => other?,
-    };
+    let client = sandboxes::connect(name).await?;
     let size = size().filter(|_| request.write);
     let (attached, exec) = client.attach(request.from, request.write, size).await?;
     let wish = if attached.tty && attached.writes {
@@ -70,14 +60,4 @@ pub fn logs(
     let found = dirs.find(name)?;
     let end = logs::read(&dirs, &found.status.id, wanted, each)?;
     Ok((found, end))
-}
-
-fn ended(found: &Listed) -> Error {
-    let label = found.status.label().to_owned();
-    let remedy = format!("it has ended; what it wrote: stockade logs {label}");
-    Error::NotFound {
-        what: "running sandbox",
-        name: label,
-        remedy: Some(remedy),
-    }
 }

@@ -4,13 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use stockade_domain::environment::Environment;
-use stockade_host::Error;
-use stockade_host::control::{Client, ExecOutcome};
+use stockade_host::control::ExecOutcome;
 use stockade_host::session::Command;
 use stockade_host::shim::{Io, WindowSize, run_exec};
 use tokio::sync::mpsc;
 
-use super::{Result, not_started, state};
+use super::{Result, not_started, sandboxes};
 use crate::terminal::Console;
 
 /// The command.
@@ -33,18 +32,7 @@ pub struct Request {
 /// # Errors
 /// There is no such sandbox, it has ended, or the command could not be started.
 pub async fn exec(name: &str, request: Request, console: &mut Console) -> Result<ExecOutcome> {
-    let dirs = state()?;
-    let found = dirs.find(name)?;
-    if !found.live {
-        let remedy = Some("start it again with `stockade run`, or see `stockade ls`".to_owned());
-        return Err(Error::NotFound {
-            what: "running sandbox",
-            name: name.to_owned(),
-            remedy,
-        }
-        .into());
-    }
-    let client = Client::connect(&dirs, &found.status.id).await?;
+    let client = sandboxes::connect(name).await?;
     let command = Command {
         argv: request.command,
         env: request.environment,

@@ -128,6 +128,46 @@ pub enum Stopped {
     Lost,
 }
 
+/// A connection to a sandbox that runs.
+///
+/// # Errors
+/// There is none of that name, or it has ended.
+pub async fn connect(name: &str) -> Result<Client> {
+    let dirs = state()?;
+    let found = dirs.find(name)?;
+    let ended = || {
+        let remedy = if found.status.detached.is_some() {
+            format!(
+                "it has ended; what it wrote: stockade logs {}",
+                found.status.label()
+            )
+        } else {
+            "start it again with `stockade run`, or see `stockade ls`".to_owned()
+        };
+        Error::NotFound {
+            what: "running sandbox",
+            name: name.to_owned(),
+            remedy: Some(remedy),
+        }
+    };
+    if !found.live {
+        return Err(ended().into());
+    }
+    match Client::connect(&dirs, &found.status.id).await {
+        // It ended in between.
+        Err(Error::NotFound { .. }) => Err(ended().into()),
+        other => Ok(other?),
+    }
+}
+
+/// Stops everything in a sandbox where it is, or lets it go on.
+///
+/// # Errors
+/// It does not run, or cannot be paused here, with the reason.
+pub async fn pause(name: &str, pause: bool) -> Result<()> {
+    Ok(connect(name).await?.pause(pause).await?)
+}
+
 /// Ends a sandbox and waits until it is gone.
 pub async fn stop(name: &str, grace: Duration) -> Result<Stopped> {
     /// Its supervisor has to remove everything after the last process ended.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod costs;
+mod freezer;
 mod support;
 
 use std::os::fd::AsFd;

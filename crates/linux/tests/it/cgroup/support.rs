@@ -33,7 +33,7 @@ pub fn usable(needed: &[Controller]) -> Option<CgroupSurvey> {
         let fact = match controller {
             Controller::Memory => found.memory(),
             Controller::Pids => found.pids(),
-            Controller::Cpu | Controller::Cpuacct => found.cpu(),
+            Controller::Cpu | Controller::Cpuacct | Controller::Freezer => found.cpu(),
         };
         if let Fact::No { why, fix } = fact {
             println!("SKIPPED: {controller} cannot be used here: {why} (fix: {fix:?})");

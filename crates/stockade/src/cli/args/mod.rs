@@ -23,7 +23,7 @@ pub use run::{
     AuditFlags, CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs,
     WorkspaceModeArg,
 };
-pub use sandboxes::{AttachArgs, InspectArgs, LogsArgs, LsArgs, RmArgs, StopArgs};
+pub use sandboxes::{AttachArgs, InspectArgs, LogsArgs, LsArgs, PauseArgs, ResumeArgs, RmArgs, StopArgs};
 
 /// Runs an AI agent, or any command, behind the strongest wall that this machine can prove
 ///
@@ -53,6 +53,8 @@ pub enum Command {
     Logs(LogsArgs),
     Ls(LsArgs),
     Inspect(InspectArgs),
+    Pause(PauseArgs),
+    Resume(ResumeArgs),
     Stop(StopArgs),
     Rm(RmArgs),
     Changes(ChangesArgs),

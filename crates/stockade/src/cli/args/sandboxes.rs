@@ -77,6 +77,30 @@ pub struct AttachArgs {
     pub name: String,
 }
 
+/// Stops everything in a sandbox where it is, until `resume`
+///
+/// What is inside cannot notice it. Clocks go on: --timeout, --ttl and --idle count.
+#[derive(Args, Debug)]
+pub struct PauseArgs {
+    /// Write the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The sandboxes: names or ids
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// Lets a paused sandbox go on
+#[derive(Args, Debug)]
+pub struct ResumeArgs {
+    /// Write the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The sandboxes: names or ids
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
 /// Ends a running sandbox
 ///
 /// Its command gets SIGTERM, and after the grace period everything inside is killed. One that

@@ -1,103 +1,14 @@
-//! Sandboxes that live without a terminal.
+//! How they begin, live and end.
 
-use std::io::{Read, Write};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
+use super::{Yard, eventually, in_namespace};
 use crate::pty::Terminal;
-use crate::world::World;
-
-/// Much longer than anything takes: a loaded machine only makes a test slow, never wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A world whose sandboxes end with it.
-struct Yard(World);
-
-impl std::ops::Deref for Yard {
-    type Target = World;
-
-    fn deref(&self) -> &World {
-        &self.0
-    }
-}
-
-impl Drop for Yard {
-    fn drop(&mut self) {
-        let listed = self.stockade(&["ls", "-q"]).output().expect("ls");
-        for name in String::from_utf8_lossy(&listed.stdout).lines() {
-            let _ = self.stockade(&["stop", "--grace", "0s", name]).output();
-        }
-    }
-}
-
-impl Yard {
-    fn new() -> Self {
-        Self(World::new())
-    }
-
-    fn call(&self, arguments: &[&str]) -> Output {
-        self.stockade(arguments).output().expect("it runs")
-    }
-
-    /// Succeeds, and returns standard output.
-    fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.call(arguments);
-        let complaint = self.tidy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {complaint}");
-        String::from_utf8(output.stdout).expect("UTF-8")
-    }
-
-    /// Fails with 125, and returns what is said.
-    fn refused(&self, arguments: &[&str]) -> String {
-        let output = self.call(arguments);
-        let complaint = self.tidy(&output.stderr);
-        assert_eq!(output.status.code(), Some(125), "{arguments:?}: {complaint}");
-        complaint
-    }
-
-    /// `run -d --name box FLAGS -- sh -c SCRIPT`
-    fn detach(&self, flags: &[&str], script: &str) {
-        let arguments = [
-            &["run", "-q", "-d", "--name", "box"],
-            flags,
-            &["--", "sh", "-c", script],
-        ]
-        .concat();
-        assert_eq!(self.ok(&arguments), "box\n");
-    }
-
-    fn inspect(&self) -> Value {
-        serde_json::from_str(&self.ok(&["inspect", "--json", "box"])).expect("JSON")
-    }
-
-    fn supervisor(&self) -> Pid {
-        let pid = self.inspect()["supervisor_pid"].as_i64().expect("a supervisor");
-        Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid")
-    }
-
-    fn state(&self) -> String {
-        self.inspect()["state"].as_str().expect("a state").to_owned()
-    }
-
-    fn until_state(&self, state: &str) {
-        eventually(&format!("state {state}"), || self.state() == state);
-    }
-
-    fn until_logged(&self, text: &str) {
-        eventually(text, || self.ok(&["logs", "box"]).contains(text));
-    }
-}
-
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: did not come");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
 
 #[test]
 fn run_returns_when_it_runs_and_the_sandbox_goes_on() {
@@ -244,15 +155,6 @@ fn one_that_is_killed_takes_all_with_it_and_the_record_says_so() {
     yard.ok(&["rm", "box"]);
 }
 
-/// True if a process is in this PID namespace.
-fn in_namespace(name: &str) -> bool {
-    let processes = std::fs::read_dir("/proc").expect("/proc");
-    processes.filter_map(Result::ok).any(|process| {
-        let link = std::fs::read_link(process.path().join("ns/pid"));
-        link.is_ok_and(|link| link.as_os_str() == name)
-    })
-}
-
 #[test]
 fn create_makes_one_to_exec_into() {
     let yard = Yard::new();
@@ -325,160 +227,6 @@ fn flags_of_a_long_life_need_detach() {
     let yard = Yard::new();
     let said = yard.refused(&["run", "--ttl", "1h", "--", "true"]);
     assert!(said.contains("--ttl") && said.contains("--detach"), "{said}");
-}
-
-#[test]
-fn attach_resumes_by_offset_and_tells_the_end() {
-    let yard = Yard::new();
-    yard.detach(&["-i"], "echo one; read line; echo got $line; exit 5");
-    yard.until_logged("one");
-    let mut attached = yard
-        .stockade(&["attach", "-q", "--from", "0", "box"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    attached
-        .stdin
-        .take()
-        .expect("a pipe")
-        .write_all(b"word\n")
-        .expect("it reads");
-    let output = attached.wait_with_output().expect("it ends");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "one\ngot word\n");
-    assert_eq!(output.status.code(), Some(5));
-    let said = yard.refused(&["attach", "box"]);
-    assert!(said.contains("stockade logs box"), "{said}");
-}
-
-#[test]
-fn many_watch_and_one_types() {
-    let yard = Yard::new();
-    yard.detach(&["-i"], "cat");
-    let mut typing = yard
-        .stockade(&["attach", "-q", "box"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let mut stdin = typing.stdin.take().expect("a pipe");
-    stdin.write_all(b"first\n").expect("it reads");
-    yard.until_logged("first");
-    let said = yard.refused(&["attach", "box"]);
-    assert!(said.contains("--read-only"), "{said}");
-    let watch = || {
-        let mut one = yard
-            .stockade(&["attach", "-q", "--read-only", "--from", "0", "box"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        let mut line = [0; 6];
-        let out = one.stdout.as_mut().expect("a pipe");
-        out.read_exact(&mut line).expect("what is kept");
-        assert_eq!(&line, b"first\n");
-        one
-    };
-    let watching = [watch(), watch(), watch()];
-    stdin.write_all(b"second\n").expect("it reads");
-    drop(stdin);
-    let of_typist = typing.wait_with_output().expect("it ends");
-    assert_eq!(String::from_utf8_lossy(&of_typist.stdout), "first\nsecond\n");
-    for one in watching {
-        let output = one.wait_with_output().expect("it ends");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "second\n");
-        assert_eq!(output.status.code(), Some(0));
-    }
-}
-
-#[test]
-fn detach_keys_leave_a_terminal_running() {
-    let yard = Yard::new();
-    yard.ok(&[
-        "run",
-        "-q",
-        "-d",
-        "-t",
-        "--name",
-        "box",
-        "--",
-        "bash",
-        "--norc",
-        "--noprofile",
-    ]);
-    let mut terminal = Terminal::start(&yard.stockade(&["attach", "box"]));
-    terminal.keys("echo $((6*7)); stty size\r");
-    terminal.expect("42");
-    terminal.expect("24 80");
-    terminal.keys("\x10\x11");
-    terminal.expect("goes on");
-    assert_eq!(terminal.end(), 0);
-    assert!(terminal.is_cooked());
-    let mut again =
-        Terminal::start(&yard.stockade(&["attach", "--detach-keys", "ctrl-]", "--from", "0", "box"]));
-    again.expect("42");
-    again.keys("echo $((7*11))\r");
-    again.expect("77");
-    again.keys("\x1d");
-    assert_eq!(again.end(), 0);
-    assert_eq!(yard.state(), "running");
-}
-
-#[test]
-fn a_reader_that_never_reads_holds_up_nobody() {
-    let yard = Yard::new();
-    yard.detach(
-        &["--log-size", "256K"],
-        "head -c 20000000 /dev/zero | tr '\\0' x; echo; echo finished; exec sleep 1000",
-    );
-    let deaf = || {
-        yard.stockade(&["logs", "-f", "box"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it runs")
-    };
-    let mut readers = [deaf(), deaf()];
-    eventually("the end of the output", || {
-        yard.ok(&["logs", "--tail", "1", "box"]) == "finished\n"
-    });
-    for reader in &mut readers {
-        reader.kill().expect("it is ours");
-        reader.wait().expect("it ends");
-    }
-    let kept = yard.ok(&["logs", "box"]).len();
-    assert!((10_000..400_000).contains(&kept), "{kept}");
-}
-
-#[test]
-fn logs_of_a_follower_go_on_to_the_end() {
-    let yard = Yard::new();
-    yard.detach(&["-i"], "echo old; read line; echo new");
-    yard.until_logged("old");
-    let mut following = yard
-        .stockade(&["logs", "-f", "box"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let mut first = [0; 4];
-    let mut out = following.stdout.take().expect("a pipe");
-    out.read_exact(&mut first).expect("what is kept");
-    let mut typing = yard
-        .stockade(&["attach", "-q", "box"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    typing
-        .stdin
-        .take()
-        .expect("a pipe")
-        .write_all(b"go\n")
-        .expect("it reads");
-    let mut rest = String::new();
-    out.read_to_string(&mut rest).expect("the end");
-    assert_eq!((&first, rest.as_str()), (b"old\n", "new\n"));
-    assert!(following.wait().expect("it ends").success());
-    typing.wait().expect("it ends");
 }
 
 #[test]
