@@ -386,7 +386,7 @@ _stockade() {
             return 0
             ;;
         stockade__subcmd__gc)
-            opts="-h -V --json --dry-run --help --version"
+            opts="-h -V --json --all --dry-run --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -321,6 +321,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen
 complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand gc" -l all -d 'Also remove empty cgroups of your other state directories, deleted ones among them'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -l dry-run -d 'Show what would be removed; remove nothing'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -s V -l version -d 'Print version'

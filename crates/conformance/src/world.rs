@@ -176,6 +176,12 @@ impl<'a> World<'a> {
 
 impl Drop for World<'_> {
     fn drop(&mut self) {
+        // Cgroups of killed supervisors stay until somebody removes them: while the record of
+        // their sandbox is there.
+        let sandboxes = self.path("state/stockade/sandboxes");
+        if sandboxes.read_dir().is_ok_and(|mut all| all.next().is_some()) {
+            let _ = self.stockade(&["gc"]);
+        }
         open_up(self.root.path());
     }
 }

@@ -44,6 +44,12 @@ pub trait Driver: Send + Sync {
     fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>>>;
     /// Removes one leftover; doing it twice is no error.
     fn reap(&self, leftover: Leftover) -> BoxFuture<'_, Result<()>>;
+    /// Removes a leftover of which nothing else is known, if that can harm nobody: nothing runs
+    /// in it, and it is of the owner that is meant. True if it is gone, or would be. A driver
+    /// that cannot tell leaves it.
+    fn sweep<'a>(&'a self, _leftover: &'a Leftover, _sweep: Sweep<'a>) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async { Ok(false) })
+    }
 }
 
 /// A standing wall.
@@ -142,6 +148,16 @@ pub struct Record {
     pub id: String,
     /// The driver's own data (pids with start times, cgroup paths, container ids).
     pub body: serde_json::Value,
+}
+
+/// Which leftovers without any record may be removed.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep<'a> {
+    /// Only those with this mark: [`crate::state::owner_mark`] of the directory that holds the
+    /// state of its sandboxes. Any if there is none.
+    pub owner: Option<&'a str>,
+    /// Only tell.
+    pub dry_run: bool,
 }
 
 /// Something of ours that outlived its supervisor.

@@ -3,7 +3,8 @@
 //! A sandbox is dead when the lock of its directory is free: the kernel frees it with the
 //! shim. All that a driver makes bears the sandbox's id, and its directory exists, locked,
 //! before anything is made; so a thing whose id has a directory here that nobody locks belongs
-//! to nobody. One without a directory here may belong to another state directory, and stays.
+//! to nobody. One without a directory here may belong to another state directory: it is removed
+//! only if it bears this directory's mark and nothing runs in it (the directory was deleted).
 //! The order matters: things are listed first and their directories looked at afterwards.
 
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::audit;
-use crate::driver::{Driver, Leftover};
+use crate::driver::{Driver, Leftover, Sweep};
 use crate::error::{Error, Result};
 use crate::state::{AUDIT, Claim, KeptChanges, Phase, StateDirs, Status, is_claimed};
 
@@ -22,6 +23,8 @@ use crate::state::{AUDIT, Claim, KeptChanges, Phase, StateDirs, Status, is_claim
 pub struct Options {
     /// Only tell what would be done.
     pub dry_run: bool,
+    /// Also remove what belongs to other state directories of this user and is not in use.
+    pub everywhere: bool,
     /// No new step is begun after this.
     pub time: Duration,
 }
@@ -30,6 +33,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             dry_run: false,
+            everywhere: false,
             time: Duration::from_secs(60),
         }
     }
@@ -78,6 +82,7 @@ pub async fn collect(dirs: &Arc<StateDirs>, drivers: &[Arc<dyn Driver>], options
         drivers,
         options,
         deadline: Instant::now() + options.time,
+        mark: dirs.owner_mark(),
         heard: BTreeSet::new(),
         report: Report::default(),
     };
@@ -95,6 +100,8 @@ struct Run<'a> {
     drivers: &'a [Arc<dyn Driver>],
     options: Options,
     deadline: Instant,
+    /// Of what drivers made for this directory.
+    mark: String,
     /// Drivers that could tell what they left; of the others nothing is removed.
     heard: BTreeSet<&'static str>,
     report: Report,
@@ -141,9 +148,8 @@ impl Run<'_> {
     }
 
     async fn reap(&mut self, driver: &dyn Driver, leftover: Leftover) {
-        // Of another state directory: whether it lives cannot be told from here.
         if self.dirs.ids().is_ok_and(|ids| !ids.contains(&leftover.id)) {
-            return;
+            return self.sweep(driver, leftover).await;
         }
         // Looked at after it was listed: a directory that is locked now was locked before
         // the thing was made.
@@ -159,6 +165,23 @@ impl Run<'_> {
             }
         }
         self.report.reaped.push(leftover);
+    }
+
+    /// Of another state directory, or of this one before it was deleted: whether it lives
+    /// cannot be told by a lock.
+    async fn sweep(&mut self, driver: &dyn Driver, leftover: Leftover) {
+        if self.is_over() {
+            return;
+        }
+        let what = format!("{} of {}", leftover.place, leftover.id);
+        let sweep = Sweep {
+            owner: (!self.options.everywhere).then_some(self.mark.as_str()),
+            dry_run: self.options.dry_run,
+        };
+        let swept = driver.sweep(&leftover, sweep).await;
+        if self.report.note(&what, swept) == Some(true) {
+            self.report.reaped.push(leftover);
+        }
     }
 
     /// Directories of sandboxes whose supervisor is gone.

@@ -32,6 +32,11 @@ pub const ALL: &[Behaviour] = &[
     )
     .alone(),
     Behaviour::test(
+        "R2-gc-forgotten",
+        "`gc` removes empty cgroups of a state directory that was deleted, and none that is used or another's",
+        gc_forgotten,
+    ),
+    Behaviour::test(
         "R2-gc-again",
         "`gc` run twice at once, and on a damaged state directory",
         gc_again,
@@ -287,6 +292,64 @@ fn gc_spares(world: &World) -> Verdict {
     running.feed(b"\n".to_vec());
     let finished = running.wait()?.expect(6)?;
     ensure!(finished.text() == "ready\nx\n", "{}", finished.all());
+    Ok(())
+}
+
+fn gc_forgotten(world: &World) -> Verdict {
+    let start = |name: &str| {
+        let mut running = world.sandbox().flags(&["--name", name]).start_open(&[
+            "sh",
+            "-c",
+            "echo ready; read line; exit 6",
+        ])?;
+        let id = running.until_started()?;
+        running.until_output("ready")?;
+        stockade_conformance::Verdict::Ok((running, BTreeSet::from([id])))
+    };
+    let (dead, dead_id) = start("dead")?;
+    let (mut live, live_id) = start("live")?;
+    if host::cgroups_of(&live_id).is_empty() {
+        return skip("no cgroup can be made here");
+    }
+    let inside = host::below(dead.supervisor());
+    dead.signal(Signal::KILL)?;
+    host::until_gone(&inside, Duration::from_secs(2))?;
+    drop(dead);
+    std::fs::remove_dir_all(world.path("state/stockade/sandboxes"))?;
+    let gc = |state: &str, flags: &[&str]| {
+        let mut command = world.command(world.suite().program());
+        command
+            .arg("gc")
+            .args(flags)
+            .env("XDG_STATE_HOME", world.path(state));
+        stockade_conformance::run::finish(command, Vec::new(), None)?.expect(0)
+    };
+    gc("outside", &[])?;
+    gc("state", &["--dry-run"])?.complains(&[])?;
+    ensure!(
+        !host::cgroups_of(&dead_id).is_empty(),
+        "it was removed for another state directory, or by a dry run"
+    );
+    let told = gc("state", &[])?.text();
+    ensure!(
+        dead_id.iter().all(|id| told.contains(id.as_str())),
+        "not told: {told}"
+    );
+    let left = host::cgroups_of(&dead_id);
+    ensure!(left.is_empty(), "cgroups are left: {left:?}");
+    ensure!(
+        !host::cgroups_of(&live_id).is_empty() && live.is_running()?,
+        "the cgroup of a living sandbox was removed"
+    );
+    // Its record is gone, so its end is not whole; the command itself ends as it would.
+    live.feed(b"\n".to_vec());
+    let finished = live.wait()?;
+    ensure!(
+        [6, 125].contains(&finished.code),
+        "exit {}: {}",
+        finished.code,
+        finished.all()
+    );
     Ok(())
 }
 

@@ -6,8 +6,12 @@ use stockade_domain::{Control, Plan};
 use stockade_linux::cgroup::{self, CgroupSurvey, Group, GroupLimits, GroupRecord, JoinMethod};
 
 use super::wall::Wall;
-use crate::driver::{Leftover, LeftoverKind};
+use crate::driver::{Leftover, LeftoverKind, Seed, Sweep};
 use crate::error::{Error, Result};
+use crate::state::owner_mark;
+
+/// Stands between a sandbox's id and its owner's mark in the name of a group.
+const MARK: char = '-';
 
 /// The limits of a plan that need a cgroup, if there are any.
 pub(crate) fn limits(plan: &Plan) -> Option<GroupLimits> {
@@ -28,12 +32,26 @@ pub(crate) fn make(
     driver: &str,
     cgroups: &CgroupSurvey,
     limits: Option<&GroupLimits>,
-    id: &str,
+    seed: &Seed,
 ) -> Result<Option<Group>> {
     limits
-        .map(|limits| Group::create(cgroups, id, limits))
+        .map(|limits| Group::create(cgroups, &name(seed), limits))
         .transpose()
         .map_err(|error| Error::building(driver, "make its cgroup", error.to_string()))
+}
+
+/// The sandbox's id, for `gc`, and its owner's mark, for the time when only the group is left.
+fn name(seed: &Seed) -> String {
+    match seed.state_dir.parent() {
+        Some(sandboxes) => format!("{}{MARK}{}", seed.id, owner_mark(sandboxes)),
+        None => seed.id.clone(),
+    }
+}
+
+/// The sandbox's id and the owner's mark.
+fn parts(name: &str) -> (&str, Option<&str>) {
+    name.split_once(MARK)
+        .map_or((name, None), |(id, mark)| (id, Some(mark)))
 }
 
 /// How the guest gets into it.
@@ -59,7 +77,7 @@ pub(crate) fn leftovers(driver: &str, cgroups: &CgroupSurvey) -> Result<Vec<Left
             serde_json::to_string(record).map_err(|error| Error::io("encode a cgroup record", error))?;
         Ok(Leftover {
             driver: driver.to_owned(),
-            id: record.id.clone(),
+            id: parts(&record.id).0.to_owned(),
             kind: LeftoverKind::Cgroup,
             place,
         })
@@ -69,15 +87,40 @@ pub(crate) fn leftovers(driver: &str, cgroups: &CgroupSurvey) -> Result<Vec<Left
 
 /// Kills what still runs in the sandbox's cgroups and removes them.
 pub(crate) fn reap(driver: &str, leftover: &Leftover) -> Result<()> {
-    let failed = |cause: String| Error::Create {
+    let group = adopt(driver, leftover)?;
+    group
+        .kill()
+        .and_then(|()| group.remove())
+        .map_err(|error| failed(driver, leftover, error.to_string()))
+}
+
+/// Removes the cgroups of a sandbox that has no state directory here, if nothing is in them. A
+/// sandbox that is just being made is the one thing that can be harmed: it is not started.
+pub(crate) fn sweep(driver: &str, leftover: &Leftover, sweep: Sweep<'_>) -> Result<bool> {
+    let group = adopt(driver, leftover)?;
+    let (_, mark) = parts(group.id());
+    let is_meant = sweep.owner.is_none_or(|owner| mark == Some(owner));
+    let failed = |error: cgroup::Error| failed(driver, leftover, error.to_string());
+    if !is_meant || group.populated().map_err(failed)? {
+        return Ok(false);
+    }
+    if !sweep.dry_run {
+        group.remove().map_err(failed)?;
+    }
+    Ok(true)
+}
+
+fn adopt(driver: &str, leftover: &Leftover) -> Result<Group> {
+    let record: GroupRecord =
+        serde_json::from_str(&leftover.place).map_err(|error| failed(driver, leftover, error.to_string()))?;
+    Group::adopt(record).map_err(|error| failed(driver, leftover, error.to_string()))
+}
+
+fn failed(driver: &str, leftover: &Leftover, cause: String) -> Error {
+    Error::Create {
         driver: driver.to_owned(),
         step: format!("remove the cgroups of sandbox {}", leftover.id),
         cause,
         remedy: Some("see which processes are in them (cgroup.procs) and try `stockade gc` again".to_owned()),
-    };
-    let record: GroupRecord =
-        serde_json::from_str(&leftover.place).map_err(|error| failed(error.to_string()))?;
-    let group = cgroup::Group::adopt(record).map_err(|error| failed(error.to_string()))?;
-    group.kill().map_err(|error| failed(error.to_string()))?;
-    group.remove().map_err(|error| failed(error.to_string()))
+    }
 }

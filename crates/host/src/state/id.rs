@@ -27,6 +27,17 @@ pub(crate) fn is_id(text: &str) -> bool {
     text.len() == ID_LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
+/// Tells the things of one state directory from those of others, where its path alone is left:
+/// part of a hash of the directory that holds the sandboxes.
+#[must_use]
+pub fn owner_mark(sandboxes: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    const LENGTH: usize = 8;
+    let mut mark = crate::audit::hash(sandboxes.as_os_str().as_bytes());
+    mark.truncate(LENGTH);
+    mark
+}
+
 /// Random bytes, also for nonces.
 pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -82,6 +93,14 @@ mod tests {
         let (one, two) = (new_id(), new_id());
         assert_ne!(one, two);
         assert!(is_id(&one) && is_id(&two), "{one} {two}");
+    }
+
+    #[test]
+    fn an_owner_is_known_by_its_directory() {
+        let mark = |path: &str| owner_mark(std::path::Path::new(path));
+        assert_eq!(mark("/a/sandboxes"), mark("/a/sandboxes"));
+        assert_ne!(mark("/a/sandboxes"), mark("/b/sandboxes"));
+        assert_eq!(mark("/a").len(), 8);
     }
 
     #[test]

@@ -41,8 +41,8 @@ use rustix::io::Errno;
 pub use changes::{ChangeMeta, ChangeSet, KeptChanges};
 pub use files::{Durability, fsyncs};
 pub use folder::{Finish, NewSandbox, SandboxFolder};
-pub use id::check_name;
 pub(crate) use id::{boot_time, is_id, new_id, random_bytes, unix_ms};
+pub use id::{check_name, owner_mark};
 pub use list::{LOST, Listed};
 pub use process::ProcessRef;
 pub use status::{Detached, Phase, Status};
@@ -116,6 +116,12 @@ impl StateDirs {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.root.path()
+    }
+
+    /// The mark of what drivers make for sandboxes of this directory.
+    #[must_use]
+    pub fn owner_mark(&self) -> String {
+        owner_mark(&self.root.path().join(SANDBOXES))
     }
 
     /// Frees what ended runs left in the trash, until the time is over.

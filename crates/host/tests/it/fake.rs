@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stockade_domain::{Demand, Demands, Ended, Level, Plan, Receipt, SessionKind, Support, Target, Usage};
-use stockade_host::driver::{Boundary, BoxFuture, Driver, Leftover, LeftoverKind, Link, Record, Seed};
+use stockade_host::driver::{Boundary, BoxFuture, Driver, Leftover, LeftoverKind, Link, Record, Seed, Sweep};
 use stockade_host::error::{Error, Result};
 use stockade_host::view::Identity;
 
@@ -195,6 +195,16 @@ impl Driver for FakeDriver {
 
     fn adopt(&self, _: Record) -> BoxFuture<'_, Result<Box<dyn Boundary>>> {
         Box::pin(std::future::pending())
+    }
+
+    fn sweep<'a>(&'a self, leftover: &'a Leftover, sweep: Sweep<'a>) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let swept = sweep.owner.is_none_or(|owner| leftover.place.ends_with(owner));
+            if swept && !sweep.dry_run {
+                self.knobs.reaped.lock().unwrap().push(leftover.clone());
+            }
+            Ok(swept)
+        })
     }
 
     fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>>> {

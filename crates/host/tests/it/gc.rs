@@ -14,6 +14,7 @@ use crate::rig::{Rig, block_on};
 
 crate::tests![
     leftovers_of_the_dead_are_reaped_and_of_the_living_not,
+    forgotten_things_are_removed_by_their_owner_or_on_demand,
     changes_of_the_dead_are_kept_and_described,
     a_dry_run_removes_nothing,
     a_driver_that_cannot_be_asked_keeps_its_sandboxes,
@@ -91,6 +92,29 @@ fn leftovers_of_the_dead_are_reaped_and_of_the_living_not() {
         assert_eq!(rig.remains(), [format!("sandboxes/{}", live.id())]);
         rig.knobs.leftovers.lock().unwrap().clear();
         assert!(gc(&rig, Options::default()).await.is_clean());
+    });
+}
+
+fn forgotten_things_are_removed_by_their_owner_or_on_demand() {
+    block_on(async {
+        let rig = Rig::new();
+        let mut own = leftover("000000000000");
+        own.place.push_str(&rig.dirs.owner_mark());
+        let others = leftover("000000000001");
+        *rig.knobs.leftovers.lock().unwrap() = vec![own.clone(), others.clone()];
+        let dry_run = Options {
+            dry_run: true,
+            ..Options::default()
+        };
+        assert_eq!(gc(&rig, dry_run).await.reaped, std::slice::from_ref(&own));
+        assert!(rig.knobs.reaped.lock().unwrap().is_empty());
+        gc(&rig, Options::default()).await;
+        assert_eq!(*rig.knobs.reaped.lock().unwrap(), std::slice::from_ref(&own));
+        let everywhere = Options {
+            everywhere: true,
+            ..Options::default()
+        };
+        assert_eq!(gc(&rig, everywhere).await.reaped, [own, others]);
     });
 }
 

@@ -7,7 +7,7 @@ use crate::service::{self, garbage};
 
 /// `stockade gc`
 pub fn gc(args: &GcArgs) -> Result {
-    let found = service::block_on(garbage::collect(args.dry_run))?;
+    let found = service::block_on(garbage::collect(args.dry_run, args.all))?;
     if args.json {
         report::json(&found)?;
     } else {

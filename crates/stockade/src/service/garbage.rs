@@ -10,12 +10,13 @@ pub use stockade_host::gc::Report;
 ///
 /// # Errors
 /// The state directory cannot be read.
-pub async fn collect(dry_run: bool) -> Result<Report> {
+pub async fn collect(dry_run: bool, everywhere: bool) -> Result<Report> {
     Ok(gc::collect(
         &state()?,
         &drivers()?,
         Options {
             dry_run,
+            everywhere,
             ..Options::default()
         },
     )

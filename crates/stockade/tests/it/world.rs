@@ -80,6 +80,16 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        // Cgroups of killed supervisors stay until somebody removes them.
+        let sandboxes = self.path("state/stockade/sandboxes");
+        if sandboxes.read_dir().is_ok_and(|mut all| all.next().is_some()) {
+            let _ = self.stockade(&["gc"]).output();
+        }
+    }
+}
+
 /// True if a directory exists and holds nothing.
 pub fn is_empty_directory(path: &Path) -> bool {
     path.read_dir().is_ok_and(|mut entries| entries.next().is_none())

@@ -35,7 +35,7 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     let claimed = identity::claim(facts, plan.spec())?;
     let limits = group::limits(&plan);
     let early = if driver.host.cgroups().kind() == Some(cgroup::Kind::V2) {
-        group::make(NAME, driver.host.cgroups(), limits.as_ref(), &seed.id)?
+        group::make(NAME, driver.host.cgroups(), limits.as_ref(), &seed)?
     } else {
         None
     };
@@ -145,7 +145,7 @@ async fn hand_over(
             talk::send_trees(wall.door()?, &opened.trees)?;
         }
         if joins_cgroups {
-            wall.set_group(group::make(NAME, driver.host.cgroups(), limits, &seed.id)?);
+            wall.set_group(group::make(NAME, driver.host.cgroups(), limits, seed)?);
             talk::send_trees(wall.door()?, &group::tasks(wall)?)?;
         }
         Ok(())

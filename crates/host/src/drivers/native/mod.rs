@@ -15,7 +15,7 @@ use stockade_linux::compile::{CPU_TOPOLOGY, Context};
 use stockade_linux::idmap::Identity;
 use stockade_linux::ops::Program;
 
-use crate::driver::{Boundary, BoxFuture, Driver, Leftover, Record, Seed};
+use crate::driver::{Boundary, BoxFuture, Driver, Leftover, Record, Seed, Sweep};
 use crate::error::{Error, Result};
 use crate::local::{self, group, host_facts, identity};
 use crate::view;
@@ -139,5 +139,9 @@ impl Driver for Native {
 
     fn reap(&self, leftover: Leftover) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move { group::reap(NAME, &leftover) })
+    }
+
+    fn sweep<'a>(&'a self, leftover: &'a Leftover, sweep: Sweep<'a>) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { group::sweep(NAME, leftover, sweep) })
     }
 }

@@ -10,6 +10,12 @@ pub struct GcArgs {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
+    /// Also remove empty cgroups of your other state directories, deleted ones among them
+    ///
+    /// Nothing that runs is touched. A sandbox that is just being made with another
+    /// XDG_STATE_HOME may fail to start.
+    #[arg(long)]
+    pub all: bool,
     /// Show what would be removed; remove nothing
     #[arg(long)]
     pub dry_run: bool,
