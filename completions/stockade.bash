@@ -197,7 +197,7 @@ _stockade() {
             return 0
             ;;
         stockade__subcmd__create)
-            opts="-w -e -m -q -h -V --driver --policy --require --prefer --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --status-fd --audit-fd --audit-syslog --keep --json --quiet --help --version"
+            opts="-w -e -m -q -h -V --driver --policy --require --prefer --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --keep --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -331,6 +331,10 @@ _stockade() {
                     return 0
                     ;;
                 --log-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --changes)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -549,7 +553,7 @@ _stockade() {
             return 0
             ;;
         stockade__subcmd__run)
-            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --require --prefer --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --status-fd --audit-fd --audit-syslog --interactive --tty --no-tty --detach --keep --json --quiet --help --version"
+            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --require --prefer --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --interactive --tty --no-tty --detach --keep --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -683,6 +687,10 @@ _stockade() {
                     return 0
                     ;;
                 --log-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --changes)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -130,10 +130,12 @@ complete -c stockade -n "__fish_stockade_using_subcommand run" -l label -d 'A no
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l ttl -d 'End a detached sandbox after this time: 30m, 8h' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l idle -d 'End a detached sandbox when nothing happened in it for this time: 10m' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l log-size -d 'How much of the output of a detached sandbox is kept [default: 16M]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l changes -d 'Go on with the change set of this name, or begin it [default: pending]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l audit-fd -d 'Write the audit records to this open file descriptor as well' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l dry-run -d 'Show what would be enforced, by whom and how; create nothing'
-complete -c stockade -n "__fish_stockade_using_subcommand run" -l rm -d 'Throw the changes away when the sandbox ends'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l rm -d 'Begin without changes, and throw them away when the sandbox ends'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l fresh -d 'Begin without changes; those that are there are set aside, not lost'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l audit-syslog -d 'Send the audit records to the system\'s log (journald or syslog) as well'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s i -l interactive -d 'Forward standard input even if it is a terminal and the command gets none'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s t -l tty -d 'Give the command a terminal of its own [default: if all three standard streams are one]'
@@ -231,10 +233,12 @@ complete -c stockade -n "__fish_stockade_using_subcommand create" -l label -d 'A
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l ttl -d 'End a detached sandbox after this time: 30m, 8h' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l idle -d 'End a detached sandbox when nothing happened in it for this time: 10m' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l log-size -d 'How much of the output of a detached sandbox is kept [default: 16M]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l changes -d 'Go on with the change set of this name, or begin it [default: pending]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l audit-fd -d 'Write the audit records to this open file descriptor as well' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l dry-run -d 'Show what would be enforced, by whom and how; create nothing'
-complete -c stockade -n "__fish_stockade_using_subcommand create" -l rm -d 'Throw the changes away when the sandbox ends'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l rm -d 'Begin without changes, and throw them away when the sandbox ends'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l fresh -d 'Begin without changes; those that are there are set aside, not lost'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l audit-syslog -d 'Send the audit records to the system\'s log (journald or syslog) as well'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l keep -d 'Keep the record of the sandbox when it ends (the default)'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l json -d 'Write what was made, or with --dry-run the plan, as JSON'

@@ -262,7 +262,7 @@ impl Run<'_> {
                 continue;
             }
             // One whose dead sandbox is still there was left on purpose.
-            if self.dirs.status(&set.id).ok().flatten().is_some() {
+            if set.user.is_some() {
                 continue;
             }
             if self.options.dry_run || !self.dirs.drop_if_empty(&set)? {

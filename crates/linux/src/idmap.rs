@@ -85,7 +85,7 @@ impl Identity {
     /// number, or an ordinary one where that is root.
     #[must_use]
     pub fn slot(slot: u32, owner_uid: u32, owner_gid: u32) -> Self {
-        let base = FIRST_HOST_ID + (slot % SLOTS) * RANGE;
+        let base = first_of_slot(slot);
         let range = || {
             vec![Extent {
                 inside: 0,
@@ -135,6 +135,19 @@ impl Identity {
     pub fn host_gid(&self) -> Option<u32> {
         IdMap::translate(&self.map.gids, self.gid)
     }
+}
+
+/// First host id of a slot's range.
+#[must_use]
+pub fn first_of_slot(slot: u32) -> u32 {
+    FIRST_HOST_ID + (slot % SLOTS) * RANGE
+}
+
+/// The slot whose range holds an id of the host; none if it is in no slot.
+#[must_use]
+pub fn slot_of(host_id: u32) -> Option<u32> {
+    let slot = host_id.checked_sub(FIRST_HOST_ID)? / RANGE;
+    (slot < SLOTS).then_some(slot)
 }
 
 fn ordinary(id: u32) -> u32 {

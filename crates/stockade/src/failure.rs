@@ -89,6 +89,11 @@ pub enum Failure {
         "the sandbox's supervisor ended before the sandbox stood: {0}\n    fix: run `stockade gc`, and try again"
     )]
     SupervisorEnded(String),
+    /// Changes are not kept apart, so there is no set of them.
+    #[error(
+        "--changes and --fresh: this workspace is not copy-on-write, so no changes are kept apart\n    fix: leave the flag out, or use --workspace-mode cow"
+    )]
+    NoChangeSet,
     /// There is no room for the program itself.
     #[error("cannot start: {0}\n    fix: raise the limit on open files (`ulimit -n`)")]
     Runtime(std::io::Error),

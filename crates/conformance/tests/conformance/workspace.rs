@@ -21,9 +21,14 @@ pub const ALL: &[Behaviour] = &[
         odd_names,
     ),
     Behaviour::test(
-        "workspace-cow-apart",
-        "a second run starts from the host's files, not from the first run's",
-        apart,
+        "workspace-cow-continued",
+        "a run goes on with the changes of the one before, or begins clean",
+        continued,
+    ),
+    Behaviour::test(
+        "workspace-cow-sets",
+        "change sets of different names are apart",
+        named_sets,
     ),
     Behaviour::test("workspace-rm", "--rm throws the changes away", thrown_away),
     Behaviour::test(
@@ -166,20 +171,43 @@ fn odd_names(world: &World) -> Verdict {
     Ok(())
 }
 
-fn apart(world: &World) -> Verdict {
+fn continued(world: &World) -> Verdict {
     world.file("work/file", "host\n")?;
-    world.shell("echo first > file; echo first > extra")?.expect(0)?;
     world
-        .shell("cat file; ls extra 2>&1 || true")?
-        .expect(0)
-        .and_then(|finished| {
-            let text = finished.text();
-            ensure!(
-                text.starts_with("host\n") && text.contains("No such file"),
-                "{text}"
-            );
-            Ok(())
-        })
+        .shell("echo first > file; echo first > extra; mkdir -p d/e; echo x > d/e/f; chmod 500 d; rm -f none; ln -s file link")?
+        .expect(0)?;
+    let next = world.shell("cat file extra d/e/f; readlink link; echo second >> extra; ls -A")?;
+    let next = next.complains(&["continuing 4 unapplied changes", "--fresh"])?;
+    let text = next.expect(0)?.text();
+    ensure!(text.starts_with("first\nfirst\nx\nfile\n"), "{text}");
+    world.shell("cat extra")?.expect_text("first\nsecond").map(drop)?;
+    // The positive control: the host's file is what it was, and a clean run sees that.
+    let clean = world
+        .sandbox()
+        .flags(&["--fresh"])
+        .shell("cat file; ls extra 2>&1 || true")?;
+    let clean = clean.complains(&["starting clean", "--changes"])?;
+    let text = clean.expect(0)?.text();
+    ensure!(
+        text.starts_with("host\n") && text.contains("No such file"),
+        "{text}"
+    );
+    Ok(())
+}
+
+fn named_sets(world: &World) -> Verdict {
+    let run = |flags: &[&str], script: &str| world.sandbox().flags(flags).shell(script);
+    run(&["--changes", "one"], "echo 1 > a")?.expect(0)?;
+    run(&["--changes", "two"], "test ! -e a && echo 2 > b")?.expect(0)?;
+    run(&["--changes", "one"], "cat a; test ! -e b")?.expect_text("1")?;
+    world.shell("test ! -e a && test ! -e b")?.expect(0)?;
+    let refused = run(&["--changes", "../x"], "true")?;
+    ensure!(refused.code == 125, "{}", refused.all());
+    let listed = world.stockade(&["changes"])?.expect(0)?.text();
+    for name in ["one", "two"] {
+        ensure!(listed.contains(name), "no {name} in {listed}");
+    }
+    Ok(())
 }
 
 fn thrown_away(world: &World) -> Verdict {

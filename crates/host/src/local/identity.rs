@@ -7,7 +7,7 @@ use std::path::Path;
 
 use stockade_domain::Spec;
 use stockade_domain::target::HostFacts;
-use stockade_linux::idmap::{Identity, SLOTS};
+use stockade_linux::idmap::{Identity, SLOTS, slot_of};
 use stockade_linux::sys::lock_byte;
 
 use crate::error::{Error, Result};
@@ -18,15 +18,18 @@ pub(crate) struct Claimed {
     _slot: Option<File>,
 }
 
-/// Takes the supervisor's own ids, or, as root, a range that no living sandbox uses.
-pub(crate) fn claim(facts: &HostFacts, spec: &Spec) -> Result<Claimed> {
+/// Takes the supervisor's own ids, or, as root, a range that no living sandbox uses: if it can
+/// be had, the one in which the files of a change set are that the sandbox goes on with.
+pub(crate) fn claim(facts: &HostFacts, spec: &Spec, changes: Option<&Path>) -> Result<Claimed> {
     if !facts.privileged {
         return Ok(Claimed {
             identity: own(facts),
             _slot: None,
         });
     }
-    let (slot, lock) = claim_slot()?;
+    let former = changes.and_then(|changes| fs::metadata(changes.join("upper")).ok());
+    let former = former.and_then(|upper| slot_of(upper.uid()));
+    let (slot, lock) = claim_slot(former)?;
     let workspace = spec
         .workspace
         .as_ref()
@@ -71,7 +74,7 @@ pub(crate) fn unreadable(cause: std::io::Error) -> Error {
 
 /// One byte of a file is one slot, for all supervisors of this host that run as root. The
 /// lock is the kernel's, so it ends with its holder.
-fn claim_slot() -> Result<(u32, File)> {
+fn claim_slot(preferred: Option<u32>) -> Result<(u32, File)> {
     const DIRECTORY: &str = "/run/stockade";
     const FILE: &str = "/run/stockade/ids";
     let open = || {
@@ -89,7 +92,7 @@ fn claim_slot() -> Result<(u32, File)> {
         other => other,
     }
     .map_err(|error| Error::state("open", FILE, error))?;
-    let first = std::process::id() % SLOTS;
+    let first = preferred.unwrap_or(std::process::id() % SLOTS);
     for offset in 0..SLOTS {
         let slot = (first + offset) % SLOTS;
         if lock_byte(file.as_fd(), slot).is_ok() {

@@ -6,6 +6,7 @@ pub(crate) mod boundary;
 pub(crate) mod evidence;
 pub(crate) mod group;
 pub(crate) mod identity;
+pub(crate) mod layers;
 pub(crate) mod receipt;
 pub(crate) mod setup;
 pub(crate) mod start;

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, FlockOperation};
 use rustix::io::Errno;
 use stockade_domain::Exit;
 
-use super::changes::{self, KeptChanges};
+use super::changes::{self, ChangesClaim, ChangesWish, Found, KeptChanges};
 use super::files::Dir;
 use super::process::ProcessRef;
 use super::spare::Kind;
@@ -41,6 +41,8 @@ pub struct NewSandbox {
     pub discard_changes: bool,
     /// What its user notes on it.
     pub labels: BTreeMap<String, String>,
+    /// Which changes it finds, where they are kept apart.
+    pub changes: ChangesWish,
 }
 
 /// How a sandbox ended, for its record.
@@ -66,7 +68,8 @@ pub struct SandboxFolder {
     claim: Claim,
     status: Status,
     status_file: StatusFile,
-    changes_dir: Option<PathBuf>,
+    changes: Option<ChangesClaim>,
+    found: Option<Found>,
     finished: bool,
 }
 
@@ -149,13 +152,16 @@ impl StateDirs {
         }
         let claim = self.claim_new()?;
         let status_file = StatusFile::open(&claim.dir)?;
+        let wish = new.copy_on_write.then(|| new.changes.clone());
         let mut folder = SandboxFolder::new(Arc::clone(self), claim, status_file, new);
+        if let Some(wish) = wish {
+            folder.open_changes(&wish)?;
+        }
         folder.write_status()?;
         if let Some(name) = folder.status.name.take() {
             self.take_name(&name, &folder.claim.id)?;
             folder.status.name = Some(name);
         }
-        folder.make_changes_dir()?;
         Ok(folder)
     }
 
@@ -187,10 +193,6 @@ impl StateDirs {
 
 impl SandboxFolder {
     fn new(dirs: Arc<StateDirs>, claim: Claim, status_file: StatusFile, new: NewSandbox) -> Self {
-        let change_set = match (&new.workspace, new.copy_on_write) {
-            (Some(workspace), true) => Some(changes::key(workspace, &claim.id)),
-            _ => None,
-        };
         let status = Status {
             version: STATUS_VERSION,
             id: claim.id.clone(),
@@ -200,7 +202,7 @@ impl SandboxFolder {
             shim: ProcessRef::current(),
             command: shorten(&texts(new.command.iter())),
             workspace: new.workspace,
-            change_set,
+            change_set: None,
             discard_changes: new.discard_changes,
             keep: new.keep,
             created_ms: unix_ms(),
@@ -219,16 +221,21 @@ impl SandboxFolder {
             claim,
             status,
             status_file,
-            changes_dir: None,
+            changes: None,
+            found: None,
             finished: false,
         }
     }
 
-    fn make_changes_dir(&mut self) -> Result<()> {
-        let Some(key) = &self.status.change_set else {
+    fn open_changes(&mut self, wish: &ChangesWish) -> Result<()> {
+        let Some(workspace) = &self.status.workspace else {
             return Ok(());
         };
-        self.changes_dir = Some(changes::make(&self.dirs, key)?);
+        let throwaway = self.status.discard_changes;
+        let opened = changes::open(&self.dirs, workspace, wish, &self.claim.id, throwaway)?;
+        self.status.change_set = Some(opened.claim.key().to_owned());
+        self.changes = Some(opened.claim);
+        self.found = opened.found;
         Ok(())
     }
 
@@ -244,10 +251,16 @@ impl SandboxFolder {
         self.claim.dir.path()
     }
 
-    /// Where changes are kept, empty yet; for `Seed::changes_dir`.
+    /// Where changes are kept; for `Seed::changes_dir`.
     #[must_use]
     pub fn changes_dir(&self) -> Option<&Path> {
-        self.changes_dir.as_deref()
+        self.changes.as_ref().map(ChangesClaim::path)
+    }
+
+    /// What was found there instead of nothing.
+    #[must_use]
+    pub fn found_changes(&self) -> Option<&Found> {
+        self.found.as_ref()
     }
 
     /// What is known of the sandbox.
@@ -306,7 +319,7 @@ impl SandboxFolder {
         self.status.problems = finish.problems;
         self.status.paused = false;
         self.status.ended_ms = Some(unix_ms());
-        let kept = changes::settle(&self.dirs, &self.status)?;
+        let kept = self.settle_changes()?;
         if kept.is_none() {
             self.status.change_set = None;
         }
@@ -329,8 +342,15 @@ impl SandboxFolder {
         self.give_up()
     }
 
-    fn give_up(&self) -> Result<()> {
-        changes::settle(&self.dirs, &self.status)?;
+    fn settle_changes(&mut self) -> Result<Option<KeptChanges>> {
+        match self.changes.take() {
+            Some(claim) => changes::settle(&self.dirs, &self.status, &claim),
+            None => Ok(None),
+        }
+    }
+
+    fn give_up(&mut self) -> Result<()> {
+        self.settle_changes()?;
         self.remove_record()
     }
 

@@ -137,16 +137,24 @@ impl StateDirs {
             Err(Error::NotFound { .. }) => None,
             Err(error) => return Err(error),
         };
-        let ids: Vec<String> = ended.iter().map(|status| status.id.clone()).collect();
         if let Some(status) = &ended {
             self.remove_record(status)?;
         }
-        let named = |meta: &super::ChangeMeta| meta.name.as_deref() == Some(label);
         let mut removed = ended.is_some();
         for set in self.change_sets()? {
-            let matches = ids.contains(&set.id) || set.id == label || set.meta.as_ref().is_some_and(named);
-            // A live sandbox may have taken the name of an ended one.
-            if matches && !set.live {
+            let is_its = |run: &super::RunMeta| {
+                run.id == label
+                    || run.name.as_deref() == Some(label)
+                    || ended.as_ref().is_some_and(|status| status.id == run.id)
+            };
+            // What others wrote to as well is not this sandbox's to remove.
+            let is_its_alone = match &set.meta {
+                Some(meta) => meta.runs.iter().all(is_its),
+                None => ended
+                    .as_ref()
+                    .is_some_and(|status| status.change_set.as_ref() == Some(&set.key)),
+            };
+            if is_its_alone && !set.live {
                 self.remove_changes(&set)?;
                 removed = true;
             }

@@ -7,7 +7,7 @@
 //!         record.json                what its driver needs to find it again
 //!         ctl                        the shim's control socket
 //!     names/NAME -> ID               names of live sandboxes
-//!     changes/KEY/                   changes kept apart from a workspace
+//!     changes/PROJECT-NAME/          changes kept apart from a workspace; locked while used
 //!         upper/ work/ meta.json
 //!     audit/YEAR-MONTH.NUMBER.jsonl  what happened; outlives the sandboxes
 //!     spare/                         empty directories for the next runs
@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-pub use changes::{ChangeMeta, ChangeSet, KeptChanges};
+pub use changes::{ChangeMeta, ChangeSet, ChangesClaim, ChangesWish, Found, KeptChanges, PENDING, RunMeta};
 pub use files::{Durability, fsyncs};
 pub use folder::{Finish, NewSandbox, SandboxFolder};
 pub(crate) use id::{boot_time, is_id, new_id, random_bytes, unix_ms};

@@ -269,10 +269,17 @@ fn changes_are_kept_with_what_is_known_of_them() {
     assert_eq!(kept.counts.unwrap().files(), 1);
     assert!(!changes.join("work").exists());
     let sets = dirs.change_sets().unwrap();
-    assert_eq!((sets.len(), sets[0].live, &sets[0].id), (1, false, &id));
+    assert_eq!(
+        (sets.len(), sets[0].live, sets[0].name.as_str()),
+        (1, false, PENDING)
+    );
     let meta = sets[0].meta.as_ref().unwrap();
-    assert_eq!((&meta.workspace, meta.exit), (&workspace, Some(Exit::Code(3))));
-    assert_eq!(meta.identity, Some(serde_json::json!(7)));
+    let run = meta.runs.first().unwrap();
+    assert_eq!(
+        (&run.id, &meta.workspace, run.exit),
+        (&id, &workspace, Some(Exit::Code(3)))
+    );
+    assert_eq!(run.identity, Some(serde_json::json!(7)));
     dirs.remove(&id).unwrap();
     assert!(dirs.change_sets().unwrap().is_empty());
     assert!(matches!(dirs.remove(&id), Err(Error::NotFound { .. })));

@@ -127,7 +127,7 @@ fn changes_of_the_dead_are_kept_and_described() {
         let sets = rig.dirs.change_sets().unwrap();
         let meta = sets[0].meta.as_ref().unwrap();
         assert_eq!(
-            (&meta.id, &meta.workspace),
+            (&meta.runs[0].id, &meta.workspace),
             (&id, &rig.place.path().join("project"))
         );
         assert_eq!(fs::read_to_string(sets[0].upper.join("file")).unwrap(), "changed");

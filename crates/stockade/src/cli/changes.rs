@@ -23,7 +23,9 @@ fn list(all: &[Summary], json: bool) -> Result {
     } else if all.is_empty() {
         report::note("no changes are kept");
     } else {
-        let heading = ["SANDBOX", "WORKSPACE", "ADDED", "CHANGED", "DELETED", "SIZE", ""];
+        let heading = [
+            "PROJECT", "NAME", "SANDBOX", "ADDED", "CHANGED", "DELETED", "SIZE", "AGE", "",
+        ];
         report::out(&report::table(Paint::stdout(), &heading, all.iter().map(row)))?;
     }
     Ok(0)
@@ -36,17 +38,19 @@ fn row(set: &Summary) -> Vec<String> {
         .map(|path| Shown(path.as_os_str()).to_string());
     let remark = match (&set.error, set.live, set.truncated) {
         (Some(error), _, _) => Shown::new(error).to_string(),
-        (None, true, _) => "running".to_owned(),
+        (None, true, _) => "in use".to_owned(),
         (None, false, true) => "and more".to_owned(),
         (None, false, false) => String::new(),
     };
     vec![
-        Shown::new(&set.sandbox).to_string(),
         workspace.unwrap_or_else(|| "unknown".to_owned()),
+        set.name.clone(),
+        Shown::new(set.sandbox.as_deref().unwrap_or("-")).to_string(),
         set.counts.added.to_string(),
         set.counts.changed.to_string(),
         set.counts.deleted.to_string(),
         ByteCount(set.counts.bytes).to_string(),
+        report::age(set.age_seconds),
         remark,
     ]
 }

@@ -13,7 +13,8 @@ use stockade_host::shim::{Life, RunEvent, ShimHandle, leave_terminal, let_stream
 
 use super::args::{CreateArgs, LifeArgs, RunArgs, SandboxArgs, TerminalArgs};
 use super::run::{
-    labels, open_status, outcome, prepare, report_failure, say_notes, say_shortfalls, send_started, show,
+    changes_wish, labels, open_status, outcome, prepare, report_failure, say_notes, say_standing,
+    send_started, show,
 };
 use super::{FAILED, Result};
 use crate::failure::Failure;
@@ -164,6 +165,7 @@ async fn live(wanted: Wanted, status: Option<&StatusFd>) -> Result {
         // What nobody waits for is looked at later.
         keep: !sandbox.life.remove,
         discard_changes: sandbox.life.remove,
+        changes: changes_wish(sandbox.change_set),
         tty: terminal.tty.then(usual_size),
         stdin: terminal.interactive || terminal.tty,
         life: Some(life),
@@ -207,7 +209,7 @@ struct Detached<'a> {
 
 impl Front for Detached<'_> {
     fn standing(&mut self, standing: &Standing<'_>) -> service::Result<()> {
-        say_shortfalls(standing, self.quiet);
+        say_standing(standing, self.quiet);
         if let Some(status) = self.status {
             send_started(standing, status);
         }

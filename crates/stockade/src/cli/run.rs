@@ -5,8 +5,9 @@ use std::ffi::OsString;
 
 use stockade_domain::units::DurationMs;
 use stockade_host::shim::{RunEvent, Tell};
+use stockade_host::state::ChangesWish;
 
-use super::args::{AuditFlags, Label, LifeArgs, RunArgs, SandboxArgs, TerminalArgs};
+use super::args::{AuditFlags, ChangeSetArgs, Label, LifeArgs, RunArgs, SandboxArgs, TerminalArgs};
 use super::overrides::overrides;
 use super::{FAILED, Result, detached};
 use crate::failure::Failure;
@@ -72,14 +73,25 @@ pub fn say_notes(prepared: &Prepared, quiet: bool) {
     }
 }
 
-/// Says which preferred controls are not enforced.
-pub fn say_shortfalls(standing: &Standing<'_>, quiet: bool) {
+/// Which changes of earlier runs are asked for.
+pub fn changes_wish(args: ChangeSetArgs) -> ChangesWish {
+    ChangesWish {
+        name: args.changes,
+        fresh: args.fresh,
+    }
+}
+
+/// Says which preferred controls are not enforced, and which changes are found.
+pub fn say_standing(standing: &Standing<'_>, quiet: bool) {
     if !quiet {
         standing
             .shortfalls
             .iter()
             .filter_map(|one| report::shortfall_line(one))
             .for_each(|line| report::note(&line));
+        if let Some(found) = &standing.found {
+            report::note(&report::found_line(found));
+        }
     }
 }
 
@@ -123,6 +135,7 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
         name: args.sandbox.life.name,
         keep: args.keep,
         discard_changes: args.sandbox.life.remove,
+        changes: changes_wish(args.sandbox.change_set),
         tty: console.tty(),
         stdin: console.stdin(),
         labels,
@@ -171,7 +184,7 @@ struct Terminal<'a> {
 
 impl Front for Terminal<'_> {
     fn standing(&mut self, standing: &Standing<'_>) -> service::Result<()> {
-        say_shortfalls(standing, self.quiet);
+        say_standing(standing, self.quiet);
         if let Some(status) = self.status {
             send_started(standing, status);
         }

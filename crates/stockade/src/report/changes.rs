@@ -1,6 +1,7 @@
 //! Change sets as text.
 
 use stockade_domain::units::ByteCount;
+use stockade_host::state::{Found, PENDING};
 use stockade_host::workspace::{Change, ChangeKind, Counts, NodeKind};
 
 use super::Shown;
@@ -14,6 +15,42 @@ pub fn counts_line(counts: &Counts) -> String {
     match (counts.files(), counts.directories) {
         (0, directories) => format!("{} changed", plural(directories, "directory", "directories")),
         (files, _) => format!("{} changed", plural(files, "file", "files")),
+    }
+}
+
+/// What a sandbox finds in its workspace instead of no changes.
+pub fn found_line(found: &Found) -> String {
+    match found {
+        Found::Unapplied { set, counts } => {
+            let count = match counts {
+                // Files, as the line after a run counts; directories where there are only those.
+                Some(counts) => match Some(counts.files())
+                    .filter(|files| *files > 0)
+                    .unwrap_or(counts.directories)
+                {
+                    1 => "1 unapplied change".to_owned(),
+                    count => format!("{count} unapplied changes"),
+                },
+                None => "unapplied changes".to_owned(),
+            };
+            let of = if set == PENDING {
+                String::new()
+            } else {
+                format!(" of {set}")
+            };
+            format!("continuing {count}{of} (--fresh to start clean)")
+        }
+        Found::SetAside { kept_as } => {
+            format!(
+                "starting clean; the former changes are kept as {kept_as} (--changes {kept_as} goes on with them)"
+            )
+        }
+        Found::InUse { by, own } => {
+            let by = by.as_deref().unwrap_or("another sandbox");
+            format!(
+                "{by} uses the project's pending changes; this run does not see them and keeps its own as {own}"
+            )
+        }
     }
 }
 

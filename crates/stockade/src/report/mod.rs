@@ -11,7 +11,7 @@ mod shown;
 mod table;
 
 pub use audit::record_line;
-pub use changes::{change_line, counts_line};
+pub use changes::{change_line, counts_line, found_line};
 pub use ending::{Outcome, ended_line, exit_clause, shortfall_line, unrecorded_line};
 pub use events::{Event, StatusFd};
 pub use paint::Paint;

@@ -1,10 +1,11 @@
 //! Change sets: which are kept, and what each holds.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use stockade_host::Error;
-use stockade_host::state::ChangeSet as Kept;
+use stockade_host::state::{ChangeSet as Kept, PENDING, StateDirs};
 use stockade_host::workspace::{ChangeSet, Counts, ScanLimits, scan};
 
 use super::{Result, state};
@@ -12,14 +13,20 @@ use super::{Result, state};
 /// A change set in a list.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// The sandbox that made the changes: its name, or its id.
-    pub sandbox: String,
-    /// Its id.
-    pub id: String,
+    /// Its name among those of the workspace.
+    pub name: String,
     /// The directory that was changed.
     pub workspace: Option<PathBuf>,
+    /// The sandbox that uses it now or used it last: its name, or its id.
+    pub sandbox: Option<String>,
+    /// That sandbox's id.
+    pub id: Option<String>,
     /// The sandbox runs: more may come.
     pub live: bool,
+    /// How many sandboxes have used it.
+    pub runs: usize,
+    /// Seconds since the first of them began.
+    pub age_seconds: u64,
     /// How much changed.
     #[serde(flatten)]
     pub counts: Counts,
@@ -32,8 +39,8 @@ pub struct Summary {
 /// A change set with its files.
 #[derive(Debug, Serialize)]
 pub struct Details {
-    /// The sandbox that made the changes: its name, or its id.
-    pub sandbox: String,
+    /// Its name among those of the workspace; none where nothing changed.
+    pub name: Option<String>,
     /// The directory that was changed.
     pub workspace: Option<PathBuf>,
     /// The changes.
@@ -43,77 +50,56 @@ pub struct Details {
 
 /// All change sets, oldest first.
 pub fn list() -> Result<Vec<Summary>> {
-    let dirs = state()?;
-    let sets = dirs.change_sets()?;
-    Ok(sets
+    let now = SystemTime::now();
+    Ok(state()?
+        .change_sets()?
         .iter()
-        .map(|kept| summary(kept, Origin::of(kept, &dirs)))
+        .map(|kept| summary(kept, now))
         .collect())
 }
 
-/// The files of the change set that a sandbox made. Where several sandboxes had the same
-/// name one after the other, the newest is meant.
+/// The files of a change set: one that a sandbox of this name or id used, or one of this name.
 pub fn of(name: &str) -> Result<Details> {
     let dirs = state()?;
-    let sets = dirs.change_sets()?;
-    let found = sets
-        .iter()
-        .rev()
-        .map(|kept| (kept, Origin::of(kept, &dirs)))
-        .find(|(kept, origin)| {
-            origin.sandbox == name || kept.id == name || (name.len() >= 4 && kept.id.starts_with(name))
-        });
-    let Some((kept, origin)) = found else {
+    let Some(kept) = find(&dirs, name)? else {
         // A sandbox that changed nothing is no mistake; one that never was is.
         let listed = dirs.find(name)?;
-        let workspace = listed.status.workspace.clone();
         return Ok(Details {
-            sandbox: listed.status.label().to_owned(),
-            workspace,
+            name: None,
+            workspace: listed.status.workspace,
             set: ChangeSet::default(),
         });
     };
-    let set = read(kept, origin.workspace.as_deref(), ScanLimits::LIST)?;
+    let set = read(&kept, ScanLimits::LIST)?;
     Ok(Details {
-        sandbox: origin.sandbox,
-        workspace: origin.workspace,
+        name: Some(kept.name.clone()),
+        workspace: kept.workspace().map(Path::to_owned),
         set,
     })
 }
 
-/// Where a change set comes from: from its own description, or while its sandbox runs from
-/// that of the sandbox.
-struct Origin {
-    sandbox: String,
-    workspace: Option<PathBuf>,
-}
-
-impl Origin {
-    fn of(kept: &Kept, dirs: &stockade_host::state::StateDirs) -> Self {
-        if let Some(meta) = &kept.meta {
-            let sandbox = meta.name.clone().unwrap_or_else(|| meta.id.clone());
-            return Self {
-                sandbox,
-                workspace: Some(meta.workspace.clone()),
+/// The set that a label means: the newest that such a sandbox used, or else the newest of
+/// that name, of this project rather than of another.
+fn find(dirs: &StateDirs, label: &str) -> Result<Option<Kept>> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut sets = dirs.change_sets()?;
+    let position = sets
+        .iter()
+        .rposition(|set| set.was_used_by(label))
+        .or_else(|| {
+            let is_here = |set: &Kept| {
+                set.workspace()
+                    .is_some_and(|workspace| here.starts_with(workspace))
             };
-        }
-        match dirs.find(&kept.id) {
-            Ok(listed) => Self {
-                sandbox: listed.status.label().to_owned(),
-                workspace: listed.status.workspace,
-            },
-            Err(_) => Self {
-                sandbox: kept.id.clone(),
-                workspace: None,
-            },
-        }
-    }
+            sets.iter().rposition(|set| set.name == label && is_here(set))
+        })
+        .or_else(|| sets.iter().rposition(|set| set.name == label && label != PENDING));
+    Ok(position.map(|position| sets.swap_remove(position)))
 }
 
-fn summary(kept: &Kept, origin: Origin) -> Summary {
+fn summary(kept: &Kept, now: SystemTime) -> Summary {
     let read = read(
         kept,
-        origin.workspace.as_deref(),
         ScanLimits {
             listed: 0,
             ..ScanLimits::LIST
@@ -123,27 +109,36 @@ fn summary(kept: &Kept, origin: Origin) -> Summary {
         Ok(set) => (set, None),
         Err(failure) => (ChangeSet::default(), Some(failure.to_string())),
     };
+    let last = kept.meta.as_ref().and_then(|meta| meta.runs.last());
+    let (sandbox, id) = match (&kept.user, last) {
+        (Some(user), _) => (Some(user.label().to_owned()), Some(user.id.clone())),
+        (None, Some(run)) => (Some(run.label().to_owned()), Some(run.id.clone())),
+        (None, None) => (None, None),
+    };
+    let began = UNIX_EPOCH + Duration::from_millis(kept.began_ms());
     Summary {
-        sandbox: origin.sandbox,
-        id: kept.id.clone(),
-        workspace: origin.workspace,
+        name: kept.name.clone(),
+        workspace: kept.workspace().map(Path::to_owned),
+        sandbox,
+        id,
         live: kept.live,
+        runs: kept.meta.as_ref().map_or(0, |meta| meta.runs.len()),
+        age_seconds: now.duration_since(began).unwrap_or_default().as_secs(),
         counts: set.counts,
         truncated: set.truncated,
         error,
     }
 }
 
-fn read(kept: &Kept, workspace: Option<&Path>, limits: ScanLimits) -> Result<ChangeSet> {
+fn read(kept: &Kept, limits: ScanLimits) -> Result<ChangeSet> {
     if !kept.upper.exists() {
-        return Ok(ChangeSet::default()); // a sandbox that is just being made
+        return Ok(ChangeSet::default()); // of a sandbox that is just being made
     }
     // Without its workspace a change set can still be read: all is called added.
-    let lower = workspace.unwrap_or(Path::new(""));
-    let read = scan(&kept.upper, lower, limits);
-    Ok(read.map_err(|error| {
+    let lower = kept.workspace().unwrap_or(Path::new(""));
+    Ok(scan(&kept.upper, lower, limits).map_err(|error| {
         Error::io(
-            format!("read the changes of {}", kept.id),
+            format!("read the changes {}", kept.name),
             std::io::Error::other(error),
         )
     })?)

@@ -15,13 +15,14 @@ use stockade_host::drivers::native;
 use stockade_host::session::Command;
 use stockade_host::shim::stdio::Io;
 use stockade_host::shim::{HostLimits, Life, Options, Outcome, RunEvent, Shim, ShimHandle, Signals};
-use stockade_host::state::{Detached, NewSandbox, SandboxFolder};
+use stockade_host::state::{ChangesWish, Detached, Found, NewSandbox, SandboxFolder};
 use stockade_host::view::explain_missing;
 use stockade_host::{CancellationToken, Error, open};
 
 use super::audit::Readers;
 use super::plan::Prepared;
 use super::{Result, not_started, state};
+use crate::failure::Failure;
 
 /// Building a sandbox takes milliseconds; a machine that needs longer than this is not well.
 const CREATION_DEADLINE: Duration = Duration::from_secs(30);
@@ -37,6 +38,8 @@ pub struct Request {
     pub keep: bool,
     /// Throw its changes away.
     pub discard_changes: bool,
+    /// Which changes of earlier runs it finds.
+    pub changes: ChangesWish,
     /// A terminal of this size.
     pub tty: Option<WindowSize>,
     /// Whether input is forwarded.
@@ -63,6 +66,8 @@ pub struct Standing<'a> {
     pub receipt: &'a Receipt,
     /// Preferred controls that are not enforced.
     pub shortfalls: Vec<&'a Planned>,
+    /// What it found in its workspace instead of no changes.
+    pub found: Option<Found>,
     /// Resizes, signals and stops it.
     pub handle: ShimHandle,
 }
@@ -103,7 +108,8 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         ..
     } = prepared;
     let sinks = request.readers.open()?;
-    let mut folder = state()?.create(new_sandbox(&plan, &request))?;
+    let mut folder = state()?.create(new_sandbox(&plan, &request)?)?;
+    let found = folder.found_changes().cloned();
     let (id, name) = (folder.id().to_owned(), folder.status().label().to_owned());
     let mut audit = AuditLog::create(&*state()?, &id)?
         .redacting(Redactor::new(plan.spec().environment.iter()))
@@ -124,19 +130,14 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     if let Some(life) = &request.life {
         folder.detach(detached(&request, life, &shown, &receipt));
     }
-    let options = Options {
-        usage: true,
-        signals: Some(signals),
-        limits: host_limits(&shown.spec().limits),
-        ..Options::default()
-    };
-    let shim = Shim::start(boundary, folder, audit, options).await?;
+    let shim = Shim::start(boundary, folder, audit, options(signals, &shown)).await?;
     front.standing(&Standing {
         id: &id,
         name: &name,
         driver: shown.driver(),
         receipt: &receipt,
         shortfalls: shown.shortfalls().collect(),
+        found,
         handle: shim.handle(),
     })?;
     let command = Command {
@@ -202,6 +203,15 @@ async fn open_unless_asked(
     }
 }
 
+fn options(signals: Signals, plan: &Plan) -> Options {
+    Options {
+        usage: true,
+        signals: Some(signals),
+        limits: host_limits(&plan.spec().limits),
+        ..Options::default()
+    }
+}
+
 /// The limits that no kernel enforces for us.
 fn host_limits(limits: &Limits) -> HostLimits {
     HostLimits {
@@ -211,9 +221,13 @@ fn host_limits(limits: &Limits) -> HostLimits {
     }
 }
 
-fn new_sandbox(plan: &Plan, request: &Request) -> NewSandbox {
+fn new_sandbox(plan: &Plan, request: &Request) -> Result<NewSandbox> {
     let workspace = plan.spec().workspace.as_ref();
-    NewSandbox {
+    let copy_on_write = workspace.is_some_and(|workspace| workspace.mode == WorkspaceMode::Cow);
+    if !copy_on_write && request.changes != ChangesWish::default() {
+        return Err(Failure::NoChangeSet);
+    }
+    Ok(NewSandbox {
         driver: plan.driver().to_owned(),
         name: request.name.clone(),
         command: request
@@ -222,11 +236,12 @@ fn new_sandbox(plan: &Plan, request: &Request) -> NewSandbox {
             .map(|word| word.to_string_lossy().into_owned())
             .collect(),
         workspace: workspace.map(|workspace| workspace.source.clone()),
-        copy_on_write: workspace.is_some_and(|workspace| workspace.mode == WorkspaceMode::Cow),
+        copy_on_write,
         keep: request.keep,
         discard_changes: request.discard_changes,
         labels: request.labels.clone(),
-    }
+        changes: request.changes.clone(),
+    })
 }
 
 fn seed(folder: &SandboxFolder) -> Result<Seed> {

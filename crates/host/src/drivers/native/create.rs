@@ -1,16 +1,12 @@
 //! Builds one native sandbox.
 
-use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::Path;
 
-use stockade_domain::spec::{Network, WorkspaceMode};
+use stockade_domain::spec::Network;
 use stockade_domain::target::HostFacts;
-use stockade_domain::{Control, ControlKind, Plan, Spec};
+use stockade_domain::{Control, ControlKind, Plan};
 use stockade_linux::cgroup::{self, Group, GroupLimits, JoinMethod};
 use stockade_linux::compile;
-use stockade_linux::idmap::Identity;
 use stockade_linux::ops::Attestation;
 use tokio::net::UnixStream;
 
@@ -20,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::local::boundary::LocalBoundary;
 use crate::local::start::{Isolation, Started};
 use crate::local::wall::{Parts, Wall};
-use crate::local::{group, identity, setup, talk};
+use crate::local::{group, identity, layers, setup, talk};
 
 /// Builds the wall, opens the pipe, gathers the receipt.
 pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
@@ -32,7 +28,7 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
         ));
     }
     let facts = driver.host.facts();
-    let claimed = identity::claim(facts, plan.spec())?;
+    let claimed = identity::claim(facts, plan.spec(), seed.changes_dir.as_deref())?;
     let limits = group::limits(&plan);
     let early = if driver.host.cgroups().kind() == Some(cgroup::Kind::V2) {
         group::make(NAME, driver.host.cgroups(), limits.as_ref(), &seed)?
@@ -58,47 +54,11 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
         claimed,
     })?;
     let mut link = talk::stream(link)?;
-    prepare_changes(plan.spec(), &seed, wall.identity())?;
+    layers::prepare(plan.spec(), &seed, wall.identity())?;
     let attestation = hand_over(driver, &plan, &mut wall, &mut link, limits.as_ref(), &seed).await?;
     let controls: Vec<Control> = plan.enforced().cloned().collect();
     let receipt = receipt::gather(&controls, plan.spec(), &wall.observed(), &attestation);
     Ok(Box::new(LocalBoundary::new(wall, receipt, link)))
-}
-
-/// The layers of a copy-on-write workspace, owned by the workload's host ids. The upper
-/// directory's mode becomes that of the workspace seen inside.
-fn prepare_changes(spec: &Spec, seed: &Seed, identity: &Identity) -> Result<()> {
-    let (Some(workspace), Some(changes)) = (&spec.workspace, &seed.changes_dir) else {
-        return Ok(());
-    };
-    if workspace.mode != WorkspaceMode::Cow {
-        return Ok(());
-    }
-    let mode = fs::metadata(&workspace.source)
-        .map_err(|error| Error::io(format!("read {}", workspace.source.display()), error))?
-        .mode();
-    if identity.map.privileged {
-        // The guest's ids are not ours: it has to reach the layers, and no more than that.
-        fs::set_permissions(changes, fs::Permissions::from_mode(0o711))
-            .map_err(|error| Error::state("prepare", changes, error))?;
-    }
-    for (name, mode) in [("upper", mode & 0o7777), ("work", 0o700)] {
-        let path = changes.join(name);
-        make_layer(&path, mode, identity).map_err(|error| Error::state("prepare", &path, error))?;
-    }
-    Ok(())
-}
-
-fn make_layer(path: &Path, mode: u32, identity: &Identity) -> std::io::Result<()> {
-    fs::DirBuilder::new()
-        .mode(mode & 0o777)
-        .recursive(true)
-        .create(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    if identity.map.privileged {
-        std::os::unix::fs::chown(path, identity.host_uid(), identity.host_gid())?;
-    }
-    Ok(())
 }
 
 fn start_guest(plan: &Plan, seed: &Seed, facts: &HostFacts, group: Option<&Group>) -> Result<Started> {

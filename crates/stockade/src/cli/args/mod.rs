@@ -20,7 +20,7 @@ pub use generate::{CompletionsArgs, ManArgs};
 pub use label::Label;
 pub use policy::{CheckArgs, PolicyArgs, PolicyCommand};
 pub use run::{
-    AuditFlags, CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs,
+    AuditFlags, ChangeSetArgs, CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs,
     WorkspaceModeArg,
 };
 pub use sandboxes::{AttachArgs, InspectArgs, LogsArgs, LsArgs, PauseArgs, ResumeArgs, RmArgs, StopArgs};

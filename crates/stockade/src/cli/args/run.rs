@@ -79,6 +79,8 @@ pub struct SandboxArgs {
     pub limits: LimitArgs,
     #[command(flatten)]
     pub life: LifeArgs,
+    #[command(flatten)]
+    pub change_set: ChangeSetArgs,
 
     /// Write events as JSON lines to this open file descriptor
     #[arg(long, value_name = "FD", value_parser = clap::value_parser!(RawFd).range(1..), help_heading = "Reports")]
@@ -97,8 +99,8 @@ pub struct LifeArgs {
     /// A note on the sandbox, for `ls --label`; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub labels: Vec<Label>,
-    /// Throw the changes away when the sandbox ends
-    #[arg(long = "rm", conflicts_with = "keep")]
+    /// Begin without changes, and throw them away when the sandbox ends
+    #[arg(long = "rm", conflicts_with_all = ["keep", "changes", "fresh"])]
     pub remove: bool,
     /// End a detached sandbox after this time: 30m, 8h
     ///
@@ -154,6 +156,18 @@ pub struct AuditFlags {
     /// Send the audit records to the system's log (journald or syslog) as well
     #[arg(long)]
     pub audit_syslog: bool,
+}
+
+/// Which changes of earlier runs the command finds in a copy-on-write workspace.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Changes of the workspace")]
+pub struct ChangeSetArgs {
+    /// Go on with the change set of this name, or begin it [default: pending]
+    #[arg(long, value_name = "NAME")]
+    pub changes: Option<String>,
+    /// Begin without changes; those that are there are set aside, not lost
+    #[arg(long)]
+    pub fresh: bool,
 }
 
 /// What exists inside.

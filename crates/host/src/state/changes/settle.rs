@@ -1,0 +1,103 @@
+//! What becomes of a change set when the sandbox that used it has ended.
+
+use std::path::Path;
+
+use rustix::io::Errno;
+use stockade_workspace::ScanLimits;
+
+use super::{ChangesClaim, KeptChanges, UPPER, WORK, discard, meta, path_of};
+use crate::error::Result;
+use crate::state::files::Dir;
+use crate::state::spare::Kind;
+use crate::state::{StateDirs, Status};
+
+/// Brings the change set of an ended sandbox into its lasting form, or removes it if it is
+/// empty or not wanted. May be called again.
+pub(in crate::state) fn settle(
+    dirs: &StateDirs,
+    status: &Status,
+    claim: &ChangesClaim,
+) -> Result<Option<KeptChanges>> {
+    let Some(workspace) = &status.workspace else {
+        return Ok(None);
+    };
+    if status.discard_changes {
+        return discard(dirs, &claim.key).map(|()| None);
+    }
+    let Some(kept) = look(claim, workspace) else {
+        return hand_on_or_discard(dirs, claim).map(|()| None);
+    };
+    meta::write(&claim.dir, status, workspace, &kept)?;
+    match dirs.trash()?.take(claim.dir.fd(), WORK) {
+        Ok(()) | Err(Errno::NOENT) => Ok(Some(kept)),
+        Err(error) => Err(claim.dir.error("remove", WORK, error)),
+    }
+}
+
+/// What the change set holds; none if nothing. What cannot be read is kept.
+pub(super) fn look(claim: &ChangesClaim, workspace: &Path) -> Option<KeptChanges> {
+    let upper = claim.upper();
+    if !upper.exists() || stockade_workspace::is_empty(&upper).unwrap_or(false) {
+        return None;
+    }
+    let found = stockade_workspace::scan(&upper, workspace, ScanLimits::COUNTS).ok();
+    let truncated = found.as_ref().is_some_and(|found| found.truncated);
+    let counts = found.map(|found| found.counts);
+    // Copied-up directories in which nothing is different.
+    if !truncated && counts.is_some_and(|counts| counts.is_empty()) {
+        return None;
+    }
+    Some(KeptChanges {
+        key: claim.key.clone(),
+        name: claim.name().to_owned(),
+        upper,
+        counts,
+        truncated,
+    })
+}
+
+/// Leaves the directory to a later run if it holds nothing, else to the trash. Who takes it
+/// may find it still locked for a moment, and makes another.
+fn hand_on_or_discard(dirs: &StateDirs, claim: &ChangesClaim) -> Result<()> {
+    let is_bare = is_bare(dirs, &claim.dir).unwrap_or(false);
+    if is_bare && dirs.hand_on(Kind::Changes, &path_of(&claim.key)) {
+        Ok(())
+    } else {
+        discard(dirs, &claim.key)
+    }
+}
+
+/// True if nothing is left of what a sandbox could write: no name, no attribute.
+fn is_bare(dirs: &StateDirs, dir: &Dir) -> Result<bool> {
+    let (Ok(upper), Ok(work)) = (dir.open_below(UPPER), dir.open_below(WORK)) else {
+        return Ok(false);
+    };
+    if !has_only_overlay_attributes(&upper) {
+        return Ok(false);
+    }
+    // The kernel wants to make its own.
+    if dirs.trash()?.take_any(work.fd(), WORK).is_err() && work.names()? == [WORK] {
+        return Ok(false);
+    }
+    Ok(dir.names()?.len() == 2 && upper.is_empty()? && work.is_empty()?)
+}
+
+/// Attributes that overlay itself gives to its upper directory and takes as they are.
+fn has_only_overlay_attributes(upper: &Dir) -> bool {
+    const KNOWN: [&str; 4] = [
+        "user.overlay.uuid",
+        "user.overlay.impure",
+        "trusted.overlay.uuid",
+        "trusted.overlay.impure",
+    ];
+    let mut names = [0; 256];
+    match rustix::fs::flistxattr(upper.fd(), &mut names) {
+        Ok(length) => names
+            .get(..length)
+            .unwrap_or_default()
+            .split(|byte| *byte == 0)
+            .all(|name| name.is_empty() || KNOWN.iter().any(|known| known.as_bytes() == name)),
+        Err(Errno::NOTSUP) => true,
+        Err(_) => false,
+    }
+}
