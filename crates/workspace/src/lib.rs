@@ -7,18 +7,30 @@
 //! leave the tree, to follow a link or to cross a mount; nothing but directories is
 //! opened; and a scan is bounded.
 
+mod apply;
 mod change;
 mod compare;
+mod copy;
 mod error;
+mod files;
+mod journal;
+mod name;
 mod overlay;
+mod place;
 mod risk;
 mod scan;
 mod trees;
+mod write_error;
+
+pub use apply::{Applied, Decision, Request, apply};
 
 pub use change::{
     Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
 };
 pub use error::{Error, Result};
+pub use copy::Owners;
+pub use journal::{History, Pause, Undone};
 pub use risk::Risk;
 pub use scan::{ScanLimits, is_empty, scan};
 pub use trees::{Side, Trees};
+pub use write_error::{WriteError, WriteResult};

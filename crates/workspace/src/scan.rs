@@ -319,7 +319,7 @@ fn open_file(directory: &OwnedFd, name: &CStr) -> rustix::io::Result<std::fs::Fi
 }
 
 /// Calls `each` with every name of a directory until it says no.
-fn each_name(directory: impl AsFd, mut each: impl FnMut(&CStr) -> bool) -> rustix::io::Result<()> {
+pub(crate) fn each_name(directory: impl AsFd, mut each: impl FnMut(&CStr) -> bool) -> rustix::io::Result<()> {
     let mut buffer = [MaybeUninit::uninit(); 8192];
     let mut entries = RawDir::new(directory.as_fd(), &mut buffer);
     while let Some(entry) = entries.next() {

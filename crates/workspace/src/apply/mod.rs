@@ -1,0 +1,119 @@
+//! Taking changes over to the host: what is new is made aside, and moved in by steps that
+//! are taken whole or not at all.
+
+mod clock;
+mod leave;
+mod select;
+mod stage;
+mod steps;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::change::{ChangeSet, NodeKind};
+use crate::copy::Owners;
+use crate::journal::{History, Journal, Mark, Pause, VERSION};
+use crate::place::Place;
+use crate::write_error::{WriteError, WriteResult};
+
+/// What becomes of one change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// It stays in the change set.
+    Leave,
+    /// The host gets what stands inside.
+    Apply,
+    /// The host's file stays as it is, and the change is forgotten.
+    Keep,
+    /// The host's file stays as it is, and gets what stands inside beside it, as
+    /// `NAME.stockade`.
+    Beside,
+}
+
+/// What is to be applied.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The user's directory.
+    pub project: PathBuf,
+    /// The change set's upper directory. Nothing writes to it: its sandbox has ended.
+    pub upper: PathBuf,
+    /// What a scan of the two found.
+    pub set: &'a ChangeSet,
+    /// What becomes of each change, in the order of [`ChangeSet::changes`].
+    pub decisions: Vec<Decision>,
+    /// Whose the files become, if the change set has owners of its own.
+    pub owners: Option<Owners>,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// What was applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// The number by which it is undone; none if there was nothing to do.
+    pub number: Option<u64>,
+    /// Paths of the project that are as they stand inside now.
+    pub applied: u64,
+    /// Changes that were forgotten, because the host's file was kept.
+    pub kept: u64,
+    /// Changes that are still in the change set.
+    pub left: u64,
+}
+
+/// Applies what was decided.
+///
+/// # Errors
+/// [`WriteError::Changed`] if a file is not what the scan saw, on the host or inside, and
+/// whatever preparing and moving files meets. The project is then as it was.
+pub fn apply(history: &History, request: &Request<'_>, pause: Pause<'_>) -> WriteResult<Applied> {
+    let changes = &request.set.changes;
+    let mut decisions = request.decisions.clone();
+    decisions.resize(changes.len(), Decision::Leave);
+    for (change, decision) in changes.iter().zip(&mut decisions) {
+        // Pipes, sockets and devices never reach the host, whatever was decided.
+        if change.after.is_some_and(|after| after.node == NodeKind::Special) {
+            *decision = Decision::Leave;
+        }
+    }
+    select::complete(changes, &mut decisions);
+    let failed = |cause| WriteError::history("open", &request.project, cause);
+    let project = Place::open(&request.project).map_err(failed)?;
+    let upper =
+        Place::open(&request.upper).map_err(|cause| WriteError::history("open", &request.upper, cause))?;
+    let inode = Mark::of(&rustix::fs::fstat(project.root()).map_err(failed)?).inode;
+    let draft = history.draft(&project, &request.project)?;
+    let prepared = steps::Builder::new(&draft, &project, &upper, request, pause).build(&mut decisions);
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            draft.drop()?;
+            return Err(error);
+        }
+    };
+    let count = |of: &[Decision]| decisions.iter().filter(|one| of.contains(one)).count() as u64;
+    let mut applied = Applied {
+        number: None,
+        applied: count(&[Decision::Apply, Decision::Beside]),
+        kept: count(&[Decision::Keep]),
+        left: count(&[Decision::Leave]),
+    };
+    if prepared.steps.is_empty() {
+        draft.drop()?;
+        return Ok(applied);
+    }
+    let journal = Journal {
+        version: VERSION,
+        made_ms: request.now_ms,
+        project: request.project.clone(),
+        project_inode: inode,
+        changes: request.upper.clone(),
+        beside: draft.beside.clone(),
+        steps: prepared.steps,
+        touched: prepared.touched,
+        paths: applied.applied,
+    };
+    applied.number = Some(draft.intend(journal, pause)?.carry_out(pause)?);
+    Ok(applied)
+}

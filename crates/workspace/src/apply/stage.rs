@@ -1,0 +1,107 @@
+//! Making new things aside, from what lies in the change set.
+
+use std::ffi::CString;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
+
+use super::clock::Clock;
+use crate::change::{Change, Entry, NodeKind};
+use crate::copy::{self, Fidelity, Keep, Owners};
+use crate::journal::Mark;
+use crate::place::Place;
+use crate::write_error::{WriteError, WriteResult};
+
+/// From where, and how.
+pub(super) struct Maker<'a> {
+    pub(super) upper: &'a Place,
+    pub(super) owners: Option<Owners>,
+    pub(super) clock: Clock,
+}
+
+impl Maker<'_> {
+    /// Makes a file or link in a directory of the stage.
+    pub(super) fn leaf(&self, change: &Change, after: &Entry, to: &Place, path: &Path) -> WriteResult {
+        let failed = |cause: Errno| WriteError::stage(&change.path, cause);
+        let (from, name) = self.upper.parent(&change.path).map_err(failed)?;
+        let (to, new_name) = to.parent(path).map_err(failed)?;
+        use std::os::fd::AsFd;
+        let (from, to) = (from.as_fd(), to.as_fd());
+        let fidelity = self.fidelity(after);
+        let read = match after.node {
+            NodeKind::File => copy::copy_file(from, &name, to, &new_name, fidelity),
+            NodeKind::Symlink => copy::copy_link(from, &name, to, &new_name, fidelity),
+            NodeKind::Directory | NodeKind::Special | NodeKind::Unknown => Err(Errno::INVAL),
+        };
+        // What reaches the host is what was looked at: ctime is the kernel's, and no program
+        // can set it.
+        if Mark::of(&read.map_err(failed)?).is_entry(after) {
+            Ok(())
+        } else {
+            Err(WriteError::changed(&change.path))
+        }
+    }
+
+    /// Makes a directory, open to us.
+    pub(super) fn directory(&self, change: &Change, to: &Place, path: &Path) -> WriteResult {
+        let failed = |cause: Errno| WriteError::stage(&change.path, cause);
+        let make = || {
+            use std::os::fd::AsFd;
+            let (parent, name) = self.upper.parent(&change.path)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let original = copy::open_any(parent.as_fd(), &name, flags)?;
+            let (to, new_name) = to.parent(path)?;
+            let fidelity = Fidelity {
+                keep: Keep::Plain,
+                ..Fidelity::EXACT
+            };
+            copy::copy_directory(original.as_fd(), to.as_fd(), &new_name, fidelity)
+        };
+        make().map(drop).map_err(failed)
+    }
+
+    /// Gives a directory that is full its owner, time and mode. The outermost stays open to
+    /// us, because moving a directory writes to it; the mode that it shall have is returned.
+    pub(super) fn close(
+        &self,
+        change: &Change,
+        after: &Entry,
+        to: &Place,
+        path: &Path,
+        is_outermost: bool,
+    ) -> WriteResult<Option<(u32, u32)>> {
+        let failed = |cause: Errno| WriteError::stage(&change.path, cause);
+        let close = || {
+            use std::os::fd::AsFd;
+            let made = to.directory(path)?;
+            let mode = after.mode & !copy::SETID;
+            let for_now = if is_outermost { mode | 0o700 } else { mode };
+            let mut like = self
+                .upper
+                .stat(&change.path)?
+                .ok_or(Errno::NOENT)?;
+            like.st_mode = like.st_mode & !0o7777 | for_now;
+            copy::close_directory(made.as_fd(), &like, self.fidelity(after))?;
+            Ok((for_now != mode).then_some((for_now, mode)))
+        };
+        close().map_err(failed)
+    }
+
+    fn fidelity(&self, after: &Entry) -> Fidelity<'_> {
+        Fidelity {
+            keep: Keep::Plain,
+            owners: self.owners.as_ref(),
+            modified: Some(self.clock.time(after.stamp.modified)),
+            strip: copy::SETID,
+        }
+    }
+}
+
+/// What was made under a number.
+pub(super) fn made(stage: &Place, number: usize, change: &Change) -> WriteResult<Mark> {
+    let name = CString::new(number.to_string()).unwrap_or_default();
+    rustix::fs::statat(stage.root(), name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)
+        .map(|stat| Mark::of(&stat))
+        .map_err(|cause| WriteError::stage(&change.path, cause))
+}

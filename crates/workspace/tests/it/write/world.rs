@@ -1,0 +1,199 @@
+//! A project with a change set, and what can be seen of both.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use stockade_workspace::{
+    Applied, ChangeSet, Decision, History, Request, ScanLimits, Undone, WriteError, WriteResult, apply, scan,
+};
+
+/// The directories.
+pub struct World {
+    _temporary: Option<tempfile::TempDir>,
+    root: PathBuf,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let root = temporary.path().to_owned();
+        for name in ["project", "upper", "trash"] {
+            fs::create_dir(root.join(name)).expect("a part");
+        }
+        Self {
+            _temporary: Some(temporary),
+            root,
+        }
+    }
+
+    /// One that another process made.
+    pub fn at(root: &Path) -> Self {
+        Self {
+            _temporary: None,
+            root: root.to_owned(),
+        }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn project(&self) -> PathBuf {
+        self.root.join("project")
+    }
+
+    pub fn upper(&self) -> PathBuf {
+        self.root.join("upper")
+    }
+
+    /// A file of the host.
+    pub fn host(&self, path: &str, content: &str) {
+        write(&self.project().join(path), content);
+    }
+
+    /// A file inside.
+    pub fn inside(&self, path: &str, content: &str) {
+        write(&self.upper().join(path), content);
+    }
+
+    /// A file that was deleted inside.
+    pub fn gone(&self, path: &str) {
+        let path = self.upper().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("parents");
+        super::super::whiteout(&path);
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.project().join(path)).expect("a file of the project")
+    }
+
+    pub fn changes(&self) -> ChangeSet {
+        scan(&self.upper(), &self.project(), ScanLimits::LIST).expect("a scan")
+    }
+
+    pub fn history(&self) -> WriteResult<History> {
+        self.history_watched(&|_| {})
+    }
+
+    pub fn history_watched(&self, pause: &dyn Fn(&'static str)) -> WriteResult<History> {
+        let (path, trash) = (self.root.join("history"), self.root.join("trash"));
+        // A test that starts a process beside this one holds our lock until that one runs.
+        History::open(&path, &trash, &self.project(), Duration::from_secs(60), pause)
+    }
+
+    pub fn apply_all(&self) -> WriteResult<Applied> {
+        self.apply(|_| Decision::Apply)
+    }
+
+    pub fn apply(&self, decide: impl Fn(&str) -> Decision) -> WriteResult<Applied> {
+        self.apply_watched(decide, &|_| {})
+    }
+
+    pub fn apply_watched(
+        &self,
+        decide: impl Fn(&str) -> Decision,
+        pause: &dyn Fn(&'static str),
+    ) -> WriteResult<Applied> {
+        let set = self.changes();
+        self.apply_set(&set, decide, pause)
+    }
+
+    /// What was looked at may be older than what is there.
+    pub fn apply_set(
+        &self,
+        set: &ChangeSet,
+        decide: impl Fn(&str) -> Decision,
+        pause: &dyn Fn(&'static str),
+    ) -> WriteResult<Applied> {
+        let decisions = set
+            .changes
+            .iter()
+            .map(|change| decide(&change.path.to_string_lossy()))
+            .collect();
+        let request = Request {
+            project: self.project(),
+            upper: self.upper(),
+            set,
+            decisions,
+            owners: None,
+            now_ms: now_ms(),
+        };
+        apply(&self.history_watched(pause)?, &request, pause)
+    }
+
+    pub fn undo(&self) -> Result<Undone, WriteError> {
+        self.undo_watched(&|_| {})
+    }
+
+    pub fn undo_watched(&self, pause: &dyn Fn(&'static str)) -> Result<Undone, WriteError> {
+        self.history_watched(pause)?.undo(&self.project(), false, pause)
+    }
+}
+
+pub fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(0)
+}
+
+pub fn write(path: &Path, content: &str) {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("parents");
+    fs::write(path, content).expect("a file");
+}
+
+/// What a path has that a person could notice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    pub mode: u32,
+    pub content: Vec<u8>,
+    /// Times and inode: only the very same file has them.
+    pub exact: Option<(i64, i64, u64, u64)>,
+}
+
+/// A tree, path by path; the root is "".
+pub type Picture = BTreeMap<PathBuf, Seen>;
+
+/// A tree as it is, with times, inodes and numbers of links.
+pub fn exactly(root: &Path) -> Picture {
+    picture(root, true)
+}
+
+/// A tree by kinds, modes and contents.
+pub fn contents(root: &Path) -> Picture {
+    picture(root, false)
+}
+
+fn picture(root: &Path, is_exact: bool) -> Picture {
+    let mut all = Picture::new();
+    let mut pending = vec![PathBuf::new()];
+    while let Some(path) = pending.pop() {
+        let full = root.join(&path);
+        let metadata = full.symlink_metadata().expect("metadata");
+        let mut content = Vec::new();
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&full).expect("a listing") {
+                pending.push(path.join(entry.expect("an entry").file_name()));
+            }
+        } else if metadata.is_symlink() {
+            use std::os::unix::ffi::OsStringExt;
+            content = fs::read_link(&full).expect("a link").into_os_string().into_vec();
+        } else if metadata.is_file() {
+            content = fs::read(&full).expect("a file");
+        }
+        let exact = is_exact.then(|| {
+            (
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+                metadata.ino(),
+                if metadata.is_dir() { 0 } else { metadata.nlink() },
+            )
+        });
+        let mode = if metadata.is_symlink() { 0 } else { metadata.mode() };
+        all.insert(path, Seen { mode, content, exact });
+    }
+    all
+}
