@@ -10,6 +10,7 @@
 mod apply;
 mod change;
 mod compare;
+mod conflict;
 mod copy;
 mod error;
 mod files;
@@ -27,8 +28,9 @@ pub use apply::{Applied, Decision, Request, apply};
 pub use change::{
     Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
 };
-pub use error::{Error, Result};
+pub use conflict::conflicts;
 pub use copy::Owners;
+pub use error::{Error, Result};
 pub use journal::{History, Pause, Undone};
 pub use risk::Risk;
 pub use scan::{ScanLimits, is_empty, scan};

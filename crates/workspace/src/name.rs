@@ -42,7 +42,10 @@ fn parse(text: &str) -> Option<Vec<u8>> {
 /// A path for a person: no byte of it reaches a terminal raw, and its ends are seen.
 pub(crate) fn shown(path: &Path) -> String {
     let text = lossless(path.as_os_str());
-    if text.chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{2066}') {
+    if text
+        .chars()
+        .any(|c| c.is_control() || c == '\u{202e}' || c == '\u{2066}')
+    {
         return text.escape_debug().to_string();
     }
     text

@@ -14,7 +14,11 @@ const NAMED: usize = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// An operation on a path of the project failed.
-    #[error("cannot write {}: {cause}; nothing was changed\n    fix: {}", shown(path), remedy(cause))]
+    #[error(
+        "cannot write {}: {cause}; nothing was changed\n    fix: {}",
+        shown(path),
+        remedy(cause)
+    )]
     Step {
         /// The path, relative to the project.
         path: PathBuf,
@@ -22,7 +26,11 @@ pub enum WriteError {
         cause: std::io::Error,
     },
     /// A new file could not be prepared.
-    #[error("cannot prepare {}: {cause}; nothing was changed\n    fix: {}", shown(path), remedy(cause))]
+    #[error(
+        "cannot prepare {}: {cause}; nothing was changed\n    fix: {}",
+        shown(path),
+        remedy(cause)
+    )]
     Stage {
         /// The path, relative to the project.
         path: PathBuf,
@@ -136,7 +144,9 @@ fn remedy(cause: &std::io::Error) -> &'static str {
     match cause.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free space on the project's file system",
         ErrorKind::ReadOnlyFilesystem => "the project is on a read-only file system: make it writable",
-        ErrorKind::PermissionDenied => "make the directory that holds it writable for the user that runs stockade",
+        ErrorKind::PermissionDenied => {
+            "make the directory that holds it writable for the user that runs stockade"
+        }
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             "the directory that should hold it is gone: look at the changes again with `stockade diff`"
         }

@@ -51,9 +51,15 @@ mod tests {
     fn the_order_inside_is_kept_and_forged_times_are_not() {
         let moments = vec![
             Moment { seconds: 1, nanos: 0 },
-            Moment { seconds: i64::MAX, nanos: 0 },
+            Moment {
+                seconds: i64::MAX,
+                nanos: 0,
+            },
         ];
-        let clock = Clock { moments: moments.clone(), end_ns: 5_000_000_000 };
+        let clock = Clock {
+            moments: moments.clone(),
+            end_ns: 5_000_000_000,
+        };
         let (early, late) = (clock.time(moments[0]), clock.time(moments[1]));
         assert_eq!((early.tv_sec, early.tv_nsec), (4, 999_999_998));
         assert_eq!((late.tv_sec, late.tv_nsec), (4, 999_999_999));

@@ -50,7 +50,13 @@ pub(super) fn steps(upper: &Place, left: &BTreeSet<&Path>) -> WriteResult<Vec<St
             }
             let mode = old.mode & 0o7777;
             if old.is_directory() && mode & 0o700 != 0o700 {
-                steps.push(step(&name, Act::Mode { from: mode, to: mode | 0o700 }));
+                steps.push(step(
+                    &name,
+                    Act::Mode {
+                        from: mode,
+                        to: mode | 0o700,
+                    },
+                ));
             }
             steps.push(step(&name, Act::Take { old }));
         }
@@ -61,12 +67,16 @@ pub(super) fn steps(upper: &Place, left: &BTreeSet<&Path>) -> WriteResult<Vec<St
 
 /// True if a path or something below it stays.
 fn holds(left: &BTreeSet<&Path>, path: &Path) -> bool {
-    left.range(path..).next().is_some_and(|next| next.starts_with(path))
+    left.range(path..)
+        .next()
+        .is_some_and(|next| next.starts_with(path))
 }
 
 /// Untrusted code may have closed a directory that is to lose a name.
 fn open(upper: &Place, path: &Path, steps: &mut Vec<Step>, closing: &mut Vec<Step>) -> Result<(), Errno> {
-    let Some(stat) = upper.stat(path)? else { return Ok(()) };
+    let Some(stat) = upper.stat(path)? else {
+        return Ok(());
+    };
     let from = stat.st_mode & 0o7777;
     let to = from | 0o700;
     if from != to {

@@ -77,10 +77,7 @@ impl Maker<'_> {
             let made = to.directory(path)?;
             let mode = after.mode & !copy::SETID;
             let for_now = if is_outermost { mode | 0o700 } else { mode };
-            let mut like = self
-                .upper
-                .stat(&change.path)?
-                .ok_or(Errno::NOENT)?;
+            let mut like = self.upper.stat(&change.path)?.ok_or(Errno::NOENT)?;
             like.st_mode = like.st_mode & !0o7777 | for_now;
             copy::close_directory(made.as_fd(), &like, self.fidelity(after))?;
             Ok((for_now != mode).then_some((for_now, mode)))

@@ -84,7 +84,9 @@ impl<'a> Builder<'a> {
         let left = changes.iter().zip(&*decisions);
         let left = left.filter(|(_, decision)| **decision == Decision::Leave);
         let left = left.map(|(change, _)| change.path.as_path());
-        let left: BTreeSet<&Path> = left.chain(self.unread.iter().map(|unread| unread.path.as_path())).collect();
+        let left: BTreeSet<&Path> = left
+            .chain(self.unread.iter().map(|unread| unread.path.as_path()))
+            .collect();
         let leaving = leave::steps(self.upper, &left)?;
         // Directories without any change of their own may lie there; nothing is decided then.
         if decisions.iter().any(|decision| *decision != Decision::Leave) {
@@ -182,7 +184,9 @@ impl<'a> Builder<'a> {
     }
 
     fn is_directory_before(&self, path: &Path) -> bool {
-        let found = self.changes.binary_search_by(|change| change.path.as_path().cmp(path));
+        let found = self
+            .changes
+            .binary_search_by(|change| change.path.as_path().cmp(path));
         found.is_ok_and(|found| self.changes[found].before.as_ref().is_some_and(is_directory))
     }
 

@@ -102,7 +102,9 @@ fn copy_one(
     match rustix::fs::fsetxattr(to, name, &value[..length], XattrFlags::empty()) {
         // Labels and trusted attributes need rights that an ordinary user lacks; the system
         // sets its own.
-        Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) if keep == Keep::All && !name.to_bytes().starts_with(b"user.") => {
+        Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP)
+            if keep == Keep::All && !name.to_bytes().starts_with(b"user.") =>
+        {
             Ok(())
         }
         other => other,

@@ -23,7 +23,8 @@ pub(super) fn look(journal: &Journal, ground: &Ground) -> WriteResult<Done> {
             continue;
         }
         if matches!(step.act, Act::Place { .. } | Act::Exchange { .. }) {
-            all_below(project, &step.path, &mut placed).map_err(|cause| WriteError::step(&step.path, cause))?;
+            all_below(project, &step.path, &mut placed)
+                .map_err(|cause| WriteError::step(&step.path, cause))?;
         }
     }
     let mut touched = Vec::new();
@@ -43,7 +44,9 @@ pub(super) fn look(journal: &Journal, ground: &Ground) -> WriteResult<Done> {
 fn all_below(project: &Place, path: &Path, to: &mut Vec<Placed>) -> Result<(), Errno> {
     let mut pending = vec![path.to_owned()];
     while let Some(path) = pending.pop() {
-        let Some(stat) = project.stat(&path)? else { continue };
+        let Some(stat) = project.stat(&path)? else {
+            continue;
+        };
         let mark = Mark::of(&stat);
         if mark.is_directory() {
             let directory = project.directory(&path)?;

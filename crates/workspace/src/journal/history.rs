@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::home::{APPLIED, Ground, STAGE, open_or_make, share_a_mount};
+use super::known::{Known, KnownFiles};
 use super::{Done, Journal, Pause, Touched, Undoing, VERSION, check, forward, reverse};
 use crate::files::{random_name, read_json, sync, write_json};
 use crate::place::Place;
@@ -20,6 +21,7 @@ const DRAFT: &str = ".draft";
 const JOURNAL: &str = "journal.json";
 const DONE: &str = "done.json";
 const UNDOING: &str = "undoing.json";
+const KNOWN: &str = "known.json";
 /// Applies that can be undone; older ones are let go.
 const LEVELS: usize = 50;
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
@@ -203,6 +205,13 @@ impl History {
             other => other?,
         };
         let foreign = reverse::reverse(journal, touched, &ground, pause)?;
+        pause("known");
+        let files = Known::after(journal, &ground, self.known()?);
+        let known = KnownFiles {
+            version: VERSION,
+            files,
+        };
+        write_json(&self.dir, KNOWN, &known).map_err(|cause| self.failed("write", KNOWN, cause))?;
         if !foreign.is_empty() {
             let kept = format!(".kept-{}", random_name());
             rustix::fs::renameat(self.dir.root(), name, self.dir.root(), &kept)
@@ -213,8 +222,7 @@ impl History {
             });
         }
         pause("end");
-        self.let_go(name)?;
-        remove_beside(journal, ground.project())
+        self.let_go(name)
     }
 
     /// A new apply: a place to make things in.
@@ -233,8 +241,8 @@ impl History {
                 .map_err(|cause| self.failed("open", name, cause.into()))
         };
         let stage = below(&entry, STAGE)?;
-        let shared =
-            share_a_mount(&stage, project).map_err(|cause| WriteError::history("read", project_path, cause))?;
+        let shared = share_a_mount(&stage, project)
+            .map_err(|cause| WriteError::history("read", project_path, cause))?;
         if !shared {
             return Err(WriteError::history(
                 "keep what can be undone in",
@@ -248,6 +256,12 @@ impl History {
             stage,
             beside: None,
         })
+    }
+
+    /// Files of the project that were put back, sorted by path.
+    pub(crate) fn known(&self) -> WriteResult<Vec<Known>> {
+        let known: Option<KnownFiles> = self.optional(&self.dir, KNOWN)?;
+        Ok(known.map(|known| known.files).unwrap_or_default())
     }
 
     fn drop_draft(&self) -> WriteResult {
@@ -325,8 +339,13 @@ impl Intent<'_> {
             write_json(&self.entry, DONE, &done).map_err(|cause| self.history.failed("write", DONE, cause))
         });
         if let Err(error) = written {
-            self.history
-                .go_back(&self.name, &self.entry, &self.journal, &self.journal.touched, pause)?;
+            self.history.go_back(
+                &self.name,
+                &self.entry,
+                &self.journal,
+                &self.journal.touched,
+                pause,
+            )?;
             return Err(error);
         }
         pause("old levels");
@@ -348,10 +367,6 @@ fn times_to_restore(journal: &Journal, done: &Done, ground: &Ground) -> WriteRes
         }
     }
     Ok(restored)
-}
-
-fn remove_beside(_journal: &Journal, _project: &Place) -> WriteResult {
-    Ok(())
 }
 
 fn numbers(dir: &Place) -> Result<Vec<u64>, Errno> {

@@ -74,9 +74,12 @@ pub(crate) fn open_project(path: &Path, inode: u64) -> WriteResult<Place> {
         Err(Errno::NOENT | Errno::NOTDIR) => return Err(moved()),
         other => other.map_err(|cause| WriteError::history("open", path, cause))?,
     };
-    let stat =
-        rustix::fs::fstat(project.root()).map_err(|cause| WriteError::history("read", path, cause))?;
-    if stat.st_ino == inode { Ok(project) } else { Err(moved()) }
+    let stat = rustix::fs::fstat(project.root()).map_err(|cause| WriteError::history("read", path, cause))?;
+    if stat.st_ino == inode {
+        Ok(project)
+    } else {
+        Err(moved())
+    }
 }
 
 /// True if names can be moved between two directories: they are on one file system and in

@@ -11,6 +11,7 @@ mod check;
 mod forward;
 mod history;
 mod home;
+mod known;
 mod mark;
 mod reverse;
 
@@ -20,8 +21,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use check::time_of;
 use forward::forward;
-pub use history::{History, Undone};
 pub(crate) use history::Draft;
+pub use history::{History, Undone};
+pub(crate) use known::Known;
 pub(crate) use mark::Mark;
 
 /// Called before each effect, with a word for it. Tests end the process there; otherwise it

@@ -56,7 +56,9 @@ fn take_back(step: &Step, number: usize, ground: &Ground) -> WriteResult<bool> {
                 return Ok(true);
             }
             match there() {
-                Ok(Some(now)) if new.is_unchanged(&Mark::of(&now)) || new.is_directory() && new.inode == now.st_ino => {}
+                Ok(Some(now))
+                    if new.is_unchanged(&Mark::of(&now)) || new.is_directory() && new.inode == now.st_ino => {
+                }
                 Ok(_) | Err(Errno::LOOP | Errno::XDEV) => return Ok(false),
                 Err(cause) => return Err(failed(cause)),
             }
@@ -68,7 +70,9 @@ fn take_back(step: &Step, number: usize, ground: &Ground) -> WriteResult<bool> {
                 return Ok(true);
             }
             match there() {
-                Ok(Some(now)) if new.is_unchanged(&Mark::of(&now)) || new.is_directory() && new.inode == now.st_ino => {}
+                Ok(Some(now))
+                    if new.is_unchanged(&Mark::of(&now)) || new.is_directory() && new.inode == now.st_ino => {
+                }
                 Ok(_) | Err(Errno::LOOP | Errno::XDEV) => return Ok(false),
                 Err(cause) => return Err(failed(cause)),
             }

@@ -36,7 +36,11 @@ fn prepare() -> World {
 }
 
 fn decide(path: &str) -> Decision {
-    if path == "stays" { Decision::Leave } else { Decision::Apply }
+    if path == "stays" {
+        Decision::Leave
+    } else {
+        Decision::Apply
+    }
 }
 
 /// What the child does: everything up to an effect, and there it kills itself.
@@ -49,7 +53,8 @@ fn child() {
     let left = AtomicU64::new(at.parse().expect("a number"));
     let pause = |_: &'static str| {
         if left.fetch_sub(1, Ordering::Relaxed) == 0 {
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).expect("killed");
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
+                .expect("killed");
         }
     };
     match what {
@@ -67,7 +72,11 @@ fn run_child(what: &str, at: u64, world: &World) -> bool {
         .output()
         .expect("a child");
     let killed = output.status.signal() == Some(9);
-    assert!(killed || output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        killed || output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     killed
 }
 

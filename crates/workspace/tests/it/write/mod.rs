@@ -12,3 +12,13 @@ fn set_mode(path: &std::path::Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
 }
+
+/// Says that a test cannot check anything here.
+fn skip(name: &str, why: &str) {
+    use std::io::Write;
+    let Some(log) = std::env::var_os("STOCKADE_SKIP_LOG") else {
+        return;
+    };
+    let log = std::fs::File::options().append(true).create(true).open(log);
+    writeln!(log.expect("the skip log"), "SKIP {name}: {}", why.trim()).expect("the skip log");
+}

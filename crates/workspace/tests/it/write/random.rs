@@ -27,14 +27,25 @@ fn node() -> impl Strategy<Value = Node> {
         1 => "[a-c/.]{1,4}".prop_map(Node::Link),
     ];
     leaf.prop_recursive(4, 40, 5, |inner| {
-        (prop_oneof![3 => Just(0o755), 1 => Just(0o555)], any::<bool>(), children(inner))
+        (
+            prop_oneof![3 => Just(0o755), 1 => Just(0o555)],
+            any::<bool>(),
+            children(inner),
+        )
             .prop_map(|(mode, is_opaque, children)| Node::Directory(mode, is_opaque, children))
     })
 }
 
 fn children(inner: impl Strategy<Value = Node>) -> impl Strategy<Value = BTreeMap<String, Node>> {
     // Few names, so that both trees have the same ones often; some are none that a person gives.
-    let name = prop_oneof![Just("a"), Just("b"), Just("b.c"), Just("é"), Just("x\ny"), Just("-rf")];
+    let name = prop_oneof![
+        Just("a"),
+        Just("b"),
+        Just("b.c"),
+        Just("é"),
+        Just("x\ny"),
+        Just("-rf")
+    ];
     proptest::collection::btree_map(name.prop_map(str::to_owned), inner, 0..5)
 }
 

@@ -10,6 +10,9 @@ use stockade_workspace::{
     Applied, ChangeSet, Decision, History, Request, ScanLimits, Undone, WriteError, WriteResult, apply, scan,
 };
 
+/// How much is looked at.
+pub const LIMITS: ScanLimits = ScanLimits::LIST;
+
 /// The directories.
 pub struct World {
     _temporary: Option<tempfile::TempDir>,
@@ -19,14 +22,19 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let temporary = tempfile::tempdir().expect("a directory");
-        let root = temporary.path().to_owned();
+        let world = Self::in_directory(temporary.path());
+        Self {
+            _temporary: Some(temporary),
+            ..world
+        }
+    }
+
+    /// In an empty directory that is there already.
+    pub fn in_directory(root: &Path) -> Self {
         for name in ["project", "upper", "trash"] {
             fs::create_dir(root.join(name)).expect("a part");
         }
-        Self {
-            _temporary: Some(temporary),
-            root,
-        }
+        Self::at(root)
     }
 
     /// One that another process made.
@@ -71,7 +79,7 @@ impl World {
     }
 
     pub fn changes(&self) -> ChangeSet {
-        scan(&self.upper(), &self.project(), ScanLimits::LIST).expect("a scan")
+        scan(&self.upper(), &self.project(), LIMITS).expect("a scan")
     }
 
     pub fn history(&self) -> WriteResult<History> {

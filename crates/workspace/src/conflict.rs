@@ -1,0 +1,86 @@
+//! Files that changed on both sides: inside, and on the host since the sandbox began.
+//!
+//! Nothing is recorded when a sandbox starts. The kernel sets a file's ctime at every change,
+//! and no program can set it to another time: a host file whose ctime is before the start of
+//! the run that made the inside version is the file that the run saw. Which run that was is
+//! told by the birth time of the file in the change set, which nobody can set either.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, StatxFlags};
+
+use crate::change::{Change, ChangeSet, Moment, NodeKind};
+use crate::journal::{History, Known};
+use crate::place::Place;
+use crate::write_error::{WriteError, WriteResult};
+
+/// Which changes of a set meet a host file that changed since, in the order of
+/// [`ChangeSet::changes`]. `runs_ms` says when each sandbox that used the set began, in
+/// milliseconds since 1970; without any, every file of the host that would be changed counts
+/// as a conflict.
+///
+/// # Errors
+/// [`WriteError::History`] if the change set or the history cannot be read.
+pub fn conflicts(
+    history: &History,
+    upper: &Path,
+    set: &ChangeSet,
+    runs_ms: &[u64],
+) -> WriteResult<Vec<bool>> {
+    let upper_place = Place::open(upper).map_err(|cause| WriteError::history("open", upper, cause))?;
+    let mut runs = runs_ms.to_vec();
+    runs.sort_unstable();
+    let known = history.known()?;
+    let is_conflict = |change: &Change| {
+        let Some(before) = change.before.filter(|before| before.node != NodeKind::Directory) else {
+            // A directory changes whenever a name in it does; the names are looked at.
+            return false;
+        };
+        let changed = Known::counts_as(&known, &change.path, &before).unwrap_or(before.stamp.changed);
+        runs.is_empty() || milliseconds(changed) > baseline(&upper_place, &change.path, &runs)
+    };
+    Ok(set.changes.iter().map(is_conflict).collect())
+}
+
+/// The start of the run that made what stands at a path inside.
+fn baseline(upper: &Place, path: &Path, runs: &[u64]) -> u64 {
+    let first = runs.first().copied().unwrap_or(0);
+    let Some(born) = birth(upper, path) else {
+        return first;
+    };
+    let begun = runs.partition_point(|start| *start <= born);
+    begun
+        .checked_sub(1)
+        .and_then(|index| runs.get(index))
+        .copied()
+        .unwrap_or(first)
+}
+
+/// When the thing at a path inside was made, or the nearest directory above it: what hides a
+/// file may be an opaque directory.
+fn birth(upper: &Place, path: &Path) -> Option<u64> {
+    let mut path: PathBuf = path.to_owned();
+    loop {
+        if let Ok((parent, name)) = upper.parent(&path) {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            if let Ok(found) = rustix::fs::statx(&parent, name.as_c_str(), flags, StatxFlags::BTIME) {
+                let has = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+                let moment = Moment {
+                    seconds: found.stx_btime.tv_sec,
+                    nanos: found.stx_btime.tv_nsec,
+                };
+                return has.then(|| milliseconds(moment));
+            }
+        }
+        if !path.pop() || path.as_os_str().is_empty() {
+            return None;
+        }
+    }
+}
+
+fn milliseconds(moment: Moment) -> u64 {
+    let seconds = u64::try_from(moment.seconds).unwrap_or(0);
+    seconds
+        .saturating_mul(1000)
+        .saturating_add(u64::from(moment.nanos / 1_000_000))
+}
