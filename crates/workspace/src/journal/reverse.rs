@@ -55,12 +55,8 @@ fn take_back(step: &Step, number: usize, ground: &Ground) -> WriteResult<bool> {
             if staged.is_some() {
                 return Ok(true);
             }
-            match there() {
-                Ok(Some(now))
-                    if new.is_unchanged(&Mark::of(&now)) || new.is_directory() && new.inode == now.st_ino => {
-                }
-                Ok(_) | Err(Errno::LOOP | Errno::XDEV) => return Ok(false),
-                Err(cause) => return Err(failed(cause)),
+            if !is_ours(new, there()).map_err(failed)? {
+                return Ok(false);
             }
             let (parent, name) = parent().map_err(failed)?;
             rename_new(&parent, &name, stage.root(), &object).map_err(failed)?;
@@ -69,12 +65,8 @@ fn take_back(step: &Step, number: usize, ground: &Ground) -> WriteResult<bool> {
             if staged.is_none_or(|staged| staged.inode != old.inode) {
                 return Ok(true);
             }
-            match there() {
-                Ok(Some(now))
-                    if new.is_unchanged(&Mark::of(&now)) || new.is_directory() && new.inode == now.st_ino => {
-                }
-                Ok(_) | Err(Errno::LOOP | Errno::XDEV) => return Ok(false),
-                Err(cause) => return Err(failed(cause)),
+            if !is_ours(new, there()).map_err(failed)? {
+                return Ok(false);
             }
             let (parent, name) = parent().map_err(failed)?;
             rustix::fs::renameat_with(
@@ -107,6 +99,17 @@ fn take_back(step: &Step, number: usize, ground: &Ground) -> WriteResult<bool> {
         },
     }
     Ok(true)
+}
+
+/// What a step put there still stands there. A directory is known by its inode: what is in it
+/// is looked at before an undo begins.
+fn is_ours(new: &Mark, now: Result<Option<rustix::fs::Stat>, Errno>) -> Result<bool, Errno> {
+    match now {
+        Ok(Some(now)) if new.is_directory() => Ok(new.inode == now.st_ino),
+        Ok(Some(now)) => Ok(new.is_unchanged(&Mark::of(&now))),
+        Ok(None) | Err(Errno::LOOP | Errno::XDEV) => Ok(false),
+        Err(cause) => Err(cause),
+    }
 }
 
 fn restore_time(touched: &Touched, ground: &Ground) -> WriteResult {
