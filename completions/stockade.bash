@@ -61,6 +61,9 @@ _stockade() {
             stockade,rm)
                 cmd="stockade__subcmd__rm"
                 ;;
+            stockade,rpc)
+                cmd="stockade__subcmd__rpc"
+                ;;
             stockade,run)
                 cmd="stockade__subcmd__run"
                 ;;
@@ -83,7 +86,7 @@ _stockade() {
 
     case "${cmd}" in
         stockade)
-            opts="-h -V --help --version run create exec attach logs ls inspect pause resume stop rm changes policy audit gc completions man"
+            opts="-h -V --help --version run create exec attach logs ls inspect pause resume stop rm changes policy audit rpc gc completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -540,6 +543,20 @@ _stockade() {
             ;;
         stockade__subcmd__rm)
             opts="-f -h -V --force --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__rpc)
+            opts="-h -V --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

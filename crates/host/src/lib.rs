@@ -7,6 +7,7 @@ pub mod control;
 pub mod driver;
 pub mod drivers;
 pub mod error;
+pub mod files;
 pub mod gc;
 mod local;
 pub mod logs;

@@ -7,6 +7,7 @@
 mod cli;
 mod failure;
 mod report;
+mod rpc;
 mod service;
 mod sys;
 mod terminal;

@@ -1,25 +1,19 @@
 //! The other end: another terminal.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use stockade_domain::{Exit, Usage};
-use stockade_wire::limits::CHUNK;
-use stockade_wire::{ByteStrings, GuestPath, WindowSize, encode};
+use stockade_wire::{ByteStrings, GuestPath, WindowSize};
 use tokio::net::UnixStream;
-use tokio::sync::Notify;
 
 use super::channel::{Receiver, Sender};
-use super::protocol::{AttachAsked, Attached, CREDIT, ExecAsked, FromClient, FromShim, VERSION};
+use super::files::RemoteFiles;
+use super::protocol::{AttachAsked, Attached, ExecAsked, FromClient, FromShim, VERSION};
+use super::remote::RemoteExec;
 use crate::error::{Error, Result};
-use crate::session::{Command, ExecEvent};
-use crate::shim::process::{Process, ProcessControl, ProcessInput};
+use crate::session::Command;
 use crate::state::{SANDBOXES, SOCKET, StateDirs, is_claimed};
 
 /// How often a live sandbox's socket is looked for, and the pause between.
@@ -31,6 +25,11 @@ pub struct Client {
     receiver: Receiver<FromShim>,
     sender: Sender,
     id: String,
+}
+
+/// Keeps a sandbox alive.
+pub struct Holder {
+    _client: Client,
 }
 
 /// What a sandbox uses.
@@ -147,6 +146,29 @@ impl Client {
         }
     }
 
+    /// Ends the sandbox when the holder is dropped, or this process ends, however it does.
+    ///
+    /// # Errors
+    /// [`Error::LinkLost`] and [`Error::Protocol`].
+    pub async fn hold(mut self) -> Result<Holder> {
+        self.sender.send(&FromClient::Hold).await?;
+        match self.next().await? {
+            FromShim::Done => Ok(Holder { _client: self }),
+            _ => Err(Error::protocol("the shim told something else than was asked for")),
+        }
+    }
+
+    /// Files inside.
+    #[must_use]
+    pub fn files(self) -> RemoteFiles {
+        RemoteFiles::new(self)
+    }
+
+    pub(super) async fn exchange(&mut self, message: &FromClient) -> Result<FromShim> {
+        self.sender.send(message).await?;
+        self.next().await
+    }
+
     /// What the sandbox uses.
     ///
     /// # Errors
@@ -180,10 +202,9 @@ impl Client {
         let FromShim::Attached(attached) = self.next().await? else {
             return Err(Error::protocol("the shim told something else than was asked for"));
         };
-        let mut exec = self.speak(None, "the first command".to_owned());
-        exec.started = Some(0);
-        exec.shared.lock().is_attached = true;
-        exec.offset.store(from.unwrap_or(attached.end), Ordering::Relaxed);
+        let name = "the first command".to_owned();
+        let mut exec = RemoteExec::begin(self.receiver, self.sender, None, name);
+        exec.attached(from.unwrap_or(attached.end));
         Ok((attached, exec))
     }
 
@@ -194,24 +215,12 @@ impl Client {
     /// [`Error::Protocol`] if the command cannot be put into a message.
     pub fn exec(self, command: &Command) -> Result<RemoteExec> {
         let asked = ask(command).map_err(|error| Error::protocol(error.to_string()))?;
-        Ok(self.speak(Some(&FromClient::Exec(asked)), command.name()))
-    }
-
-    fn speak(self, first: Option<&FromClient>, name: String) -> RemoteExec {
-        let shared = Arc::new(Shared::default());
-        shared.lock().credit = CREDIT;
-        if let Some(first) = first {
-            shared.say(first);
-        }
-        let writer = tokio::spawn(write_all(self.sender, Arc::clone(&shared)));
-        RemoteExec {
-            receiver: self.receiver,
-            name,
-            writer: writer.abort_handle(),
-            shared,
-            started: None,
-            offset: Arc::default(),
-        }
+        Ok(RemoteExec::begin(
+            self.receiver,
+            self.sender,
+            Some(&FromClient::Exec(asked)),
+            command.name(),
+        ))
     }
 }
 
@@ -228,213 +237,4 @@ fn ask(command: &Command) -> Result<ExecAsked, stockade_wire::WireError> {
         tty: command.tty,
         stdin: command.stdin,
     })
-}
-
-/// A command in another shim's sandbox. Dropping it kills the command.
-pub struct RemoteExec {
-    receiver: Receiver<FromShim>,
-    name: String,
-    shared: Arc<Shared>,
-    writer: tokio::task::AbortHandle,
-    /// It was running before; to be told first.
-    started: Option<u32>,
-    /// Bytes of output that were received or had been before.
-    offset: Arc<AtomicU64>,
-}
-
-impl RemoteExec {
-    /// Where in its output an attached reader is: it can go on from there later.
-    pub(crate) fn offset(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.offset)
-    }
-}
-
-impl Drop for RemoteExec {
-    fn drop(&mut self) {
-        self.writer.abort();
-    }
-}
-
-/// Its standard input.
-pub(crate) struct RemoteInput(Arc<Shared>);
-
-/// Signals and sizes for it.
-pub(crate) struct RemoteControl(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    to_write: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    frames: VecDeque<u8>,
-    credit: usize,
-    input_closed: bool,
-    is_attached: bool,
-    waker: Option<Waker>,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn say(&self, message: &FromClient) {
-        let mut frame = Vec::new();
-        // All messages but commands are far below every bound, and commands were checked.
-        if encode(message, &mut frame).is_ok() {
-            self.lock().frames.extend(frame);
-            self.to_write.notify_one();
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.lock();
-        change(&mut state);
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
-async fn write_all(mut sender: Sender, shared: Arc<Shared>) {
-    loop {
-        let frames: Vec<u8> = std::mem::take(&mut shared.lock().frames).into();
-        if frames.is_empty() {
-            shared.to_write.notified().await;
-        } else if sender.send_frames(&frames).await.is_err() {
-            // The reading half tells the user.
-            return;
-        }
-    }
-}
-
-impl Process for RemoteExec {
-    type End = Exit;
-    type Input = RemoteInput;
-    type Control = RemoteControl;
-
-    async fn next(&mut self) -> Result<ExecEvent<Exit>> {
-        if let Some(pid) = self.started.take() {
-            return Ok(ExecEvent::Started { pid });
-        }
-        loop {
-            let message = self.receiver.next().await?.ok_or_else(|| Error::LinkLost {
-                why: "its supervisor has ended".to_owned(),
-            })?;
-            return match message {
-                FromShim::Started { pid } => Ok(ExecEvent::Started { pid }),
-                FromShim::Output { stream, bytes } => Ok(ExecEvent::Output { stream, bytes }),
-                FromShim::Logged(record) => {
-                    self.offset.store(record.end(), Ordering::Relaxed);
-                    let (stream, bytes) = (record.stream, record.bytes);
-                    Ok(ExecEvent::Output { stream, bytes })
-                }
-                FromShim::Stopped { signal } => Ok(ExecEvent::Stopped { signal }),
-                FromShim::Continued => Ok(ExecEvent::Continued),
-                FromShim::Exited(end) => Ok(ExecEvent::Exited(end.into())),
-                FromShim::Credit { count } => {
-                    let count = usize::try_from(count).unwrap_or(0);
-                    self.shared
-                        .change(|state| state.credit = state.credit.saturating_add(count).min(CREDIT));
-                    continue;
-                }
-                FromShim::InputClosed => {
-                    self.shared.change(|state| state.input_closed = true);
-                    continue;
-                }
-                FromShim::NotStarted { kind, text } => Err(Error::Command {
-                    kind,
-                    command: self.name.clone(),
-                    text,
-                    remedy: None,
-                }),
-                FromShim::Refused { text } => Err(Error::Busy {
-                    what: format!("run {}", self.name),
-                    why: text,
-                }),
-                FromShim::Hello { .. }
-                | FromShim::Stopping
-                | FromShim::Inspected { .. }
-                | FromShim::Done
-                | FromShim::Attached(_) => {
-                    Err(Error::protocol("the shim told something that was not asked for"))
-                }
-            };
-        }
-    }
-
-    fn input(&self) -> RemoteInput {
-        RemoteInput(Arc::clone(&self.shared))
-    }
-
-    fn control(&self) -> RemoteControl {
-        RemoteControl(Arc::clone(&self.shared))
-    }
-}
-
-impl ProcessInput for RemoteInput {
-    async fn ready(&mut self) -> Result<bool> {
-        poll_fn(|cx| {
-            let mut state = self.0.lock();
-            if state.input_closed {
-                return Poll::Ready(Ok(false));
-            }
-            if state.credit > 0 {
-                return Poll::Ready(Ok(true));
-            }
-            state.waker = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-
-    fn room(&self) -> usize {
-        self.0.lock().credit
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> usize {
-        let room = self.room().min(bytes.len());
-        let taken = bytes.get(..room).unwrap_or_default();
-        for part in taken.chunks(CHUNK) {
-            self.0.say(&FromClient::Input(part.to_vec()));
-        }
-        self.0.lock().credit -= room;
-        room
-    }
-
-    fn finish(&mut self) {
-        self.0.say(&FromClient::InputEnd);
-    }
-
-    async fn closed(&self) {
-        poll_fn(|cx| {
-            let mut state = self.0.lock();
-            if state.input_closed {
-                return Poll::Ready(());
-            }
-            state.waker = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
-impl ProcessControl for RemoteControl {
-    fn signal(&self, number: u8, whole_group: bool) -> Result<()> {
-        // Who is attached does not signal the command: nobody reads here any more.
-        if self.0.lock().is_attached {
-            let what = "showing the output of the sandbox".to_owned();
-            return Err(Error::Cancelled { what });
-        }
-        self.0.say(&FromClient::Signal { number, whole_group });
-        Ok(())
-    }
-
-    fn resize(&self, size: WindowSize) -> Result<()> {
-        self.0.say(&FromClient::Resize(size));
-        Ok(())
-    }
 }

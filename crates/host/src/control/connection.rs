@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use stockade_domain::Exit;
 use stockade_domain::environment::Environment;
-use stockade_wire::ExitStatus;
-use stockade_wire::limits::CHUNK;
+use stockade_wire::limits::{CHUNK, MAX_TEXT};
+use stockade_wire::{ExitStatus, FileError, FileReply, FileRequest};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,9 @@ use crate::error::{Error, Result};
 use crate::session::{Command, Exec, ExecEvent, Session};
 use crate::shim::ShimHandle;
 use crate::shim::first::First;
+
+/// What is inside gets to end by itself when its holder is gone.
+const HOLDER_GRACE: Duration = Duration::from_secs(1);
 
 /// What a further command takes from the sandbox's first one.
 #[derive(Clone, Debug, Default)]
@@ -92,10 +95,15 @@ impl Connection {
         }
         let asked = self.receiver.next().await?;
         // To look at a sandbox does not keep it from being idle.
-        let looks = matches!(asked, Some(FromClient::Inspect | FromClient::Stop { .. }) | None);
+        let looks = matches!(
+            asked,
+            Some(FromClient::Inspect | FromClient::Stop { .. } | FromClient::Hold) | None
+        );
         let _at_work = (!looks).then(|| Work::begin(&self.context.work));
         match asked {
-            Some(FromClient::Exec(_)) if self.context.paused.load(Ordering::Relaxed) => {
+            Some(FromClient::Exec(_) | FromClient::File(_))
+                if self.context.paused.load(Ordering::Relaxed) =>
+            {
                 let text = "it is paused: stockade resume".to_owned();
                 self.sender.send(&FromShim::Refused { text }).await
             }
@@ -103,6 +111,8 @@ impl Connection {
             Some(FromClient::Stop { grace_ms }) => self.stop(grace_ms).await,
             Some(FromClient::Inspect) => self.inspect().await,
             Some(FromClient::Pause { pause }) => self.pause(pause).await,
+            Some(FromClient::File(request)) => self.files(request).await,
+            Some(FromClient::Hold) => self.hold().await,
             Some(FromClient::Attach(asked)) => {
                 attach::serve(&mut self.receiver, &mut self.sender, &self.context, asked).await
             }
@@ -121,6 +131,49 @@ impl Connection {
             () = self.context.farewell.cancelled() => Ok(()),
             next = self.receiver.next() => next.map(|_| ()),
         }
+    }
+
+    /// One request after another: who wants several at once opens several connections.
+    async fn files(&mut self, first: FileRequest) -> Result<()> {
+        let mut next = Some(first);
+        while let Some(FileRequest { id, path, operation }) = next {
+            let place = PathBuf::from(OsString::from_vec(path.as_bytes().to_vec()));
+            let result = match self.context.session.file(&place, operation).await {
+                Ok(answer) => Ok(answer),
+                Err(Error::File { errno, text, .. }) => Err(FileError { errno, text }),
+                Err(error) => Err(FileError {
+                    errno: 0,
+                    text: error.to_string().chars().take(MAX_TEXT / 4).collect(),
+                }),
+            };
+            self.sender
+                .send(&FromShim::File(FileReply { id, result }))
+                .await?;
+            next = match self.next_or_farewell().await? {
+                Some(FromClient::File(request)) => Some(request),
+                Some(_) => return Err(Error::protocol("a second thing was asked for")),
+                None => None,
+            };
+        }
+        Ok(())
+    }
+
+    /// None also when everything ends.
+    async fn next_or_farewell(&mut self) -> Result<Option<FromClient>> {
+        tokio::select! {
+            () = self.context.farewell.cancelled() => Ok(None),
+            next = self.receiver.next() => next,
+        }
+    }
+
+    async fn hold(&mut self) -> Result<()> {
+        self.sender.send(&FromShim::Done).await?;
+        // Whatever is said, only the end counts.
+        while let Ok(Some(_)) = self.next_or_farewell().await {}
+        self.context
+            .shim
+            .stop(HOLDER_GRACE, "the program that held it is gone");
+        Ok(())
     }
 
     async fn pause(&mut self, pause: bool) -> Result<()> {

@@ -8,11 +8,15 @@ mod attach;
 mod channel;
 mod client;
 mod connection;
+mod files;
 mod protocol;
+mod remote;
 mod server;
 mod work;
 
-pub use client::{Client, ExecOutcome, Inspection, RemoteExec};
+pub use client::{Client, ExecOutcome, Holder, Inspection};
 pub(crate) use connection::{Context, Defaults, serve};
+pub use files::RemoteFiles;
 pub use protocol::Attached;
+pub use remote::{RemoteExec, RemoteInput};
 pub(crate) use server::Server;

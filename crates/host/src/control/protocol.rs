@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use stockade_domain::{Exit, Usage};
 use stockade_wire::limits::{CHUNK, MAX_ARGUMENT_BYTES, MAX_FRAME};
-use stockade_wire::{ByteStrings, GuestPath, Message, Stream, WindowSize, WireError};
+use stockade_wire::{ByteStrings, FileReply, FileRequest, GuestPath, Message, Stream, WindowSize, WireError};
 
 use crate::error::CommandFailure;
 use crate::logs::LogRecord;
@@ -37,6 +37,10 @@ pub(super) enum FromClient {
     Inspect,
     /// Stop everything inside, or let it go on.
     Pause { pause: bool },
+    /// Do something with a file; the next one may follow when it is answered.
+    File(FileRequest),
+    /// End the sandbox when this connection ends.
+    Hold,
     /// Show what the first command writes, and take what is typed for it.
     Attach(AttachAsked),
 }
@@ -97,6 +101,8 @@ pub(super) enum FromShim {
     Stopping,
     /// What it uses, and how long it has run.
     Inspected { usage: Usage, running_ms: u64 },
+    /// The answer to a file request.
+    File(FileReply),
     /// It was done.
     Done,
     /// What was asked cannot be done.
@@ -161,6 +167,7 @@ impl Message for FromClient {
                 at_most("the arguments and variables", length, MAX_ARGUMENT_BYTES)
             }
             Self::Input(bytes) => at_most("the input", bytes.len(), CHUNK),
+            Self::File(request) => request.validate(),
             _ => Ok(()),
         }
     }
@@ -173,6 +180,7 @@ impl Message for FromShim {
         match self {
             Self::Output { bytes, .. } => at_most("the output", bytes.len(), CHUNK),
             Self::Logged(record) => record.validate(),
+            Self::File(reply) => reply.validate(),
             Self::NotStarted { text, .. } | Self::Refused { text } => {
                 at_most("the text", text.len(), MAX_TEXT)
             }

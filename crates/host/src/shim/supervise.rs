@@ -340,7 +340,13 @@ impl Course<'_> {
     fn drain(&mut self) {
         self.relinking = None;
         self.silent_until = None;
-        self.drain_until.get_or_insert(Instant::now() + DRAIN);
+        // Without a first command there is nothing to read.
+        let time = if self.control.is_some() {
+            DRAIN
+        } else {
+            Duration::ZERO
+        };
+        self.drain_until.get_or_insert(Instant::now() + time);
     }
 
     async fn rang(&mut self, rang: Rang) -> Result<()> {

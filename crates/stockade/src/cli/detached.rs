@@ -4,10 +4,9 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::RawFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use stockade_host::logs::{DEFAULT_LOG_BYTES, MIN_LOG_BYTES};
 use stockade_host::shim::{Life, RunEvent, ShimHandle, leave_terminal, let_streams_go};
 
@@ -20,24 +19,9 @@ use super::{FAILED, Result};
 use crate::failure::Failure;
 use crate::report::{self, Event, StatusFd};
 use crate::service;
+use crate::service::detached::{MAX_LINE, Up, supervisor};
 use crate::service::run::{Front, Request, Standing, run as run_sandbox};
 use crate::terminal::usual_size;
-
-/// The word that makes this program a supervisor.
-pub const SHIM: &str = "shim";
-
-/// Longest line that a supervisor says.
-const MAX_LINE: u64 = 64 << 10;
-
-/// What the supervisor says once, on its standard output, when all stands.
-#[derive(Deserialize, Serialize)]
-struct Up {
-    id: String,
-    sandbox: String,
-    driver: String,
-    verified: usize,
-    controls: usize,
-}
 
 /// A detached sandbox, as it was asked for.
 struct Wanted {
@@ -107,9 +91,7 @@ pub fn launch(json: bool) -> Result {
 }
 
 fn start() -> std::result::Result<Child, Failure> {
-    Command::new("/proc/self/exe")
-        .arg(SHIM)
-        .args(std::env::args_os().skip(1))
+    supervisor(std::env::args_os().skip(1))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

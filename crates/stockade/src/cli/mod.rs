@@ -21,6 +21,7 @@ use clap::Parser;
 
 use crate::failure::Failure;
 use crate::report;
+use crate::service;
 use args::{Cli, Command, PolicyCommand};
 
 /// The exit code for what Stockade itself could not do.
@@ -32,7 +33,7 @@ type Result = std::result::Result<i32, Failure>;
 /// Runs the program.
 pub fn main() -> i32 {
     let mut words: Vec<OsString> = std::env::args_os().collect();
-    let is_shim = words.get(1).is_some_and(|word| word == detached::SHIM);
+    let is_shim = words.get(1).is_some_and(|word| word == service::detached::SHIM);
     if is_shim {
         words.remove(1);
     }
@@ -67,6 +68,7 @@ fn dispatch(command: Command) -> Result {
             PolicyCommand::Check(args) => policy::check(&args),
         },
         Command::Audit(args) => audit::audit(&args),
+        Command::Rpc(_) => crate::rpc::serve(),
         Command::Gc(args) => gc::gc(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

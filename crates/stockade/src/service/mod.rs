@@ -4,10 +4,11 @@
 pub mod attach;
 pub mod audit;
 pub mod changes;
+pub mod detached;
 pub mod exec;
 pub mod garbage;
 pub mod inspect;
-mod not_started;
+pub mod not_started;
 pub mod plan;
 pub mod policy;
 pub mod run;

@@ -200,12 +200,18 @@ pub async fn stop(name: &str, grace: Duration) -> Result<Stopped> {
 pub async fn remove(name: &str, force: bool) -> Result<()> {
     /// Whoever forces does not want to wait.
     const FORCED_GRACE: Duration = Duration::from_millis(100);
+    let mut is_stopped = false;
     if force {
         match stop(name, FORCED_GRACE).await {
+            Ok(how) => is_stopped = matches!(how, Stopped::Now),
             // Only its changes may be left.
-            Err(crate::failure::Failure::Host(stockade_host::Error::NotFound { .. })) | Ok(_) => {}
+            Err(crate::failure::Failure::Host(Error::NotFound { .. })) => {}
             Err(failure) => return Err(failure),
         }
     }
-    Ok(state()?.remove(name)?)
+    match state()?.remove(name) {
+        // It left nothing behind.
+        Err(Error::NotFound { .. }) if is_stopped => Ok(()),
+        other => Ok(other?),
+    }
 }

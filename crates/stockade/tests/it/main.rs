@@ -11,6 +11,7 @@ mod interactive;
 mod jobs;
 mod plan;
 mod pty;
+mod rpc;
 mod runs;
 mod sandboxes;
 mod streams;

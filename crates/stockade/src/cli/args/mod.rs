@@ -7,6 +7,7 @@ mod gc;
 mod generate;
 mod label;
 mod policy;
+mod rpc;
 mod run;
 mod sandboxes;
 
@@ -19,6 +20,7 @@ pub use gc::GcArgs;
 pub use generate::{CompletionsArgs, ManArgs};
 pub use label::Label;
 pub use policy::{CheckArgs, PolicyArgs, PolicyCommand};
+pub use rpc::RpcArgs;
 pub use run::{
     AuditFlags, ChangeSetArgs, CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs,
     WorkspaceModeArg,
@@ -60,6 +62,7 @@ pub enum Command {
     Changes(ChangesArgs),
     Policy(PolicyArgs),
     Audit(AuditArgs),
+    Rpc(RpcArgs),
     Gc(GcArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
