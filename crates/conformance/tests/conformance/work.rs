@@ -22,6 +22,11 @@ pub const ALL: &[Behaviour] = &[
     ),
     Behaviour::test("work-git", "git makes a repository and commits", git),
     Behaviour::test(
+        "work-git-identity",
+        "git knows inside who commits, and none of the host's helpers and secrets",
+        git_identity,
+    ),
+    Behaviour::test(
         "work-shell",
         "pipes, globs, subshells, here documents and job control of a shell",
         shell,
@@ -141,6 +146,29 @@ fn git(world: &World) -> Verdict {
         finished.all()
     );
     ensure!(!world.path("work/.git").exists(), "the repository is on the host");
+    Ok(())
+}
+
+fn git_identity(world: &World) -> Verdict {
+    needs("git")?;
+    let settings = "[user]\nname = Ada Example\nemail = ada@example.org\n[alias]\nlast = log -1 --format=%an:%ae\n\
+                    [credential]\nhelper = \"!echo password=hunter2\"\n[commit]\ngpgsign = true\n";
+    world.file("home/.gitconfig", settings)?;
+    let script = "git init -q . && echo x > file && git add file && git commit -qm one && git last; \
+                  git config --global --list; git config --global pull.rebase true && git config pull.rebase";
+    let finished = world.shell(script)?;
+    let text = finished.text();
+    ensure!(
+        text.starts_with("Ada Example:ada@example.org\n"),
+        "{}",
+        finished.all()
+    );
+    ensure!(
+        text.ends_with("true\n"),
+        "the settings inside cannot be changed: {}",
+        finished.all()
+    );
+    ensure!(!text.contains("hunter2") && !text.contains("gpgsign"), "{text}");
     Ok(())
 }
 

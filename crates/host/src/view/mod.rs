@@ -8,6 +8,7 @@ mod builder;
 mod context;
 mod error;
 mod git;
+mod git_settings;
 mod missing;
 mod note;
 mod resolve;
@@ -89,6 +90,12 @@ pub fn compile(policy: &Policy, context: &Context, who: Who<'_>) -> Result<Compi
         Some(_) => search_path::Found::default(),
     };
     rules::add(&mut builder, policy, context, &places)?;
+    git_settings::add(
+        &mut builder,
+        context,
+        &home,
+        workspace.as_ref().map(|workspace| workspace.source.as_path()),
+    )?;
     if let Some(workspace) = &workspace {
         check_workspace_stays(&builder, workspace)?;
     }

@@ -41,6 +41,11 @@ pub enum Note {
         /// Its `.git` directory.
         path: PathBuf,
     },
+    /// The user's git settings are not taken over.
+    GitSettings {
+        /// Why.
+        why: String,
+    },
     /// A limit can never bind on this host.
     NeverBinds {
         /// The limit, with its value.
@@ -87,6 +92,12 @@ impl fmt::Display for Note {
                     out,
                     "{} is shown read-only: the workspace is a worktree of it",
                     path.display()
+                )
+            }
+            Self::GitSettings { why } => {
+                write!(
+                    out,
+                    "git's settings (name, email, aliases) are not taken over: {why}"
                 )
             }
             Self::NeverBinds { limit, host } => {

@@ -6,6 +6,7 @@
     reason = "a test ends at the first surprise, helpers included"
 )]
 
+mod git;
 mod path;
 mod real_host;
 mod rules;
