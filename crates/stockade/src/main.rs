@@ -28,7 +28,7 @@ fn start() -> i32 {
     }
     stockade_host::ignore_broken_pipes();
     service::run::start_guest_early();
-    cli::main()
+    cli::main(rpc::serve)
 }
 
 /// Started by the name `stockade-guest`, or with the hidden command `guest`.

@@ -30,8 +30,11 @@ const FAILED: i32 = 125;
 /// The exit code, or why there is none but [`FAILED`].
 type Result = std::result::Result<i32, Failure>;
 
+/// Another front, which this one starts and does not know.
+pub type Program = fn() -> Result;
+
 /// Runs the program.
-pub fn main() -> i32 {
+pub fn main(program: Program) -> i32 {
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let is_shim = words.get(1).is_some_and(|word| word == service::detached::SHIM);
     if is_shim {
@@ -39,7 +42,7 @@ pub fn main() -> i32 {
     }
     match Cli::try_parse_from(words) {
         Ok(cli) if is_shim => supervise(cli.command).unwrap_or_else(|failure| tell(&failure)),
-        Ok(cli) => dispatch(cli.command).unwrap_or_else(|failure| tell(&failure)),
+        Ok(cli) => dispatch(cli.command, program).unwrap_or_else(|failure| tell(&failure)),
         Err(help_or_mistake) => {
             // Help goes to standard output and is no failure; a mistake in the flags is
             // Stockade refusing, and not 2, which the command itself could return.
@@ -49,7 +52,7 @@ pub fn main() -> i32 {
     }
 }
 
-fn dispatch(command: Command) -> Result {
+fn dispatch(command: Command, program: Program) -> Result {
     match command {
         Command::Run(args) if args.detach && !args.sandbox.dry_run => detached::launch(args.json),
         Command::Run(args) => run::run(*args),
@@ -68,7 +71,7 @@ fn dispatch(command: Command) -> Result {
             PolicyCommand::Check(args) => policy::check(&args),
         },
         Command::Audit(args) => audit::audit(&args),
-        Command::Rpc(_) => crate::rpc::serve(),
+        Command::Rpc(_) => program(),
         Command::Gc(args) => gc::gc(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

@@ -54,7 +54,7 @@ impl Rpc {
             .expect("it reads");
     }
 
-    fn ask(&mut self, method: &str, params: Value) -> u64 {
+    fn ask(&mut self, method: &str, params: impl serde::Serialize) -> u64 {
         self.last += 1;
         let request = json!({"id": self.last, "method": method, "params": params});
         self.say(request.to_string().as_bytes());
@@ -74,14 +74,14 @@ impl Rpc {
         }
     }
 
-    fn call(&mut self, method: &str, params: Value) -> Value {
+    fn call(&mut self, method: &str, params: impl serde::Serialize) -> Value {
         let id = self.ask(method, params);
         let (_, answer) = self.answer(id);
         assert!(answer.get("result").is_some(), "{method}: {answer}");
         answer["result"].clone()
     }
 
-    fn error(&mut self, method: &str, params: Value) -> Value {
+    fn error(&mut self, method: &str, params: impl serde::Serialize) -> Value {
         let id = self.ask(method, params);
         let (_, answer) = self.answer(id);
         assert!(answer.get("error").is_some(), "{method}: {answer}");

@@ -7,7 +7,7 @@ mod gc;
 mod generate;
 mod label;
 mod policy;
-mod rpc;
+mod program;
 mod run;
 mod sandboxes;
 
@@ -20,7 +20,7 @@ pub use gc::GcArgs;
 pub use generate::{CompletionsArgs, ManArgs};
 pub use label::Label;
 pub use policy::{CheckArgs, PolicyArgs, PolicyCommand};
-pub use rpc::RpcArgs;
+pub use program::RpcArgs;
 pub use run::{
     AuditFlags, ChangeSetArgs, CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs,
     WorkspaceModeArg,
