@@ -1,5 +1,6 @@
 //! `dist`: the programs to ship, and that they need nothing of the machine they run on.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,30 +10,41 @@ use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use crate::build;
 use crate::tree::Tree;
 
-/// The programs: package, name, what it is.
-const PROGRAMS: [(&str, &str, &str); 2] = [
-    (
-        "stockade",
-        "stockade",
-        "the program; it becomes the guest of local sandboxes itself",
-    ),
-    (
-        "stockade-guest",
-        "stockade-guest",
-        "the guest alone, to be sent where the program is not",
-    ),
+/// A program to ship.
+struct Shipped {
+    /// Its package, and its name.
+    name: &'static str,
+    /// Where it is installed, below a prefix.
+    place: &'static str,
+    /// What it is.
+    what: &'static str,
+}
+
+const PROGRAMS: [Shipped; 2] = [
+    Shipped {
+        name: "stockade",
+        place: "bin/stockade",
+        what: "the program; it becomes the guest of local sandboxes itself",
+    },
+    Shipped {
+        name: "stockade-guest",
+        place: "libexec/stockade/stockade-guest",
+        what: "the guest alone: taken where it is installed here, or sent where the program is not",
+    },
 ];
 
-/// Builds all programs into `target/dist` and prints their sizes.
-pub fn run(tree: &Tree) -> Result<()> {
-    let place = tree.target.join("dist");
-    std::fs::create_dir_all(&place)?;
+/// Builds all programs into `target/dist`, as they are installed below a prefix, and prints
+/// their sizes. Returns where the program is.
+pub fn run(tree: &Tree) -> Result<PathBuf> {
+    let prefix = tree.target.join("dist");
     let mut missing = Vec::new();
-    for (package, name, what) in PROGRAMS {
-        match build_one(tree, package, name) {
+    for Shipped { name, place, what } in PROGRAMS {
+        match build_one(tree, name) {
             Ok(program) => {
                 check_static(&program)?;
-                let copy = place.join(name);
+                let copy = prefix.join(place);
+                make_unchangeable(&prefix, copy.parent().unwrap_or(&prefix))?;
+                let _ = std::fs::remove_file(&copy);
                 std::fs::copy(&program, &copy).with_context(|| format!("copying to {}", copy.display()))?;
                 let size = std::fs::metadata(&copy)?.len();
                 println!(
@@ -46,11 +58,21 @@ pub fn run(tree: &Tree) -> Result<()> {
         }
     }
     ensure!(missing.is_empty(), "not built: {}", missing.join("; "));
+    Ok(prefix.join(PROGRAMS[0].place))
+}
+
+/// Makes a directory below another, for its owner alone to write: the program refuses a guest
+/// that others could exchange.
+fn make_unchangeable(prefix: &Path, directory: &Path) -> Result<()> {
+    std::fs::create_dir_all(directory)?;
+    for at in directory.ancestors().take_while(|at| at.starts_with(prefix)) {
+        std::fs::set_permissions(at, std::fs::Permissions::from_mode(0o755))?;
+    }
     Ok(())
 }
 
-fn build_one(tree: &Tree, package: &str, name: &str) -> Result<PathBuf> {
-    let arguments = ["build", "--release", "-p", package, "--bin", name];
+fn build_one(tree: &Tree, name: &str) -> Result<PathBuf> {
+    let arguments = ["build", "--release", "-p", name, "--bin", name];
     let built = build::programs(tree, &arguments, &format!("dist-{name}"))?;
     let program = built
         .into_iter()

@@ -75,7 +75,7 @@ fn run() -> Result<ExitCode> {
         Command::Man { check } => generated::run(&tree, check)?,
         Command::Matrix => matrix::write(&tree)?,
         Command::Bench(options) => bench::run(&tree, &options)?,
-        Command::Dist => dist::run(&tree)?,
+        Command::Dist => drop(dist::run(&tree)?),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -94,6 +94,14 @@ pub enum Failure {
         "--changes and --fresh: this workspace is not copy-on-write, so no changes are kept apart\n    fix: leave the flag out, or use --workspace-mode cow"
     )]
     NoChangeSet,
+    /// The guest that is installed beside this program cannot be trusted.
+    #[error("{}: {why}, so it cannot be the guest\n    fix: chmod go-w it and chown it to the owner of this program, or remove it", path.display())]
+    GuestProgram {
+        /// The program, or a directory that it is in.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
     /// There is no room for the program itself.
     #[error("cannot start: {0}\n    fix: raise the limit on open files (`ulimit -n`)")]
     Runtime(std::io::Error),

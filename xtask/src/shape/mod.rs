@@ -35,6 +35,7 @@ const UNSAFE_FILES: &[&str] = &[
 /// Files whose length nobody chose: written by tools, or a licence.
 const ANY_LENGTH: &[&str] = &[
     "Cargo.lock",
+    "fuzz/Cargo.lock",
     "LICENSE",
     "docs/man/",
     "completions/",

@@ -1,6 +1,7 @@
 //! `test`: every check and every test of the project, in one command.
 
 mod excerpt;
+mod other_guest;
 mod readme;
 mod steps;
 mod suites;
@@ -60,6 +61,12 @@ struct Report {
 }
 
 impl Report {
+    fn add(&mut self, other: Self) {
+        self.counts += other.counts;
+        self.failures.extend(other.failures);
+        self.skips.extend(other.skips);
+    }
+
     /// A check that is no test program counts as one test.
     fn passed() -> Self {
         Self {

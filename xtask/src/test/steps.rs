@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Report, Stage, Step, readme, suites};
+use super::{Report, Stage, Step, other_guest, readme, suites};
 use crate::process::{self, Stream};
 use crate::{Findings, build, dist, generated, imports, setup, shape, words};
 
@@ -60,6 +60,11 @@ pub const STEPS: &[Step] = &[
         name: "tests",
         shows: "unit, integration and conformance tests, as this user",
         run: suites::as_this_user,
+    },
+    Step {
+        name: "guest",
+        shows: "what the guest does is the same where it is a program of its own",
+        run: other_guest::conformance,
     },
     Step {
         name: "user",

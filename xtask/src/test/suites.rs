@@ -47,7 +47,7 @@ impl Stage<'_> {
         self.program.clone().context("the release program was not built")
     }
 
-    fn tests(&mut self) -> Result<Vec<Program>> {
+    pub(super) fn tests(&mut self) -> Result<Vec<Program>> {
         if self.test_programs.is_none() {
             self.test_programs = Some(build::tests(self.tree)?);
         }
@@ -133,9 +133,7 @@ pub fn as_test_user(stage: &mut Stage) -> Result<Report> {
         let copy = place.take(&test.path, &label)?;
         println!("    Running {label}");
         let report = run_as_user(stage, &place, &copy, &stockade, &label)?;
-        total.counts += report.counts;
-        total.failures.extend(report.failures);
-        total.skips.extend(report.skips);
+        total.add(report);
     }
     place.keep_results(stage)?;
     place.remove();
@@ -164,14 +162,19 @@ fn run_as_user(stage: &Stage, place: &Place, test: &Path, stockade: &Path, label
         .env("XDG_RUNTIME_DIR", place.directory.join("run"))
         .env("TMPDIR", place.directory.join("tmp"))
         .env("RUST_BACKTRACE", "1");
+    run_program(stage, &mut command, &skips, label)
+}
+
+/// Runs a program of tests that tells its skips to a file, and counts.
+pub(super) fn run_program(stage: &Stage, command: &mut Command, skips: &Path, label: &str) -> Result<Report> {
     let (mut summary, mut excerpt) = (Summary::default(), Excerpt::default());
     let mut see = |_: Stream, line: &str| {
         summary.see(line);
         excerpt.see(line);
     };
     let log = stage.tree.logs()?.join(format!("{label}.log"));
-    let finished = process::run(&mut command, &log, LIMIT, &mut see)?;
-    let mut report = gather(&summary, &skips)?;
+    let finished = process::run(command, &log, LIMIT, &mut see)?;
+    let mut report = gather(&summary, skips)?;
     finish(&mut report, &finished, excerpt, label);
     Ok(report)
 }
@@ -221,7 +224,7 @@ impl<'a> Place<'a> {
     }
 }
 
-fn fresh_file(path: &Path) -> Result<PathBuf> {
+pub(super) fn fresh_file(path: &Path) -> Result<PathBuf> {
     std::fs::write(path, "").with_context(|| format!("making {}", path.display()))?;
     Ok(path.to_path_buf())
 }

@@ -1,14 +1,22 @@
 //! The guest: PID 1 of the sandbox runs as the same user as what it starts.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use stockade_conformance::canary::{Seen, Victim};
 use stockade_conformance::denial::arguments;
-use stockade_conformance::{Behaviour, Verdict, World, ensure, tree};
+use stockade_conformance::{Behaviour, Verdict, World, ensure, fail, host, skip, tree};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "PR09",
         "PID 1 can be neither read nor traced nor signalled, and serves on",
         attacked,
+    ),
+    Behaviour::test(
+        "guest-program",
+        "PID 1 is the guest that is installed beside the program, else the program itself",
+        program_of_guest,
     ),
     Behaviour::test("PR09-exec", "nor by a second command", attacked_by_exec),
     Behaviour::test(
@@ -84,6 +92,35 @@ fn attacked_by_exec(world: &World) -> Verdict {
     world
         .stockade(&["exec", "target", "echo", "served"])?
         .expect_text("served")?;
+    running.feed(b"\n".to_vec());
+    running.wait()?.expect(4).map(drop)
+}
+
+fn program_of_guest(world: &World) -> Verdict {
+    let program = world.suite().program();
+    let beside = program
+        .parent()
+        .and_then(Path::parent)
+        .map(|prefix| prefix.join("libexec/stockade/stockade-guest"));
+    let wanted = beside.filter(|guest| guest.is_file());
+    let wanted = wanted.as_deref().unwrap_or(program);
+    let file = |path: &Path| std::fs::metadata(path).map(|seen| (seen.dev(), seen.ino()));
+    let mut running = world
+        .sandbox()
+        .start_open(&["sh", "-c", "echo ready; read line; exit 4"])?;
+    running.until_output("ready")?;
+    let guests = host::below(running.supervisor());
+    let Some(guest) = guests.iter().find(|process| process.name == "stockade-guest") else {
+        return fail(format!("no guest among {guests:?}"));
+    };
+    let executed = file(Path::new(&format!("/proc/{}/exe", guest.pid)));
+    match executed {
+        // Which file a process executes is hidden from its own user where it protects itself.
+        Err(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied && !host::is_root() => {
+            return skip("only root can see which file the guest executes");
+        }
+        other => ensure!(other? == file(wanted)?, "it is not {}", wanted.display()),
+    }
     running.feed(b"\n".to_vec());
     running.wait()?.expect(4).map(drop)
 }

@@ -7,6 +7,7 @@ pub mod changes;
 pub mod detached;
 pub mod exec;
 pub mod garbage;
+mod guest;
 pub mod inspect;
 pub mod not_started;
 pub mod plan;

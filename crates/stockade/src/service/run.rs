@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use stockade_domain::spec::{Limits, WorkspaceMode};
 use stockade_domain::{Plan, Planned, Receipt};
 use stockade_host::audit::{AuditLog, Event, Redactor};
-use stockade_host::driver::{Boundary, Driver, GuestProgram, Seed, SeedOrigin};
+use stockade_host::driver::{Boundary, Driver, Seed, SeedOrigin};
 use stockade_host::drivers::native;
 use stockade_host::session::Command;
 use stockade_host::shim::stdio::Io;
@@ -21,7 +21,7 @@ use stockade_host::{CancellationToken, Error, open};
 
 use super::audit::Readers;
 use super::plan::Prepared;
-use super::{Result, not_started, state};
+use super::{Result, guest, not_started, state};
 use crate::failure::Failure;
 
 /// Building a sandbox takes milliseconds; a machine that needs longer than this is not well.
@@ -249,7 +249,7 @@ fn seed(folder: &SandboxFolder) -> Result<Seed> {
         id: folder.id().to_owned(),
         state_dir: folder.path().to_owned(),
         changes_dir: folder.changes_dir().map(Path::to_owned),
-        guest: guest_program()?,
+        guest: guest::program()?,
         origin: SeedOrigin::Fresh,
         progress: Arc::new(|_| {}),
         deadline: Instant::now() + CREATION_DEADLINE,
@@ -266,18 +266,10 @@ pub fn start_guest_early() {
     const NONE_HERE: [&str; 5] = ["--dry-run", "--help", "-h", "--detach", "-d"];
     if is_run
         && !flags.any(|flag| NONE_HERE.into_iter().any(|none| flag == none))
-        && let Ok(program) = guest_program()
+        && let Ok(program) = guest::program()
     {
         native::start_early(&program);
     }
-}
-
-/// This program: it becomes the guest when it is started under that name.
-pub fn guest_program() -> Result<GuestProgram> {
-    Ok(GuestProgram {
-        path: std::env::current_exe()?,
-        arguments: Vec::new(),
-    })
 }
 
 /// Says what to do about a command that did not start, and where it is if the policy hides it.
