@@ -38,14 +38,16 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "resume" -d 'Lets 
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "stop" -d 'Ends a running sandbox'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "rm" -d 'Removes an ended sandbox with the changes that it kept'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "changes" -d 'Lists what sandboxes changed in their workspaces, kept apart from the host'
-complete -c stockade -n "__fish_stockade_needs_command" -f -a "policy" -d 'Works with policy files'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "policy" -d 'Explains and checks policies'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "preset" -d 'Shows the policies that come with the program'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "audit" -d 'Shows what happened to sandboxes, and checks that the record is whole'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "rpc" -d 'Lets a program drive sandboxes: JSON lines on standard input and output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "gc" -d 'Removes what a crash left behind: processes, cgroups, mounts, directories'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "completions" -d 'Writes the completion script of a shell to standard output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "man" -d 'Writes the manual pages'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l driver -d 'The way to build the sandbox [default: native]' -r
-complete -c stockade -n "__fish_stockade_using_subcommand run" -l policy -d 'Policy file; none is read unless it is named here' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l policy -d 'Policy file, on top of those of the organisation, the user and the project' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l preset -d 'A policy that comes with the program, below the file and the flags: see `stockade preset ls`' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l require -d 'Refuse to run unless this control is enforced; over what the policy says' -r -f -a "files-unreadable\t'files outside the view cannot be read'
 names-hidden\t'names of files outside the view cannot be seen'
 metadata-protected\t'modes, owners and times of host files cannot be changed'
@@ -148,7 +150,8 @@ complete -c stockade -n "__fish_stockade_using_subcommand run" -s q -l quiet -d 
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l driver -d 'The way to build the sandbox [default: native]' -r
-complete -c stockade -n "__fish_stockade_using_subcommand create" -l policy -d 'Policy file; none is read unless it is named here' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l policy -d 'Policy file, on top of those of the organisation, the user and the project' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l preset -d 'A policy that comes with the program, below the file and the flags: see `stockade preset ls`' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l require -d 'Refuse to run unless this control is enforced; over what the policy says' -r -f -a "files-unreadable\t'files outside the view cannot be read'
 names-hidden\t'names of files outside the view cannot be seen'
 metadata-protected\t'modes, owners and times of host files cannot be changed'
@@ -293,12 +296,116 @@ complete -c stockade -n "__fish_stockade_using_subcommand rm" -s V -l version -d
 complete -c stockade -n "__fish_stockade_using_subcommand changes" -l json -d 'Write JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand changes" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand changes" -s V -l version -d 'Print version'
-complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
-complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
-complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Reads a policy file and says what in it cannot be right'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check explain schema" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check explain schema" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check explain schema" -f -a "check" -d 'Reads policies and says what in them cannot be right'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check explain schema" -f -a "explain" -d 'Shows what holds for a run with the same flags, who wrote each clause and who enforces it'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check explain schema" -f -a "schema" -d 'Writes the JSON Schema of policy files, for editors'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -l as -d 'What the file is to be: that decides what may stand in it' -r -f -a "named\t'Named by --policy'
+organisation\t'Root\'s, in /etc/stockade: it may have a floor'
+user\t'The user\'s own'
+project\t'The project\'s: it may only tighten'"
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -l json -d 'Write JSON'
-complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l driver -d 'The way to build the sandbox [default: native]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l policy -d 'Policy file, on top of those of the organisation, the user and the project' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l preset -d 'A policy that comes with the program, below the file and the flags: see `stockade preset ls`' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l require -d 'Refuse to run unless this control is enforced; over what the policy says' -r -f -a "files-unreadable\t'files outside the view cannot be read'
+names-hidden\t'names of files outside the view cannot be seen'
+metadata-protected\t'modes, owners and times of host files cannot be changed'
+system-read-only\t'system directories cannot be written'
+home-hidden\t'the home directory is replaced by a private one'
+local-sockets-hidden\t'unix sockets of the host cannot be reached, by path or abstract name'
+workspace-copy-on-write\t'changes in the workspace do not touch the host'
+workspace-read-only\t'the workspace cannot be written'
+processes-hidden\t'host processes cannot be seen, signalled or traced'
+ipc-private\t'System V IPC and message queues are private'
+hostname-private\t'the host\'s name is hidden and cannot be changed'
+network-none\t'no network but a private loopback'
+network-allowlist\t'only allowed destinations can be reached'
+privileges\t'not root, no capabilities, and none can be gained'
+syscall-filter\t'only allowed system calls of the native ABI'
+nested-namespaces-off\t'no new namespaces can be made inside'
+second-wall\t'Landlock repeats the file rules and scopes signals'
+devices-hidden\t'only harmless device nodes exist'
+kernel-knobs-protected\t'kernel settings cannot be written, sensitive ones not read'
+clean-environment\t'only allowed environment variables pass'
+descriptors-closed\t'no open file of the launcher passes'
+terminal-private\t'own session; the user\'s terminal cannot be driven'
+guest-protected\t'the guest cannot be read, traced or overwritten from inside'
+dies-with-supervisor\t'nothing keeps running when Stockade ends'
+own-kernel\t'an own kernel serves the system calls'
+own-machine\t'another machine runs the command'
+cpu\t'processor time is limited'
+memory\t'memory is limited, swap included'
+pids\t'the number of processes is limited'
+disk\t'what the sandbox writes to disk is limited'
+wall-time\t'the run ends after a set time'
+output\t'the amount of output is limited'"
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l prefer -d 'Run without this control, and say so, where it cannot be enforced' -r -f -a "files-unreadable\t'files outside the view cannot be read'
+names-hidden\t'names of files outside the view cannot be seen'
+metadata-protected\t'modes, owners and times of host files cannot be changed'
+system-read-only\t'system directories cannot be written'
+home-hidden\t'the home directory is replaced by a private one'
+local-sockets-hidden\t'unix sockets of the host cannot be reached, by path or abstract name'
+workspace-copy-on-write\t'changes in the workspace do not touch the host'
+workspace-read-only\t'the workspace cannot be written'
+processes-hidden\t'host processes cannot be seen, signalled or traced'
+ipc-private\t'System V IPC and message queues are private'
+hostname-private\t'the host\'s name is hidden and cannot be changed'
+network-none\t'no network but a private loopback'
+network-allowlist\t'only allowed destinations can be reached'
+privileges\t'not root, no capabilities, and none can be gained'
+syscall-filter\t'only allowed system calls of the native ABI'
+nested-namespaces-off\t'no new namespaces can be made inside'
+second-wall\t'Landlock repeats the file rules and scopes signals'
+devices-hidden\t'only harmless device nodes exist'
+kernel-knobs-protected\t'kernel settings cannot be written, sensitive ones not read'
+clean-environment\t'only allowed environment variables pass'
+descriptors-closed\t'no open file of the launcher passes'
+terminal-private\t'own session; the user\'s terminal cannot be driven'
+guest-protected\t'the guest cannot be read, traced or overwritten from inside'
+dies-with-supervisor\t'nothing keeps running when Stockade ends'
+own-kernel\t'an own kernel serves the system calls'
+own-machine\t'another machine runs the command'
+cpu\t'processor time is limited'
+memory\t'memory is limited, swap included'
+pids\t'the number of processes is limited'
+disk\t'what the sandbox writes to disk is limited'
+wall-time\t'the run ends after a set time'
+output\t'the amount of output is limited'"
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -s w -l workspace -d 'The project directory [default: the git root, else the current directory]' -r -f -a "(__fish_complete_directories)"
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l workspace-mode -d 'What writing to the workspace means' -r -f -a "cow\t'Changes are kept apart for review'
+ro\t'Writing is refused'
+rw\t'Changes go straight to the host'
+none\t'There is no workspace'"
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l ro -d 'Show this file or directory read-only' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l rw -d 'Show this file or directory writable: changes reach the host' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l image -d 'A root directory to use in place of the host\'s system directories' -r -f -a "(__fish_complete_directories)"
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -s e -l env -d 'Set a variable; NAME alone passes the host\'s value on' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l env-file -d 'Set the variables of a file of NAME=VALUE lines' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -s m -l memory -d 'Memory and swap together: 512M, 2G [default: half of the machine\'s]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l cpus -d 'Processors: 1.5' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l pids -d 'Processes and threads [default: 4096]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l disk -d 'Size of the changes in the workspace: 10G' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l timeout -d 'Time from the start of the command: 500ms, 30s, 5m, 1h' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l output -d 'Bytes of standard output and standard error together' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from schema" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and not __fish_seen_subcommand_from ls show" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and not __fish_seen_subcommand_from ls show" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and not __fish_seen_subcommand_from ls show" -f -a "ls" -d 'Lists them'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and not __fish_seen_subcommand_from ls show" -f -a "show" -d 'Writes one as the policy file that it is'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and __fish_seen_subcommand_from ls" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and __fish_seen_subcommand_from show" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c stockade -n "__fish_stockade_using_subcommand preset; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand audit; and not __fish_seen_subcommand_from show verify" -s h -l help -d 'Print help'
 complete -c stockade -n "__fish_stockade_using_subcommand audit; and not __fish_seen_subcommand_from show verify" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand audit; and not __fish_seen_subcommand_from show verify" -f -a "show" -d 'Shows what happened, oldest first: to all sandboxes, or to one'

@@ -1,4 +1,4 @@
-//! Man pages and shell completions: written from the program's own description of its
+//! Man pages, shell completions and the schema of policies: written from the program's own description of its
 //! commands, kept in the tree so that packagers need not run it, and compared in `test`.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::build;
 use crate::tree::Tree;
 
 /// Directories that hold generated files and nothing else.
-const DIRECTORIES: [&str; 2] = ["docs/man", "completions"];
+const DIRECTORIES: [&str; 3] = ["docs/man", "completions", "docs/schema"];
 
 /// Shells, and the file name under which each finds completions.
 const SHELLS: [(&str, &str); 3] = [
@@ -43,7 +43,7 @@ pub fn run(tree: &Tree, compare_only: bool) -> Result<()> {
         std::fs::create_dir_all(path.parent().context("a generated file has a directory")?)?;
         std::fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
     }
-    println!("wrote {} files below {}", wanted.len(), DIRECTORIES.join(" and "));
+    println!("wrote {} files below {}", wanted.len(), DIRECTORIES.join(", "));
     Ok(())
 }
 
@@ -113,6 +113,10 @@ fn generate(tree: &Tree, program: &Path) -> Result<Files> {
             output(program, &["completions", shell])?,
         );
     }
+    files.insert(
+        Path::new(DIRECTORIES[2]).join("policy.schema.json"),
+        output(program, &["policy", "schema"])?,
+    );
     Ok(files)
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stockade_conformance::{Stop, program};
-use stockade_domain::policy::{HostDefaults, Layer, Policy};
+use stockade_domain::policy::{HostDefaults, Layer, Layers, Policy};
 use stockade_domain::spec::Network;
 use stockade_domain::target::Facts;
 use stockade_host::compose::compose;
@@ -47,7 +47,7 @@ fn build(driver: Native, place: &Path) -> Met {
         let target = driver.survey().await.unwrap();
         let Facts::Host(facts) = &target.facts;
         let defaults = Policy::defaults(&HostDefaults::from(facts.as_ref()));
-        let policy = Policy::merge(defaults, None, Layer::default()).unwrap();
+        let policy = Policy::layered(defaults, &Layers::of_command_line(None, Layer::default())).unwrap();
         assert_eq!(policy.network.value, Network::None);
         let composed = compose(&policy, facts, &context(place), &|workspace| {
             driver.identity(&target, workspace)
@@ -73,6 +73,7 @@ fn context(place: &Path) -> Context {
         cwd: place.join("work"),
         variables: variables.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         state_dir: None,
+        policy_files: Vec::new(),
     }
 }
 

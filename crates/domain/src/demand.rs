@@ -6,7 +6,9 @@ use crate::control::{Control, ControlKind};
 
 /// How much a control is needed. There is no best effort: a preferred control that
 /// cannot be had is printed and kept in the audit log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Need {
     /// Without it there is no sandbox.

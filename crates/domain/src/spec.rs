@@ -41,7 +41,7 @@ pub struct Workspace {
 }
 
 /// What writing to the workspace means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkspaceMode {
     /// Changes are kept apart for review.
@@ -55,7 +55,7 @@ pub enum WorkspaceMode {
 }
 
 /// Network reach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// A private loopback and nothing else.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stockade_domain::policy::{HostDefaults, Overrides, Policy};
+use stockade_domain::policy::{HostDefaults, Layers, Overrides, Policy};
 use stockade_domain::target::Facts;
 use stockade_host::compose::compose;
 use stockade_host::driver::{Driver, GuestProgram, Seed, SeedOrigin};
@@ -41,10 +41,9 @@ async fn measure(count: usize) -> Result<(), Failure> {
     let driver: Arc<dyn Driver> = Arc::new(Native::new());
     let target = driver.survey().await?;
     let Facts::Host(facts) = &target.facts;
-    let policy = Policy::merge(
+    let policy = Policy::layered(
         Policy::defaults(&HostDefaults::from(facts.as_ref())),
-        None,
-        Overrides::default(),
+        &Layers::of_command_line(None, Overrides::default()),
     )?;
     let context = Context::of_process(None)?;
     let composed = compose(&policy, facts, &context, &|workspace| {

@@ -91,7 +91,7 @@ fn never_binding(policy: &Policy, facts: &HostFacts) -> Vec<Note> {
 
 #[cfg(test)]
 mod tests {
-    use stockade_domain::policy::{HostDefaults, Layer, parse};
+    use stockade_domain::policy::{HostDefaults, Layer, Layers, parse};
     use stockade_domain::spec::Network;
     use stockade_domain::target::Fact;
     use stockade_domain::{ControlKind, Need};
@@ -121,16 +121,16 @@ mod tests {
     fn compose_text(text: &str) -> Result<Composed, ComposeError> {
         let facts = facts();
         let file = parse(&format!("version = 1\n{text}"), "stockade.toml")?;
-        let policy = Policy::merge(
+        let policy = Policy::layered(
             Policy::defaults(&HostDefaults::from(&facts)),
-            Some(file),
-            Layer::default(),
+            &Layers::of_command_line(Some(file), Layer::default()),
         )?;
         let directory = tempfile::tempdir().expect("a temporary directory");
         let context = Context {
             cwd: directory.path().to_path_buf(),
             variables: vec![("PATH".to_owned(), "/usr/bin".to_owned())],
             state_dir: None,
+            policy_files: Vec::new(),
         };
         compose(&policy, &facts, &context, &|_| {
             Ok(Identity { uid: 1000, gid: 1000 })

@@ -9,6 +9,7 @@ pub mod drivers;
 pub mod error;
 pub mod files;
 pub mod gc;
+pub mod layers;
 mod local;
 pub mod logs;
 pub mod open;

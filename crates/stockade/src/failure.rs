@@ -14,6 +14,9 @@ pub enum Failure {
     /// A policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// A layer of the policy cannot be used.
+    #[error(transparent)]
+    Layer(#[from] stockade_host::layers::LayerError),
     /// A policy means nothing on this host.
     #[error(transparent)]
     Compose(#[from] stockade_host::compose::ComposeError),

@@ -39,6 +39,7 @@ const ANY_LENGTH: &[&str] = &[
     "LICENSE",
     "docs/man/",
     "completions/",
+    "docs/schema/",
     "fuzz/corpus/",
 ];
 

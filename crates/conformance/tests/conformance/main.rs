@@ -10,6 +10,7 @@ mod guest;
 mod harmless;
 mod hostile;
 mod kills;
+mod layers;
 mod leaks;
 mod policy;
 mod posture;
@@ -38,6 +39,7 @@ const GROUPS: &[Group] = &[
     ("hostile", hostile::ALL),
     ("work", work::ALL),
     ("policy", policy::ALL),
+    ("layers", layers::ALL),
     ("files", denials::files::ALL),
     ("processes", denials::processes::ALL),
     ("privileges", denials::privileges::ALL),

@@ -42,11 +42,6 @@ pub const ALL: &[Behaviour] = &[
         dry_run,
     ),
     Behaviour::test(
-        "policy-not-from-workspace",
-        "a policy that lies in the workspace is not read by itself",
-        not_from_workspace,
-    ),
-    Behaviour::test(
         "policy-empty-allow",
         "an empty list of destinations allows nothing",
         empty_allow,
@@ -275,14 +270,6 @@ fn dry_run(world: &World) -> Verdict {
         supports(world)?
     );
     Ok(())
-}
-
-fn not_from_workspace(world: &World) -> Verdict {
-    world.file(
-        "work/stockade.toml",
-        "version = 1\n[network]\nmode = \"host\"\n[need]\nown-machine = \"require\"\n",
-    )?;
-    world.run(&["true"])?.expect(0).map(drop)
 }
 
 fn empty_allow(world: &World) -> Verdict {

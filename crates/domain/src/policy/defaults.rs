@@ -73,6 +73,7 @@ impl Policy {
             needs: Vec::new(),
             nested_namespaces: Clause::default(false),
             hostname: Clause::default(DEFAULT_HOSTNAME.to_owned()),
+            permitted: Vec::new(),
         }
     }
 }

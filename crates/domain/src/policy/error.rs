@@ -23,7 +23,18 @@ pub enum PolicyError {
         /// The largest that is read.
         limit: usize,
     },
-    /// Clauses that contradict each other, in one file or across file and flags.
+    /// A preset that does not exist.
+    #[error("{origin}: there is no preset {name}\n  fix: {fix}")]
+    NoPreset {
+        /// Who asked for it.
+        origin: Origin,
+        /// What was asked for.
+        name: String,
+        /// The nearest, or all.
+        fix: String,
+    },
+    /// Clauses that contradict each other, in one layer or across layers, and clauses
+    /// that a layer may not have.
     #[error("{}", conflicts_text(.0))]
     Conflicts(Vec<Conflict>),
 }
@@ -39,11 +50,18 @@ pub struct Conflict {
     pub fix: String,
 }
 
+/// A remedy that several share is told once, after the last of them.
 fn conflicts_text(conflicts: &[Conflict]) -> String {
-    let lines: Vec<String> = conflicts
-        .iter()
-        .map(|conflict| format!("{}: {}\n  fix: {}", conflict.origin, conflict.what, conflict.fix))
-        .collect();
+    let mut lines = Vec::new();
+    for (index, conflict) in conflicts.iter().enumerate() {
+        lines.push(format!("{}: {}", conflict.origin, conflict.what));
+        if conflicts
+            .get(index + 1)
+            .is_none_or(|next| next.fix != conflict.fix)
+        {
+            lines.push(format!("  fix: {}", conflict.fix));
+        }
+    }
     lines.join("\n")
 }
 

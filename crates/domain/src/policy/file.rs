@@ -1,7 +1,10 @@
 //! Reads `stockade.toml`: strict, bounded, every clause with its place.
 
+mod floor;
 mod raw;
+mod schema;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -11,11 +14,13 @@ use toml_parser::lexer::TokenKind;
 
 use super::error::{Diagnostic, Place, PolicyError, printable_text};
 use super::layer::{Clause, FileAccess, FileRule, Layer, PolicyFile};
-use super::paths;
+use super::{paths, presets};
 use crate::control::ControlKind;
-use crate::demand::Origin;
+use crate::demand::{Need, Origin};
 use crate::environment::Variable;
 use raw::{RawEnvironment, RawFile, RawFiles, RawLimits, RawNetwork, Written};
+
+pub use schema::schema;
 
 /// The form that this program reads.
 pub const VERSION: i64 = 1;
@@ -174,6 +179,12 @@ impl Source<'_> {
 
     fn layer(&self, raw: RawFile) -> Result<Layer, PolicyError> {
         let mut layer = Layer {
+            preset: self.preset(raw.preset)?,
+            floor: raw
+                .floor
+                .map(|floor| self.floor(floor))
+                .transpose()?
+                .map(Box::new),
             driver: self.text_clause(raw.driver, "a driver's name, for example native")?,
             image: self.path_clause(raw.image)?,
             workspace_mode: self.clause_of(raw.workspace.mode),
@@ -186,11 +197,27 @@ impl Source<'_> {
         };
         self.network(raw.network, &mut layer)?;
         self.limits(raw.limits, &mut layer)?;
-        for (name, need) in raw.need {
-            let kind = self.control(&name)?;
-            layer.needs.push(self.clause(&name, (kind, need.into_inner())));
-        }
+        layer.needs = self.needs(raw.need)?;
         Ok(layer)
+    }
+
+    fn needs(
+        &self,
+        raw: BTreeMap<Spanned<String>, Spanned<Need>>,
+    ) -> Result<Vec<Clause<(ControlKind, Need)>>, PolicyError> {
+        raw.into_iter()
+            .map(|(name, need)| Ok(self.clause(&name, (self.control(&name)?, need.into_inner()))))
+            .collect()
+    }
+
+    fn preset(&self, name: Option<Spanned<String>>) -> Result<Option<Clause<String>>, PolicyError> {
+        if let Some(name) = &name
+            && !presets::NAMES.contains(&name.get_ref().as_str())
+        {
+            let what = format!("there is no preset `{}`", printable_text(name.get_ref()));
+            return Err(self.error(name.span(), what, Some(suggest(name.get_ref(), &presets::NAMES))));
+        }
+        Ok(self.clause_of(name))
     }
 
     fn text_clause(
@@ -246,6 +273,7 @@ impl Source<'_> {
             (raw.hide, FileAccess::Hide),
         ];
         for (paths, access) in lists {
+            let paths = paths.map(Spanned::into_inner).unwrap_or_default();
             self.check_count(&paths)?;
             for path in paths {
                 self.check_path(&path)?;
@@ -383,7 +411,7 @@ fn explain(message: &str) -> (String, Option<String>) {
 }
 
 /// The nearest known name, or all of them.
-fn suggest(unknown: &str, names: &[&str]) -> String {
+pub(super) fn suggest(unknown: &str, names: &[&str]) -> String {
     const NEAR: f64 = 0.75;
     let nearest = names
         .iter()

@@ -63,6 +63,10 @@ pub struct FileRule {
 /// Clauses of one source. What is `None` or empty was not written there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer {
+    /// A preset to stand directly below this layer, by name.
+    pub preset: Option<Clause<String>>,
+    /// What no layer may be looser than; only the organisation's files may have one.
+    pub floor: Option<Box<Floor>>,
     /// The driver by name.
     pub driver: Option<Clause<String>>,
     /// A directory to stand in place of the host's system directories.
@@ -100,6 +104,29 @@ pub struct Layer {
     pub nested_namespaces: Option<Clause<bool>>,
     /// The host name inside.
     pub hostname: Option<Clause<String>>,
+}
+
+/// The loosest that a policy may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Floor {
+    /// Where it begins.
+    pub origin: Origin,
+    /// Clauses that bound those of the policy; `files` has only what is hidden in any case,
+    /// and `variables` is empty.
+    pub clauses: Layer,
+    /// What may be shown, where that is bounded.
+    pub lists: FloorLists,
+}
+
+/// Lists that bound those of a policy. An empty list permits nothing; none bounds nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct FloorLists {
+    /// Directories and files that may be shown read-only, with what lies in them.
+    pub read_only: Option<Clause<Vec<String>>>,
+    /// Those that may be shown writable.
+    pub read_write: Option<Clause<Vec<String>>>,
+    /// Variables of the host that may pass beyond the default list.
+    pub pass: Option<Clause<Vec<String>>>,
 }
 
 /// What a policy file says.

@@ -1,70 +1,30 @@
-//! Puts layers over each other and finds what cannot hold together.
+//! Puts a layer over a policy and finds what cannot hold together.
 
+use super::Policy;
 use super::error::Conflict;
 use super::layer::{Clause, Layer};
-use super::{Policy, PolicyError};
+use super::strict::SCALARS;
 use crate::control::ControlKind;
 use crate::demand::Need;
 use crate::spec::{Network, WorkspaceMode};
 
 impl Policy {
-    /// The defaults, the file over them, the flags over both.
-    ///
-    /// # Errors
-    /// All contradictions, each with the clause that cannot hold.
-    pub fn merge(defaults: Self, file: Option<Layer>, overrides: Layer) -> Result<Self, PolicyError> {
-        let mut policy = defaults;
-        policy.put(file.unwrap_or_default());
-        policy.put(overrides);
-        let conflicts = policy.conflicts();
-        if conflicts.is_empty() {
-            Ok(policy)
-        } else {
-            Err(PolicyError::Conflicts(conflicts))
+    /// Puts a layer over the policy: its values in place of others, its lists at the end.
+    pub(super) fn put(&mut self, layer: &Layer) {
+        for scalar in &SCALARS {
+            (scalar.put)(self, layer);
         }
+        self.files.extend(layer.files.iter().cloned());
+        self.variables.extend(layer.variables.iter().cloned());
+        self.needs.extend(layer.needs.iter().cloned());
     }
 
-    fn put(&mut self, layer: Layer) {
-        let Layer {
-            driver,
-            image,
-            workspace_mode,
-            workspace_path,
-            files,
-            network,
-            network_allow,
-            variables,
-            memory,
-            pids,
-            cpus,
-            cpu_weight,
-            disk,
-            timeout,
-            output,
-            needs,
-            nested_namespaces,
-            hostname,
-        } = layer;
-        replace(&mut self.driver, driver);
-        self.image = image.or(self.image.take());
-        replace(&mut self.workspace_mode, workspace_mode);
-        self.workspace_path = workspace_path.or(self.workspace_path.take());
-        self.files.extend(files);
-        if network.is_some() || network_allow.is_some() {
-            self.network = network.unwrap_or(Clause::default(Network::None));
-            self.network_allow = network_allow;
+    /// Mode and destinations belong together: a layer that writes either replaces both.
+    pub(super) fn put_network(&mut self, layer: &Layer) {
+        if layer.network.is_some() || layer.network_allow.is_some() {
+            self.network = layer.network.clone().unwrap_or(Clause::default(Network::None));
+            self.network_allow = layer.network_allow.clone();
         }
-        self.variables.extend(variables);
-        replace(&mut self.limits.memory, memory);
-        replace(&mut self.limits.pids, pids);
-        replace(&mut self.limits.cpus, cpus);
-        replace(&mut self.limits.cpu_weight, cpu_weight);
-        replace(&mut self.limits.disk, disk);
-        replace(&mut self.limits.timeout, timeout);
-        replace(&mut self.limits.output, output);
-        self.needs.extend(needs);
-        replace(&mut self.nested_namespaces, nested_namespaces);
-        replace(&mut self.hostname, hostname);
     }
 
     /// What somebody wrote about the need for a control.
@@ -73,7 +33,8 @@ impl Policy {
         self.needs.iter().rev().find(|clause| clause.value.0 == kind)
     }
 
-    fn conflicts(&self) -> Vec<Conflict> {
+    /// Clauses that rule each other out, each with the clause that cannot hold.
+    pub(super) fn conflicts(&self) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
         if let Some(allow) = self
             .network_allow
@@ -172,11 +133,5 @@ impl Policy {
             }
             _ => None,
         }
-    }
-}
-
-fn replace<T>(clause: &mut Clause<T>, with: Option<Clause<T>>) {
-    if let Some(with) = with {
-        *clause = with;
     }
 }

@@ -1,22 +1,26 @@
 //! The policy: what a user writes, merged from defaults, file and flags.
 //!
 //! [`parse`] reads a file into a [`Layer`], the command line makes another, and
-//! [`Policy::merge`] puts them over the defaults. [`Policy::demands`] says which controls
-//! follow. Nothing here touches the host: paths are texts until `host::view` resolves them.
+//! [`Policy::layered`] puts [`Layers`] over the defaults. [`Policy::demands`] says which
+//! controls follow. Nothing here touches the host: paths are texts until `host::view` resolves them.
 
 mod defaults;
 mod demands;
 mod error;
 mod file;
 mod layer;
+mod layers;
 mod merge;
 pub mod paths;
+pub mod presets;
 pub mod protect;
+pub mod strict;
 
 pub use defaults::{DEFAULT_DRIVER, DEFAULT_HOSTNAME, DEFAULT_PIDS, HostDefaults, default_need};
 pub use error::{Conflict, Diagnostic, PolicyError};
-pub use file::{MAX_BYTES, MAX_ITEMS, VERSION, parse, parse_bytes};
-pub use layer::{Clause, FileAccess, FileRule, Layer, Overrides, PolicyFile};
+pub use file::{MAX_BYTES, MAX_ITEMS, VERSION, parse, parse_bytes, schema};
+pub use layer::{Clause, FileAccess, FileRule, Floor, FloorLists, Layer, Overrides, PolicyFile};
+pub use layers::{LayerKind, Layers};
 
 use serde::Serialize;
 
@@ -53,6 +57,8 @@ pub struct Policy {
     pub nested_namespaces: Clause<bool>,
     /// The host name inside.
     pub hostname: Clause<String>,
+    /// What the organisation permits to be shown, one for each of its floors.
+    pub permitted: Vec<FloorLists>,
 }
 
 /// Upper bounds with who wrote them.

@@ -69,6 +69,8 @@ pub const HOME_PROTECTED: &[&str] = &[
     ".local/share/kwalletd",
     ".local/share/uv/credentials",
     ".local/share/containers",
+    // What Stockade itself may do.
+    ".config/stockade",
     // Agents' own settings and logins.
     ".claude.json",
     ".claude/.credentials.json",
@@ -126,6 +128,7 @@ pub const PROJECT_PROTECTED: &[&str] = &[
     ".git/config",
     ".git/info/attributes",
     ".gitmodules",
+    "stockade.toml",
     ".mcp.json",
     ".vscode",
     ".idea",

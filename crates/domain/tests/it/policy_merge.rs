@@ -1,7 +1,7 @@
 //! Flags over file over defaults, and the demands that follow.
 
 use stockade_domain::demand::{Need, Origin};
-use stockade_domain::policy::{Clause, FileAccess, FileRule, HostDefaults, Layer, Policy};
+use stockade_domain::policy::{Clause, FileAccess, FileRule, HostDefaults, Layer, Layers, Policy};
 use stockade_domain::spec::{Network, WorkspaceMode};
 use stockade_domain::units::{ByteCount, CpuLimit, Limit};
 use stockade_domain::{Control, ControlKind};
@@ -80,7 +80,7 @@ fn written_limits_are_required() {
         pids: Some(Clause::flag("--pids", Limit::AtMost(7))),
         ..Layer::default()
     };
-    let from_flag = Policy::merge(defaults(), None, flags).expect("fine");
+    let from_flag = Policy::layered(defaults(), &Layers::of_command_line(None, flags)).expect("fine");
     let demands = from_flag.demands();
     let pids = demands.get(ControlKind::Pids).expect("demanded");
     assert_eq!(

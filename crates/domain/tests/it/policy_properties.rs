@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use stockade_domain::ControlKind;
 use stockade_domain::demand::Need;
-use stockade_domain::policy::{Layer, Policy, parse_bytes};
+use stockade_domain::policy::{Layer, Layers, Policy, parse_bytes};
 use stockade_domain::spec::Network;
 
 use crate::samples::{defaults, policy};
@@ -80,7 +80,7 @@ proptest! {
     #[test]
     fn nothing_is_weakened_in_silence(text in line()) {
         let Ok(file) = parse_bytes(format!("version = 1\n{text}").as_bytes(), "p") else { return Ok(()) };
-        let Ok(policy) = Policy::merge(defaults(), Some(file.clone()), Layer::default()) else { return Ok(()) };
+        let Ok(policy) = Policy::layered(defaults(), &Layers::of_command_line(Some(file.clone()), Layer::default())) else { return Ok(()) };
         for demand in defaults().demands().iter().filter(|demand| demand.need == Need::Require) {
             let kind = demand.control.kind();
             let named = file.needs.iter().any(|need| need.value.0 == kind);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use stockade_domain::demand::{Demand, Need, Origin};
 use stockade_domain::environment::Environment;
-use stockade_domain::policy::{HostDefaults, Layer, Policy, PolicyError, parse};
+use stockade_domain::policy::{HostDefaults, Layer, Layers, Policy, PolicyError, parse};
 use stockade_domain::spec::{Limits, Network, Spec};
 use stockade_domain::view::FileView;
 use stockade_domain::{Control, ControlKind};
@@ -45,5 +45,5 @@ pub fn policy(text: &str) -> Result<Policy, PolicyError> {
 
 pub fn policy_with(text: &str, flags: Layer) -> Result<Policy, PolicyError> {
     let file = parse(&format!("version = 1\n{text}"), "stockade.toml")?;
-    Policy::merge(defaults(), Some(file), flags)
+    Policy::layered(defaults(), &Layers::of_command_line(Some(file), flags))
 }

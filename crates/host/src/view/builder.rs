@@ -21,16 +21,24 @@ pub(super) struct Builder<'a> {
     entries: Vec<ViewEntry>,
     notes: Vec<Note>,
     home: Option<&'a Path>,
+    policy_files: &'a [PathBuf],
 }
 
 impl<'a> Builder<'a> {
-    /// `home` is the user's home directory on the host, whose credentials are protected.
-    pub(super) fn new(home: Option<&'a Path>) -> Self {
+    /// `home` is the user's home directory on the host, whose credentials are protected;
+    /// `policy_files` are never writable.
+    pub(super) fn new(home: Option<&'a Path>, policy_files: &'a [PathBuf]) -> Self {
         Self {
             entries: Vec::with_capacity(64),
             notes: Vec::new(),
             home,
+            policy_files,
         }
+    }
+
+    /// Files that say what the next run may do.
+    pub(super) fn policy_files(&self) -> &'a [PathBuf] {
+        self.policy_files
     }
 
     /// The user's home directory on the host.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use stockade_domain::policy::protect;
 
 use super::resolve::{Kind, Resolved, resolve};
+use crate::layers::LayerFile;
 
 /// Home directory inside where the host's cannot be used (`HOME` is unset, `/`, `/tmp` …).
 const FALLBACK_HOME: &str = "/home/user";
@@ -31,6 +32,8 @@ pub struct Context {
     pub variables: Vec<(String, String)>,
     /// Where Stockade keeps its state, which is never shown.
     pub state_dir: Option<PathBuf>,
+    /// Files that say what the next run may do: never writable in place.
+    pub policy_files: Vec<PathBuf>,
 }
 
 impl Context {
@@ -46,7 +49,16 @@ impl Context {
             cwd: std::env::current_dir()?,
             variables,
             state_dir,
+            policy_files: Vec::new(),
         })
+    }
+
+    /// Keeps files that were read as policies from being written in place.
+    #[must_use]
+    pub fn with_policies(mut self, files: &[LayerFile]) -> Self {
+        let absolute = |file: &LayerFile| std::path::absolute(&file.path).ok();
+        self.policy_files = files.iter().filter_map(absolute).collect();
+        self
     }
 
     /// A variable of the host.

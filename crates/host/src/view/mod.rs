@@ -11,6 +11,7 @@ mod git;
 mod git_settings;
 mod missing;
 mod note;
+mod permitted;
 mod resolve;
 mod rules;
 mod search_path;
@@ -34,6 +35,7 @@ pub use context::{Context, Identity, Who};
 pub use error::ViewError;
 pub use missing::{Hidden, explain_missing};
 pub use note::Note;
+pub use workspace::project_root;
 
 use builder::Builder;
 
@@ -77,7 +79,7 @@ pub fn compile(policy: &Policy, context: &Context, who: Who<'_>) -> Result<Compi
         cause,
     })?;
 
-    let mut builder = Builder::new(real_home);
+    let mut builder = Builder::new(real_home, &context.policy_files);
     system::add(&mut builder, policy, identity, &home, image.as_deref(), &places)?;
     if let Some(home_links) = &host_home {
         builder.links(home_links)?;

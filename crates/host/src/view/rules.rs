@@ -8,7 +8,7 @@ use stockade_domain::view::Access;
 
 use super::builder::Builder;
 use super::resolve::{Kind, Resolved, resolve};
-use super::{Context, Note, ViewError, workspace};
+use super::{Context, Note, ViewError, permitted, workspace};
 
 /// Applies the rules: what is shown parents first, then what is hidden.
 pub(super) fn add(
@@ -23,7 +23,9 @@ pub(super) fn add(
         .iter()
         .filter(|rule| rule.value.access != FileAccess::Hide)
     {
-        shown.push((rule, source(rule, context, places)?));
+        let resolved = source(rule, context, places)?;
+        permitted::check(policy, &rule.origin, rule.value.access, &resolved, places)?;
+        shown.push((rule, resolved));
     }
     shown.sort_by_key(|(_, resolved)| resolved.real.as_os_str().len());
     for (rule, resolved) in &shown {

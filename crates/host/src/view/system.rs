@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use stockade_domain::demand::Origin;
 use stockade_domain::policy::paths::{self, Places};
-use stockade_domain::policy::{Policy, protect};
+use stockade_domain::policy::{FileAccess, Policy, protect};
 use stockade_domain::spec::Network;
 use stockade_domain::view::{Access, Content};
 
 use super::builder::Builder;
 use super::resolve::{Kind, resolve};
-use super::{Context, Identity, ViewError};
+use super::{Context, Identity, ViewError, permitted};
 
 /// Shown read-only where they are directories, copied where they are symlinks.
 const SYSTEM: [&str; 11] = [
@@ -230,6 +230,7 @@ pub(super) fn image(
     if let Some(refused) = protect::refuse_source(&resolved.real, true, false, places.home) {
         return refuse(refused.why, refused.fix);
     }
+    permitted::check(policy, &clause.origin, FileAccess::ReadOnly, &resolved, places)?;
     if context
         .state_dir
         .as_deref()

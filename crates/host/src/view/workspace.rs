@@ -10,7 +10,7 @@ use stockade_domain::spec::{Workspace, WorkspaceMode};
 use stockade_domain::view::{Access, Content};
 
 use super::builder::Builder;
-use super::resolve::{Kind, resolve};
+use super::resolve::{Kind, Resolved, is_in, resolve};
 use super::{Context, Note, ViewError, git};
 
 /// Most parents that are searched for a repository.
@@ -27,19 +27,14 @@ pub(super) fn find(
     if mode == WorkspaceMode::None {
         return Ok(None);
     }
-    let state = context.state_dir.as_deref();
-    let refusal = |path: &Path| protect::refuse_workspace(path, home, state);
     let (source, origin) = match &policy.workspace_path {
         Some(clause) => (
             named(&clause.value, &clause.origin, context, home)?,
             clause.origin.clone(),
         ),
-        None => {
-            let root = git_root(&context.cwd).filter(|root| refusal(root).is_none());
-            (root.unwrap_or_else(|| context.cwd.clone()), Origin::Default)
-        }
+        None => (unnamed(context, home), Origin::Default),
     };
-    match refusal(&source) {
+    match refusal(&source, context, home) {
         None => Ok(Some(Workspace { source, mode })),
         Some(refused) => Err(ViewError::Workspace {
             origin,
@@ -48,6 +43,30 @@ pub(super) fn find(
             fix: refused.fix.to_owned(),
         }),
     }
+}
+
+/// The root of the project that a policy means, whatever is seen of it: where the project's
+/// own policy is looked for.
+#[must_use]
+pub fn project_root(policy: &Policy, context: &Context) -> Option<PathBuf> {
+    let home = context.host_home();
+    let home = home.as_ref().map(|home| home.real.as_path());
+    let root = match &policy.workspace_path {
+        // What is wrong with it is told when it becomes the workspace.
+        Some(clause) => named(&clause.value, &clause.origin, context, home).ok()?,
+        None => unnamed(context, home),
+    };
+    refusal(&root, context, home).is_none().then_some(root)
+}
+
+fn refusal(path: &Path, context: &Context, home: Option<&Path>) -> Option<protect::Refused> {
+    protect::refuse_workspace(path, home, context.state_dir.as_deref())
+}
+
+/// The root of the repository around the current directory, else that.
+fn unnamed(context: &Context, home: Option<&Path>) -> PathBuf {
+    let root = git_root(&context.cwd).filter(|root| refusal(root, context, home).is_none());
+    root.unwrap_or_else(|| context.cwd.clone())
 }
 
 fn named(text: &str, origin: &Origin, context: &Context, home: Option<&Path>) -> Result<PathBuf, ViewError> {
@@ -102,21 +121,45 @@ pub(super) fn add(builder: &mut Builder<'_>, workspace: &Workspace) -> Result<()
     git::show_repository(builder, source)
 }
 
-/// Keeps what the host runs later read-only in a tree that is writable in place.
+/// Keeps what the host runs later, and what says how, read-only in a tree that is writable
+/// in place.
 pub(super) fn keep_read_only(builder: &mut Builder<'_>, tree: &Path) -> Result<(), ViewError> {
     for protected in protect::PROJECT_PROTECTED {
         let path = tree.join(protected);
         let Ok(resolved) = resolve(&path) else { continue };
-        if resolved.real != path || !matches!(resolved.kind, Kind::Directory | Kind::File) {
-            continue;
+        if resolved.real == path {
+            keep_one(builder, tree, &resolved)?;
         }
-        // A mount point cannot be renamed: without this one, `mv .git x` would free its hooks.
-        let parent = path.parent().unwrap_or(tree);
-        if parent != tree && builder.entry_at(parent).is_none() {
+    }
+    for path in builder.policy_files() {
+        if let Ok(resolved) = resolve(path)
+            && resolved.real != tree
+            && is_in(&resolved.real, tree)
+        {
+            keep_one(builder, tree, &resolved)?;
+        }
+    }
+    Ok(())
+}
+
+fn keep_one(builder: &mut Builder<'_>, tree: &Path, resolved: &Resolved) -> Result<(), ViewError> {
+    let path = &resolved.real;
+    if !matches!(resolved.kind, Kind::Directory | Kind::File) {
+        return Ok(());
+    }
+    // A mount point cannot be renamed: without these, `mv .git x` would free its hooks.
+    let mut parents: Vec<&Path> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|parent| *parent != tree)
+        .collect();
+    parents.reverse();
+    for parent in parents {
+        if builder.entry_at(parent).is_none() {
             builder.host(parent, true, Access::ReadWrite)?;
         }
-        builder.host(&path, resolved.kind == Kind::Directory, Access::ReadOnly)?;
-        builder.note(Note::KeptReadOnly { path });
     }
+    builder.host(path, resolved.kind == Kind::Directory, Access::ReadOnly)?;
+    builder.note(Note::KeptReadOnly { path: path.clone() });
     Ok(())
 }

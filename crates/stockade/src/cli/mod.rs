@@ -22,7 +22,7 @@ use clap::Parser;
 use crate::failure::Failure;
 use crate::report;
 use crate::service;
-use args::{Cli, Command, PolicyCommand};
+use args::{Cli, Command, PolicyCommand, PresetCommand};
 
 /// The exit code for what Stockade itself could not do.
 const FAILED: i32 = 125;
@@ -69,6 +69,12 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Changes(args) => changes::changes(&args),
         Command::Policy(args) => match args.command {
             PolicyCommand::Check(args) => policy::check(&args),
+            PolicyCommand::Explain(args) => policy::explain(&args),
+            PolicyCommand::Schema(_) => policy::schema(),
+        },
+        Command::Preset(args) => match args.command {
+            PresetCommand::Ls(args) => policy::preset_ls(args.json),
+            PresetCommand::Show(args) => policy::preset_show(&args),
         },
         Command::Audit(args) => audit::audit(&args),
         Command::Rpc(_) => program(),

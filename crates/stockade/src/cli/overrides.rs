@@ -7,21 +7,22 @@ use stockade_domain::environment::{Variable, parse_env_file};
 use stockade_domain::policy::{Clause, FileAccess, FileRule, Overrides};
 use stockade_domain::spec::WorkspaceMode;
 
-use super::args::{LimitArgs, SandboxArgs, ViewArgs, WorkspaceModeArg};
+use super::args::{LimitArgs, PolicyFlags, ViewArgs, WorkspaceModeArg};
 use crate::failure::Failure;
+use crate::service::plan::Launch;
 
-/// All flags of `run` and `create` that are clauses of a policy.
-pub fn overrides(args: &SandboxArgs) -> Result<Overrides, Failure> {
+/// All flags that are clauses of a policy.
+fn overrides(policy: &PolicyFlags, seen: &ViewArgs, bounds: &LimitArgs) -> Result<Overrides, Failure> {
     let mut layer = Overrides {
-        driver: flag("--driver", args.driver.clone()),
+        driver: flag("--driver", policy.driver.clone()),
         ..Overrides::default()
     };
-    view(&mut layer, &args.view)?;
-    limits(&mut layer, &args.limits);
+    view(&mut layer, seen)?;
+    limits(&mut layer, bounds);
     // The later one counts: a requirement is never lost to a preference beside it.
     for (name, kinds, need) in [
-        ("--prefer", &args.prefer, Need::Prefer),
-        ("--require", &args.require, Need::Require),
+        ("--prefer", &policy.prefer, Need::Prefer),
+        ("--require", &policy.require, Need::Require),
     ] {
         let clauses = kinds
             .iter()
@@ -29,6 +30,15 @@ pub fn overrides(args: &SandboxArgs) -> Result<Overrides, Failure> {
         layer.needs.extend(clauses);
     }
     Ok(layer)
+}
+
+/// What the flags ask of the policy as a whole.
+pub fn launch(policy: &PolicyFlags, seen: &ViewArgs, bounds: &LimitArgs) -> Result<Launch, Failure> {
+    Ok(Launch {
+        overrides: overrides(policy, seen, bounds)?,
+        preset: flag("--preset", policy.preset.clone()),
+        policy: policy.policy.clone(),
+    })
 }
 
 fn view(layer: &mut Overrides, args: &ViewArgs) -> Result<(), Failure> {

@@ -8,13 +8,12 @@ use stockade_host::shim::{RunEvent, Tell};
 use stockade_host::state::ChangesWish;
 
 use super::args::{AuditFlags, ChangeSetArgs, Label, LifeArgs, RunArgs, SandboxArgs, TerminalArgs};
-use super::overrides::overrides;
-use super::{FAILED, Result, detached};
+use super::{FAILED, Result, detached, overrides};
 use crate::failure::Failure;
 use crate::report::{self, Event, Outcome, Paint, StatusFd};
 use crate::service;
 use crate::service::audit::Readers;
-use crate::service::plan::{self, Launch, Prepared};
+use crate::service::plan::{self, Prepared};
 use crate::service::run::{Finished, Front, Request, Standing, run as run_sandbox};
 use crate::terminal::{Console, Wish};
 
@@ -47,11 +46,7 @@ pub fn report_failure(code: Result, status: Option<&StatusFd>) -> Result {
 
 /// What would be built.
 pub async fn prepare(args: &SandboxArgs, command: &[OsString]) -> service::Result<Prepared> {
-    let prepared = plan::prepare(Launch {
-        policy: args.policy.clone(),
-        overrides: overrides(args)?,
-    })
-    .await;
+    let prepared = plan::prepare(overrides::launch(&args.policy, &args.view, &args.limits)?).await;
     match prepared {
         // A mistyped flag is no refusal, and leaves nothing behind.
         Err(failure) if !args.dry_run && !failure.missing().is_empty() => {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use stockade_domain::spec::{Network, Spec, WorkspaceMode};
 use stockade_domain::view::{Access, Content, ViewEntry};
-use stockade_domain::{Bounds, Control, Need, Plan, Planned, Support};
+use stockade_domain::{Bounds, Control, Level, Need, Plan, Planned, Support};
 
 use super::{Paint, Shown, table};
 
@@ -38,7 +38,7 @@ pub fn plan_text(plan: &Plan, steps: &[String], paint: Paint) -> String {
     text
 }
 
-fn section(text: &mut String, paint: Paint, title: &str) {
+pub(super) fn section(text: &mut String, paint: Paint, title: &str) {
     let _ = writeln!(text, "\n{}", paint.bold(title));
 }
 
@@ -59,14 +59,13 @@ fn summary(plan: &Plan) -> String {
     format!(
         "Driver     {} (level: {})\nWorkspace  {workspace}\nNetwork    {network}\nControls   {enforced} of {} will be enforced\nNothing was created.\n",
         plan.driver(),
-        level(plan),
+        level(plan.level()),
         plan.planned().len(),
     )
 }
 
-fn level(plan: &Plan) -> &'static str {
-    use stockade_domain::Level;
-    match plan.level() {
+pub(super) fn level(level: Level) -> &'static str {
+    match level {
         Level::Jail => "jail",
         Level::Container => "container",
         Level::Kernel => "kernel",
@@ -118,7 +117,7 @@ fn control_row(planned: &Planned, paint: Paint) -> Vec<String> {
     ]
 }
 
-fn value(control: &Control) -> String {
+pub(super) fn value(control: &Control) -> String {
     match control {
         Control::Wall(_) => String::new(),
         Control::Cpu(limit) => limit.to_string(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
-use stockade_domain::policy::{DEFAULT_DRIVER, HostDefaults, Overrides, Policy};
+use stockade_domain::policy::{Clause, HostDefaults, Overrides, Policy};
 use stockade_domain::target::Facts;
 use stockade_domain::{Plan, Target};
 use stockade_host::compose::compose;
@@ -13,15 +13,17 @@ use stockade_host::drivers::native;
 use stockade_host::open;
 use stockade_host::view::{Context, Note};
 
-use super::{Result, driver, policy, state_path};
-use crate::failure::Failure;
+use super::policy::{Gathered, gather};
+use super::{Result, driver};
 
-/// What is asked for: a policy file, if one was named, and what is laid over it.
+/// What is asked for beside the layers that are found: each comes on top of the one before.
 #[derive(Clone, Debug, Default)]
 pub struct Launch {
-    /// The file.
+    /// A policy that comes with the program, by name.
+    pub preset: Option<Clause<String>>,
+    /// A file.
     pub policy: Option<PathBuf>,
-    /// What is nearer than the file.
+    /// What is nearer than any file.
     pub overrides: Overrides,
 }
 
@@ -57,21 +59,16 @@ pub struct Shown<'a> {
 /// # Errors
 /// A policy that cannot be used here, or the refusal with all that is missing.
 pub async fn prepare(launch: Launch) -> Result<Prepared> {
-    let file = launch.policy.as_deref().map(policy::read).transpose()?;
-    let named = launch
-        .overrides
-        .driver
-        .as_ref()
-        .or(file.as_ref().and_then(|file| file.driver.as_ref()));
-    let driver = driver(named.map_or(DEFAULT_DRIVER, |clause| &clause.value))?;
+    let Gathered {
+        layers,
+        context,
+        driver: name,
+        ..
+    } = gather(launch)?;
+    let driver = driver(&name)?;
     let target = driver.survey().await?;
     let Facts::Host(facts) = &target.facts;
-    let policy = Policy::merge(
-        Policy::defaults(&HostDefaults::from(facts.as_ref())),
-        file,
-        launch.overrides,
-    )?;
-    let context = Context::of_process(state_path()).map_err(Failure::NoCurrentDirectory)?;
+    let policy = Policy::layered(Policy::defaults(&HostDefaults::from(facts.as_ref())), &layers)?;
     let composed = compose(&policy, facts, &context, &|workspace| {
         driver.identity(&target, workspace)
     })?;

@@ -47,20 +47,59 @@ fn a_good_policy_passes() {
 }
 
 #[test]
-fn a_policy_in_the_project_is_not_read_by_itself() {
+fn a_policy_in_the_project_is_read_by_itself_and_only_tightens() {
     let world = World::new();
+    let dry_run = ["run", "--dry-run", "--", "true"];
     world.file("stockade.toml", "this is no policy");
-    let output = world
-        .stockade(&["run", "--dry-run", "--", "true"])
-        .output()
-        .expect("it runs");
-    assert!(output.status.success(), "{}", world.tidy(&output.stderr));
-    // The positive control: named, it is read.
+    assert!(said(&world, 125, &dry_run).contains("stockade.toml:1:"));
+    world.file("stockade.toml", "version = 1\n[network]\nmode = \"host\"\n");
+    let loose = said(&world, 125, &dry_run);
+    assert!(
+        loose.contains("stockade.toml:3:8") && loose.contains("only tighten"),
+        "{loose}"
+    );
+    // The positive controls: named, it is trusted; and what tightens is fine.
     said(
         &world,
-        125,
+        0,
         &["run", "--policy", "stockade.toml", "--dry-run", "--", "true"],
     );
+    world.file("stockade.toml", "version = 1\n[limits]\npids = 50\n");
+    said(&world, 0, &dry_run);
+}
+
+#[test]
+fn a_policy_is_checked_as_what_it_is_to_be() {
+    let world = World::new();
+    world.file("floor.toml", "version = 1\n[floor.limits]\npids = 50\n");
+    assert!(said(&world, 125, &["policy", "check", "floor.toml"]).contains("organisation's files"));
+    said(
+        &world,
+        0,
+        &["policy", "check", "--as", "organisation", "floor.toml"],
+    );
+    world.file("loose.toml", "version = 1\n[limits]\npids = 9999\n");
+    said(&world, 0, &["policy", "check", "--as", "user", "loose.toml"]);
+    let project = said(&world, 125, &["policy", "check", "--as", "project", "loose.toml"]);
+    assert!(project.contains("loose.toml:3:8"), "{project}");
+    said(&world, 0, &["policy", "check"]);
+    world.file("stockade.toml", "version = 1\n[limits]\npids = 9999\n");
+    assert!(said(&world, 125, &["policy", "check"]).contains("stockade.toml:3:8"));
+}
+
+#[test]
+fn a_preset_that_does_not_exist_is_suggested() {
+    let world = World::new();
+    for arguments in [
+        &["run", "--preset", "standart", "--", "true"][..],
+        &["preset", "show", "standart"],
+    ] {
+        let said = said(&world, 125, arguments);
+        assert!(
+            said.contains("no preset standart") && said.contains("`standard`"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod workspaces;
 
 use std::path::{Path, PathBuf};
 
-use stockade_domain::policy::{HostDefaults, Layer, Policy, parse};
+use stockade_domain::policy::{HostDefaults, Layer, Layers, Policy, parse};
 use stockade_domain::view::{Access, Content};
 
 use super::{Compiled, Context, Identity, Note, ViewError, Who, compile};
@@ -85,6 +85,7 @@ impl Host {
             cwd: self.home("project/src"),
             variables,
             state_dir: Some(self.home(".local/state/stockade")),
+            policy_files: Vec::new(),
         }
     }
 
@@ -116,12 +117,11 @@ const WHO: Who<'_> = &|_| Ok(Identity { uid: 1000, gid: 1000 });
 
 fn read(policy: &str) -> Policy {
     let file = parse(&format!("version = 1\n{policy}"), "stockade.toml").expect(policy);
-    Policy::merge(
+    Policy::layered(
         Policy::defaults(&HostDefaults {
             memory_bytes: 1 << 30,
         }),
-        Some(file),
-        Layer::default(),
+        &Layers::of_command_line(Some(file), Layer::default()),
     )
     .expect(policy)
 }

@@ -19,8 +19,10 @@ pub use exec::ExecArgs;
 pub use gc::GcArgs;
 pub use generate::{CompletionsArgs, ManArgs};
 pub use label::Label;
-pub use policy::{CheckArgs, PolicyArgs, PolicyCommand};
-pub use program::RpcArgs;
+pub use policy::{
+    CheckArgs, ExplainArgs, LayerArg, PolicyArgs, PolicyCommand, PolicyFlags, PresetArgs, PresetCommand,
+    PresetShowArgs,
+};
 pub use run::{
     AuditFlags, ChangeSetArgs, CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs,
     WorkspaceModeArg,
@@ -61,6 +63,7 @@ pub enum Command {
     Rm(RmArgs),
     Changes(ChangesArgs),
     Policy(PolicyArgs),
+    Preset(PresetArgs),
     Audit(AuditArgs),
     Rpc(RpcArgs),
     Gc(GcArgs),

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use super::label::Label;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
-use stockade_domain::ControlKind;
 use stockade_domain::environment::Variable;
 use stockade_domain::units::{ByteCount, CpuMillis, DurationMs, Limit};
+
+use super::label::Label;
+use super::policy::PolicyFlags;
 
 /// Runs a command in a new sandbox
 ///
@@ -50,25 +50,8 @@ pub struct RunArgs {
 /// What `run` and `create` have in common.
 #[derive(Args, Debug)]
 pub struct SandboxArgs {
-    /// The way to build the sandbox [default: native]
-    #[arg(long, value_name = "NAME", help_heading = "Policy")]
-    pub driver: Option<String>,
-    /// Policy file; none is read unless it is named here
-    ///
-    /// A stockade.toml that lies in the workspace is not read by itself: the command
-    /// could have written it.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Policy")]
-    pub policy: Option<PathBuf>,
-    /// Refuse to run unless this control is enforced; over what the policy says
-    #[arg(long, value_name = "CONTROL", value_parser = control(), hide_possible_values = true, help_heading = "Policy")]
-    pub require: Vec<ControlKind>,
-    /// Run without this control, and say so, where it cannot be enforced
-    ///
-    /// A limit that you write is required, and so are the walls. For example `--disk 1G
-    /// --prefer disk` lets the disk limit be watched where it cannot be enforced. The names
-    /// are those that --dry-run shows. A control that is also required stays required.
-    #[arg(long, value_name = "CONTROL", value_parser = control(), hide_possible_values = true, help_heading = "Policy")]
-    pub prefer: Vec<ControlKind>,
+    #[command(flatten)]
+    pub policy: PolicyFlags,
     /// Show what would be enforced, by whom and how; create nothing
     #[arg(long, help_heading = "Policy")]
     pub dry_run: bool,
@@ -135,13 +118,6 @@ pub struct CreateArgs {
     /// No notes
     #[arg(short, long, help_heading = "Reports")]
     pub quiet: bool,
-}
-
-/// Controls by their names in policies.
-fn control() -> impl TypedValueParser<Value = ControlKind> {
-    let names = ControlKind::ALL.map(|kind| PossibleValue::new(kind.name()).help(kind.summary()));
-    PossibleValuesParser::new(names)
-        .try_map(|name| ControlKind::named(&name).ok_or("there is no such control"))
 }
 
 /// Who else gets the records of what happens.
