@@ -9,6 +9,7 @@ mod ending;
 mod exec;
 mod files;
 mod inner_wall;
+mod namespaces;
 mod resume;
 mod sandbox;
 mod speed;
@@ -18,11 +19,11 @@ mod terminal;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some(sandbox::SERVE) {
+    if std::env::args().nth(1).as_deref() == Some(namespaces::SERVE) {
         sandbox::serve();
     }
     let arguments = Arguments::from_args();
-    let namespaces = sandbox::namespaces_work();
+    let namespaces = namespaces::namespaces_work();
     if !namespaces {
         eprintln!("skipped: `unshare` cannot make a PID namespace here, so no guest can be started in one");
     }

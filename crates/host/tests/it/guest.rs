@@ -1,60 +1,21 @@
 //! A real guest in namespaces of its own.
 
-use std::fs::File;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::sync::Mutex;
 
-use rustix::io::IoSlice;
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg,
-    socketpair,
-};
-use stockade_guest::{GuestConfig, Ready};
+use stockade_guest::GuestConfig;
 use tokio::sync::watch;
 
-/// Argument that makes this program a guest.
-pub const SERVE: &str = "serve-as-guest";
+use crate::namespaces;
 
-/// The namespaces, as root or as an ordinary user.
-const UNSHARE: [&str; 6] = [
-    "--user",
-    "--map-root-user",
-    "--pid",
-    "--fork",
-    "--mount-proc",
-    "--kill-child",
-];
-
-/// Becomes the guest, with the link and the door where standard input and output are.
+/// Becomes the guest.
 pub fn serve() -> ! {
-    assert_eq!(
-        std::process::id(),
-        1,
-        "a guest of the tests runs in its own PID namespace only"
-    );
-    let link = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
-    let door = std::io::stdout().as_fd().try_clone_to_owned().unwrap();
-    let null = File::options().read(true).write(true).open("/dev/null").unwrap();
-    rustix::stdio::dup2_stdin(&null).unwrap();
-    rustix::stdio::dup2_stdout(&null).unwrap();
-    let config = GuestConfig {
+    namespaces::serve(GuestConfig {
         nested_landlock: false,
         max_execs: 32,
-    };
-    std::process::exit(stockade_guest::serve(Ready { link, door, config }))
-}
-
-/// True if a guest can be started here.
-pub fn namespaces_work() -> bool {
-    let status = Command::new("unshare")
-        .args(UNSHARE)
-        .arg("true")
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
+    })
 }
 
 /// A running guest; dropping it closes its door, which ends it.
@@ -67,21 +28,7 @@ pub struct Guest {
 
 impl Guest {
     pub fn start() -> Self {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let (door, guest_door) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .unwrap();
-        let mut command = Command::new("unshare");
-        command
-            .args(UNSHARE)
-            .arg("--")
-            .arg(std::env::current_exe().unwrap())
-            .arg(SERVE);
-        command.stdin(OwnedFd::from(theirs)).stdout(guest_door);
+        let (mut command, link, door) = namespaces::guest(&[]);
         // The first process of a sandbox is not in the supervisor's process group.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child: Child = command.spawn().unwrap();
@@ -91,7 +38,7 @@ impl Guest {
         Self {
             pid,
             door,
-            first_link: Mutex::new(Some(ours)),
+            first_link: Mutex::new(Some(link)),
             ended,
         }
     }
@@ -108,20 +55,9 @@ impl Guest {
 
     /// The first link, then new ones through the door.
     pub fn link(&self) -> rustix::io::Result<UnixStream> {
-        if let Some(first) = self.first_link.lock().unwrap().take() {
-            return Ok(first);
+        match self.first_link.lock().unwrap().take() {
+            Some(first) => Ok(first),
+            None => namespaces::new_link(&self.door),
         }
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let fds = [theirs.as_fd()];
-        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
-        sendmsg(
-            &self.door,
-            &[IoSlice::new(b"L")],
-            &mut ancillary,
-            SendFlags::NOSIGNAL,
-        )?;
-        Ok(ours)
     }
 }

@@ -11,6 +11,8 @@ mod fake;
 mod gc;
 mod guest;
 mod links;
+#[path = "../../../guest/tests/it/namespaces.rs"]
+mod namespaces;
 mod opening;
 mod rig;
 mod signals;
@@ -20,14 +22,14 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
-        Some(guest::SERVE) => guest::serve(),
+        Some(namespaces::SERVE) => guest::serve(),
         Some(signals::SHIM) => signals::be_shim(),
         Some(gc::DIE) => gc::die(),
         Some(disk::FULL) => disk::be_on_a_full_disk(),
         _ => {}
     }
     let arguments = Arguments::from_args();
-    let namespaces = guest::namespaces_work();
+    let namespaces = namespaces::namespaces_work();
     if !namespaces {
         eprintln!("skipped: `unshare` cannot make a PID namespace here, so no guest can be started in one");
     }
