@@ -23,6 +23,7 @@ pub use policy::{
     CheckArgs, ExplainArgs, LayerArg, PolicyArgs, PolicyCommand, PolicyFlags, PresetArgs, PresetCommand,
     PresetShowArgs,
 };
+pub use program::RpcArgs;
 pub use run::{
     AuditFlags, ChangeSetArgs, CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs,
     WorkspaceModeArg,
