@@ -31,6 +31,9 @@ _stockade() {
             stockade,create)
                 cmd="stockade__subcmd__create"
                 ;;
+            stockade,doctor)
+                cmd="stockade__subcmd__doctor"
+                ;;
             stockade,exec)
                 cmd="stockade__subcmd__exec"
                 ;;
@@ -101,7 +104,7 @@ _stockade() {
 
     case "${cmd}" in
         stockade)
-            opts="-h -V --help --version run create exec attach logs ls inspect pause resume stop rm changes policy preset audit rpc gc completions man"
+            opts="-h -V --help --version run create exec attach logs ls inspect pause resume stop rm changes policy preset audit rpc gc doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -368,6 +371,20 @@ _stockade() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__doctor)
+            opts="-h -V --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -43,6 +43,7 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "preset" -d 'Shows
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "audit" -d 'Shows what happened to sandboxes, and checks that the record is whole'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "rpc" -d 'Lets a program drive sandboxes: JSON lines on standard input and output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "gc" -d 'Removes what a crash left behind: processes, cgroups, mounts, directories'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "doctor" -d 'Says what this host can do, what is missing, and how to get it'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "completions" -d 'Writes the completion script of a shell to standard output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "man" -d 'Writes the manual pages'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l driver -d 'The way to build the sandbox [default: native]' -r
@@ -439,6 +440,9 @@ complete -c stockade -n "__fish_stockade_using_subcommand gc" -l all -d 'Also re
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -l dry-run -d 'Show what would be removed; remove nothing'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand doctor" -l json -d 'Write JSON, with everything that was seen'
+complete -c stockade -n "__fish_stockade_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand doctor" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand man" -l dir -d 'The directory to write to; it is made if it does not exist' -r -f -a "(__fish_complete_directories)"

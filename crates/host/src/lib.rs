@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod compose;
 pub mod control;
+pub mod doctor;
 pub mod driver;
 pub mod drivers;
 pub mod error;

@@ -3,6 +3,8 @@
 //! bound on what it may say; when it is not wanted any more, its whole group is killed.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,6 +21,19 @@ const DEFAULT_OUTPUT: usize = 1 << 20;
 const SHOWN: usize = 2000;
 /// Where programs are looked for; the user's own `PATH` is not trusted with our rights.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where a program of this name is, if it is in the system's directories.
+#[must_use]
+pub fn find(name: &str) -> Option<PathBuf> {
+    let executable = |path: &PathBuf| {
+        let seen = std::fs::metadata(path);
+        seen.is_ok_and(|seen| seen.is_file() && seen.permissions().mode() & 0o111 != 0)
+    };
+    SEARCH_PATH
+        .split(':')
+        .map(|directory| Path::new(directory).join(name))
+        .find(executable)
+}
 
 /// A program to run.
 #[derive(Clone, Debug)]

@@ -15,3 +15,4 @@ pub mod rlimits;
 pub mod seccomp;
 pub mod spawn;
 pub mod sys;
+pub mod trial;

@@ -28,6 +28,7 @@ const UNSAFE_FILES: &[&str] = &[
     "crates/linux/src/landlock/sys.rs",
     "crates/linux/src/seccomp/sys.rs",
     "crates/linux/src/sys.rs",
+    "crates/linux/src/trial/sys.rs",
     "crates/linux/tests/walls/sys.rs",
     "crates/stockade/src/sys.rs",
 ];

@@ -5,6 +5,7 @@ mod attach;
 mod audit;
 mod changes;
 mod detached;
+mod doctor;
 mod exec;
 mod gc;
 mod generate;
@@ -36,6 +37,9 @@ pub type Program = fn() -> Result;
 /// Runs the program.
 pub fn main(program: Program) -> i32 {
     let mut words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = doctor::trial(&words) {
+        return code.unwrap_or_else(|failure| tell(&failure));
+    }
     let is_shim = words.get(1).is_some_and(|word| word == service::detached::SHIM);
     if is_shim {
         words.remove(1);
@@ -79,6 +83,7 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Audit(args) => audit::audit(&args),
         Command::Rpc(_) => program(),
         Command::Gc(args) => gc::gc(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

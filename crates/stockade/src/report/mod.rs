@@ -3,6 +3,7 @@
 
 mod audit;
 mod changes;
+mod doctor;
 mod ending;
 mod events;
 mod explain;
@@ -13,6 +14,7 @@ mod table;
 
 pub use audit::record_line;
 pub use changes::{change_line, counts_line, found_line};
+pub use doctor::diagnosis_text;
 pub use ending::{Outcome, ended_line, exit_clause, shortfall_line, unrecorded_line};
 pub use events::{Event, StatusFd};
 pub use explain::explained_text;

@@ -9,6 +9,10 @@ pub struct Paint {
 }
 
 impl Paint {
+    /// For a file or a test.
+    #[cfg(test)]
+    pub const OFF: Self = Self { on: false };
+
     /// For standard output.
     pub fn stdout() -> Self {
         Self {

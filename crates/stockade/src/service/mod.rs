@@ -5,6 +5,7 @@ pub mod attach;
 pub mod audit;
 pub mod changes;
 pub mod detached;
+pub mod doctor;
 pub mod exec;
 pub mod garbage;
 mod guest;

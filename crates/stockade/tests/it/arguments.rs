@@ -28,7 +28,7 @@ fn help_of_the_program() {
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 12] = [
         &["run"],
         &["exec"],
         &["ls"],
@@ -38,6 +38,7 @@ fn help_of_every_command() {
         &["policy"],
         &["policy", "check"],
         &["gc"],
+        &["doctor"],
         &["completions"],
         &["man"],
     ];

@@ -5,6 +5,7 @@
 mod arguments;
 mod audit;
 mod detached;
+mod doctor;
 mod errors;
 mod generated;
 mod interactive;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod changes;
+mod doctor;
 mod exec;
 mod gc;
 mod generate;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 pub use audit::{AuditArgs, AuditCommand, ShowArgs, VerifyArgs};
 pub use changes::ChangesArgs;
+pub use doctor::DoctorArgs;
 pub use exec::ExecArgs;
 pub use gc::GcArgs;
 pub use generate::{CompletionsArgs, ManArgs};
@@ -68,6 +70,7 @@ pub enum Command {
     Audit(AuditArgs),
     Rpc(RpcArgs),
     Gc(GcArgs),
+    Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

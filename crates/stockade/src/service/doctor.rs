@@ -1,0 +1,50 @@
+//! What this host can do.
+
+use serde::Serialize;
+use stockade_domain::policy::DEFAULT_DRIVER;
+use stockade_host::doctor::{self, Check, DriverReport, Observed, Verdict};
+
+use super::{Result, driver, drivers, guest};
+
+/// All answers, and what they follow from.
+#[derive(Debug, Serialize)]
+pub struct Diagnosis {
+    /// The program's version.
+    pub version: &'static str,
+    /// The default run was tried, and works.
+    pub works: bool,
+    /// Each driver with the default policy.
+    pub drivers: Vec<DriverReport>,
+    /// The questions, each with its answer.
+    pub checks: Vec<Check>,
+    /// Everything that was seen.
+    pub observed: Observed,
+}
+
+/// Looks at this host.
+///
+/// # Errors
+/// The host cannot be looked at as a whole; a single question without an answer is none.
+pub async fn diagnose() -> Result<Diagnosis> {
+    let target = driver(DEFAULT_DRIVER)?.survey().await?;
+    let observed = doctor::gather(&guest::program()?.path, target).await?;
+    let mut reports = Vec::new();
+    for driver in drivers()? {
+        let target = driver.survey().await?;
+        reports.push(doctor::driver_report(driver.as_ref(), &target));
+    }
+    let checks = doctor::checks(&observed);
+    Ok(Diagnosis {
+        version: env!("CARGO_PKG_VERSION"),
+        works: works(&checks),
+        drivers: reports,
+        checks,
+        observed,
+    })
+}
+
+/// Only a run that was seen to work does.
+pub fn works(checks: &[Check]) -> bool {
+    let run = checks.iter().find(|check| check.id == "default-run");
+    run.is_some_and(|check| matches!(check.verdict, Verdict::Ok { .. }))
+}
