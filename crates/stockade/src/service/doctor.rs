@@ -4,7 +4,7 @@ use serde::Serialize;
 use stockade_domain::policy::DEFAULT_DRIVER;
 use stockade_host::doctor::{self, Check, DriverReport, Observed, Verdict};
 
-use super::{Result, driver, drivers, guest};
+use super::{Result, driver, drivers};
 
 /// All answers, and what they follow from.
 #[derive(Debug, Serialize)]
@@ -27,7 +27,7 @@ pub struct Diagnosis {
 /// The host cannot be looked at as a whole; a single question without an answer is none.
 pub async fn diagnose() -> Result<Diagnosis> {
     let target = driver(DEFAULT_DRIVER)?.survey().await?;
-    let observed = doctor::gather(&guest::program()?.path, target).await?;
+    let observed = doctor::gather(&std::env::current_exe()?, target).await?;
     let mut reports = Vec::new();
     for driver in drivers()? {
         let target = driver.survey().await?;

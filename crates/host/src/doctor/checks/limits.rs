@@ -7,7 +7,8 @@ use crate::doctor::observed::{CgroupLayout, Observed};
 use crate::doctor::{Check, Verdict};
 
 pub(super) fn checks(seen: &Observed, facts: &HostFacts) -> Vec<Check> {
-    let limit = |id, what, fact, control| Check::new(id, what, controller(seen, facts, fact), &[control]);
+    let limit =
+        |id, what, fact, control| Check::new(id, what, of_fact(fact, &seen.cgroups.mechanism), &[control]);
     vec![
         layout(seen),
         limit("cgroup-memory", "memory limit", &facts.memory_cgroup, "memory"),
@@ -32,21 +33,4 @@ fn layout(seen: &Observed) -> Check {
         verdict,
         &["memory", "pids", "cpu"],
     )
-}
-
-/// What systemd does not delegate to users, `setup` has it delegate.
-fn controller(seen: &Observed, facts: &HostFacts, fact: &Fact) -> Verdict {
-    match of_fact(fact, &seen.cgroups.mechanism) {
-        Verdict::Missing { why, .. } if by_setup(seen, facts, &why) => {
-            Verdict::missing(why, "sudo stockade setup, then log in again")
-        }
-        other => other,
-    }
-}
-
-fn by_setup(seen: &Observed, facts: &HostFacts, why: &str) -> bool {
-    seen.system.systemd
-        && !facts.privileged
-        && seen.cgroups.layout == CgroupLayout::V2
-        && why.contains("does not delegate")
 }

@@ -43,7 +43,7 @@ fn setting(seen: &Observed, id: &str, what: &'static str, path: &str, matters_to
         Seen::Absent => Verdict::ok("this kernel has no such switch"),
         Seen::Unreadable(why) => Verdict::unknown(format!("{path}: {why}")),
         Seen::Text(value) => match value.parse::<u64>() {
-            Ok(0) => Verdict::missing(format!("{name} = 0"), "sudo stockade setup --sysctl"),
+            Ok(0) => Verdict::missing(format!("{name} = 0"), turn_on(path)),
             Ok(value) => Verdict::ok(format!("{name} = {value}")),
             Err(_) => Verdict::unknown(format!("{path} holds no number: {value}")),
         },
@@ -69,7 +69,7 @@ fn apparmor(seen: &Observed) -> Check {
                     "AppArmor gives programs without a profile no rights in user namespaces, and {} has none",
                     seen.program.display()
                 ),
-                "sudo stockade setup",
+                profile(seen),
             ),
         },
     };
@@ -95,14 +95,32 @@ fn namespace(seen: &Observed, kind: &str) -> Check {
     )
 }
 
+/// What lets namespaces be made.
+fn turn_on(path: &str) -> &'static str {
+    if path == MAXIMUM {
+        "sudo sysctl user.max_user_namespaces=10000 (to keep it, write that to /etc/sysctl.d/60-stockade.conf)"
+    } else {
+        "sudo sysctl kernel.unprivileged_userns_clone=1 (to keep it, write that to /etc/sysctl.d/60-stockade.conf)"
+    }
+}
+
+/// The profile that gives this one program rights in its user namespaces.
+fn profile(seen: &Observed) -> String {
+    format!(
+        "as root: write `abi <abi/4.0>, profile stockade {} flags=(unconfined) {{ userns, }}` to \
+         /etc/apparmor.d/stockade, then: apparmor_parser -r /etc/apparmor.d/stockade",
+        seen.program.display()
+    )
+}
+
 /// Why namespaces are refused cannot be read from the error; what forbids them can.
 fn remedy(seen: &Observed) -> String {
     let is_off = |path| matches!(seen.file(path), Seen::Text(value) if value == "0");
-    if is_off(MAXIMUM) || is_off(CLONE) {
-        return "sudo stockade setup --sysctl".to_owned();
+    if let Some(path) = [MAXIMUM, CLONE].into_iter().find(|path| is_off(path)) {
+        return turn_on(path).to_owned();
     }
     if !apparmor(seen).verdict.is_ok() {
-        return "sudo stockade setup".to_owned();
+        return profile(seen);
     }
     match &seen.system.container {
         Some(kind) if kind != "WSL2" => format!(
