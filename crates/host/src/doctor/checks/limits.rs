@@ -1,6 +1,6 @@
 //! Control groups.
 
-use stockade_domain::target::{Fact, HostFacts};
+use stockade_domain::target::HostFacts;
 
 use super::of_fact;
 use crate::doctor::observed::{CgroupLayout, Observed};
