@@ -44,6 +44,7 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "audit" -d 'Shows 
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "rpc" -d 'Lets a program drive sandboxes: JSON lines on standard input and output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "gc" -d 'Removes what a crash left behind: processes, cgroups, mounts, directories'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "doctor" -d 'Says what this host can do, what is missing, and how to get it'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "setup" -d 'Mends this host for ordinary users, as root: shows what it would write, and asks'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "completions" -d 'Writes the completion script of a shell to standard output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "man" -d 'Writes the manual pages'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l driver -d 'The way to build the sandbox [default: native]' -r
@@ -443,6 +444,15 @@ complete -c stockade -n "__fish_stockade_using_subcommand gc" -s V -l version -d
 complete -c stockade -n "__fish_stockade_using_subcommand doctor" -l json -d 'Write JSON, with everything that was seen'
 complete -c stockade -n "__fish_stockade_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand doctor" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand setup" -l root -d 'Another system\'s root directory: programs of this system are not started then' -r -f -a "(__fish_complete_directories)"
+complete -c stockade -n "__fish_stockade_using_subcommand setup" -l program -d 'The installed program, in that system; else this one' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand setup" -l dry-run -d 'Show what would be written; write nothing'
+complete -c stockade -n "__fish_stockade_using_subcommand setup" -s y -l yes -d 'Do not ask'
+complete -c stockade -n "__fish_stockade_using_subcommand setup" -l undo -d 'Take back what was written'
+complete -c stockade -n "__fish_stockade_using_subcommand setup" -l sysctl -d 'Also turn on switches of the kernel that keep user namespaces from users'
+complete -c stockade -n "__fish_stockade_using_subcommand setup" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand setup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand setup" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand man" -l dir -d 'The directory to write to; it is made if it does not exist' -r -f -a "(__fish_complete_directories)"

@@ -15,6 +15,7 @@ mod local;
 pub mod logs;
 pub mod open;
 pub mod session;
+pub mod setup;
 pub mod shim;
 pub mod state;
 mod sys;

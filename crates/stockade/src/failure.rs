@@ -105,6 +105,16 @@ pub enum Failure {
         /// Why not.
         why: &'static str,
     },
+    /// Only root can mend a host.
+    #[error(
+        "setup writes below /etc, which only root may\n    fix: sudo stockade setup (--dry-run shows what it would write)"
+    )]
+    NeedsRoot,
+    /// A question would go unanswered.
+    #[error(
+        "setup asks before it writes, and standard input is no terminal\n    fix: look at it with --dry-run, then give --yes"
+    )]
+    NobodyToAsk,
     /// There is no room for the program itself.
     #[error("cannot start: {0}\n    fix: raise the limit on open files (`ulimit -n`)")]
     Runtime(std::io::Error),

@@ -15,6 +15,7 @@ mod overrides;
 mod policy;
 mod run;
 mod sandboxes;
+mod setup;
 
 use std::ffi::OsString;
 
@@ -84,6 +85,7 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Rpc(_) => program(),
         Command::Gc(args) => gc::gc(&args),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Setup(args) => setup::setup(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod policy;
 pub mod run;
 pub mod sandboxes;
+pub mod setup;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -28,7 +28,7 @@ fn help_of_the_program() {
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &["run"],
         &["exec"],
         &["ls"],
@@ -39,6 +39,7 @@ fn help_of_every_command() {
         &["policy", "check"],
         &["gc"],
         &["doctor"],
+        &["setup"],
         &["completions"],
         &["man"],
     ];

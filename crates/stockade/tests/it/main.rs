@@ -15,5 +15,6 @@ mod pty;
 mod rpc;
 mod runs;
 mod sandboxes;
+mod setup;
 mod streams;
 mod world;

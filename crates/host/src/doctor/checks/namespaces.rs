@@ -98,16 +98,16 @@ fn namespace(seen: &Observed, kind: &str) -> Check {
 /// What lets namespaces be made.
 fn turn_on(path: &str) -> &'static str {
     if path == MAXIMUM {
-        "sudo sysctl user.max_user_namespaces=10000 (to keep it, write that to /etc/sysctl.d/60-stockade.conf)"
+        "sudo stockade setup --sysctl; or until the next start: sudo sysctl user.max_user_namespaces=10000"
     } else {
-        "sudo sysctl kernel.unprivileged_userns_clone=1 (to keep it, write that to /etc/sysctl.d/60-stockade.conf)"
+        "sudo stockade setup --sysctl; or until the next start: sudo sysctl kernel.unprivileged_userns_clone=1"
     }
 }
 
 /// The profile that gives this one program rights in its user namespaces.
 fn profile(seen: &Observed) -> String {
     format!(
-        "as root: write `abi <abi/4.0>, profile stockade {} flags=(unconfined) {{ userns, }}` to \
+        "sudo stockade setup; or as root: write `abi <abi/4.0>, profile stockade {} flags=(unconfined) {{ userns, }}` to \
          /etc/apparmor.d/stockade, then: apparmor_parser -r /etc/apparmor.d/stockade",
         seen.program.display()
     )

@@ -11,6 +11,7 @@ mod policy;
 mod program;
 mod run;
 mod sandboxes;
+mod setup;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +32,7 @@ pub use run::{
     WorkspaceModeArg,
 };
 pub use sandboxes::{AttachArgs, InspectArgs, LogsArgs, LsArgs, PauseArgs, ResumeArgs, RmArgs, StopArgs};
+pub use setup::SetupArgs;
 
 /// Runs an AI agent, or any command, behind the strongest wall that this machine can prove
 ///
@@ -71,6 +73,7 @@ pub enum Command {
     Rpc(RpcArgs),
     Gc(GcArgs),
     Doctor(DoctorArgs),
+    Setup(SetupArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
