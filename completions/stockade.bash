@@ -28,6 +28,9 @@ _stockade() {
             stockade,completions)
                 cmd="stockade__subcmd__completions"
                 ;;
+            stockade,cp)
+                cmd="stockade__subcmd__cp"
+                ;;
             stockade,create)
                 cmd="stockade__subcmd__create"
                 ;;
@@ -79,6 +82,9 @@ _stockade() {
             stockade,stop)
                 cmd="stockade__subcmd__stop"
                 ;;
+            stockade,top)
+                cmd="stockade__subcmd__top"
+                ;;
             stockade__subcmd__audit,show)
                 cmd="stockade__subcmd__audit__subcmd__show"
                 ;;
@@ -107,7 +113,7 @@ _stockade() {
 
     case "${cmd}" in
         stockade)
-            opts="-h -V --help --version run create exec attach logs ls inspect pause resume stop rm changes policy preset audit rpc gc doctor setup completions man"
+            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes policy preset audit rpc gc doctor setup completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -213,6 +219,24 @@ _stockade() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__cp)
+            opts="-q -h -V --limit --json --quiet --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1002,6 +1026,28 @@ _stockade() {
             fi
             case "${prev}" in
                 --grace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__top)
+            opts="-i -h -V --interval --once --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

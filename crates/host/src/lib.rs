@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod compose;
 pub mod control;
+pub mod copy;
 pub mod doctor;
 pub mod driver;
 pub mod drivers;
@@ -13,6 +14,7 @@ pub mod gc;
 pub mod layers;
 mod local;
 pub mod logs;
+pub mod meter;
 pub mod open;
 pub mod session;
 pub mod setup;

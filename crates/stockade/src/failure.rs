@@ -76,6 +76,11 @@ pub enum Failure {
         /// What the kernel said.
         cause: std::io::Error,
     },
+    /// A copy needs one end inside and one outside.
+    #[error(
+        "one of source and destination has to be in a sandbox, and the other on the host\n    fix: write the one inside as NAME:/PATH; a path of the host that looks like it as ./NAME:/PATH"
+    )]
+    NotOneInside,
     /// A flag that only a detached sandbox can have.
     #[error("{0} is for sandboxes that live without a terminal\n    fix: add --detach, or leave it out")]
     NeedsDetach(&'static str),

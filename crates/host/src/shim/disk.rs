@@ -60,6 +60,11 @@ impl DiskWatch {
         self.bytes
     }
 
+    /// True if all was seen: the sum is that of a whole look.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     fn count(&mut self, directory: &OwnedFd, path: &std::path::Path) -> rustix::io::Result<u32> {
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut entries = RawDir::new(directory.as_fd(), &mut buffer);

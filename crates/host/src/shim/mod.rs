@@ -22,7 +22,7 @@
 
 mod alarm;
 mod detach;
-mod disk;
+pub(crate) mod disk;
 mod exec;
 pub(crate) mod first;
 mod handle;

@@ -98,6 +98,22 @@ impl StateDirs {
         }
     }
 
+    /// The ids of all sandboxes, whatever is known of them.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn sandbox_ids(&self) -> Result<Vec<String>> {
+        self.ids()
+    }
+
+    /// The sandbox with this id; none if there is none, or nothing is known of it yet.
+    ///
+    /// # Errors
+    /// [`Error::State`] and [`Error::Corrupt`].
+    pub fn sandbox(&self, id: &str) -> Result<Option<Listed>> {
+        self.get(id)
+    }
+
     pub(crate) fn ids(&self) -> Result<Vec<String>> {
         let names = self.part(SANDBOXES)?.names()?;
         Ok(names.into_iter().filter(|name| id::is_id(name)).collect())

@@ -4,6 +4,7 @@ pub mod args;
 mod attach;
 mod audit;
 mod changes;
+mod copy;
 mod detached;
 mod doctor;
 mod exec;
@@ -16,6 +17,7 @@ mod policy;
 mod run;
 mod sandboxes;
 mod setup;
+mod top;
 
 use std::ffi::OsString;
 
@@ -65,6 +67,8 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Exec(args) => exec::exec(args),
         Command::Attach(args) => attach::attach(args),
         Command::Logs(args) => logs::logs(&args),
+        Command::Cp(args) => copy::copy(&args),
+        Command::Top(args) => top::top(&args),
         Command::Ls(args) => sandboxes::ls(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Pause(args) => sandboxes::pause(&args),

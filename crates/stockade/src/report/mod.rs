@@ -20,7 +20,7 @@ pub use events::{Event, StatusFd};
 pub use explain::explained_text;
 pub use paint::Paint;
 pub use plan::plan_text;
-pub use shown::{Shown, age, command_text, harmless, shorten};
+pub use shown::{Shown, age, command_text, cut, harmless, shorten};
 pub use table::table;
 
 use std::io::Write;

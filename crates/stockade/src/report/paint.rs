@@ -20,6 +20,11 @@ impl Paint {
         }
     }
 
+    /// For text that is cut to a width, which colours would count in.
+    pub fn plain() -> Self {
+        Self { on: false }
+    }
+
     /// For standard error.
     pub fn stderr() -> Self {
         Self {

@@ -103,6 +103,17 @@ pub fn shorten(text: &str, limit: usize) -> String {
     }
 }
 
+/// As much of a line as fits into some columns of a terminal; wide letters are taken for two.
+pub fn cut(line: &str, columns: usize) -> String {
+    let mut used = 0;
+    let fits = |letter: &char| {
+        // Beyond the scripts of Europe and the Near East a letter may be wide.
+        used += if *letter < '\u{1100}' { 1 } else { 2 };
+        used <= columns
+    };
+    line.chars().take_while(fits).collect()
+}
+
 /// An age as people say it: `12s`, `5m`, `3h`, `2d`.
 pub fn age(seconds: u64) -> String {
     match seconds {

@@ -4,6 +4,7 @@
 pub mod attach;
 pub mod audit;
 pub mod changes;
+pub mod copy;
 pub mod detached;
 pub mod doctor;
 pub mod exec;
@@ -16,6 +17,7 @@ pub mod policy;
 pub mod run;
 pub mod sandboxes;
 pub mod setup;
+pub mod top;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -3,11 +3,13 @@
 
 mod console;
 mod raw;
+mod screen;
 mod standard;
 mod wiring;
 
 pub use console::{Console, usual_size};
 pub use raw::RawMode;
+pub use screen::Screen;
 pub use standard::hold_standard_streams;
 pub use wiring::{Facts, Wiring, Wish};
 

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod audit;
+mod copies;
 mod detached;
 mod doctor;
 mod errors;
@@ -17,4 +18,5 @@ mod runs;
 mod sandboxes;
 mod setup;
 mod streams;
+mod tops;
 mod world;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod changes;
+mod copy;
 mod doctor;
 mod exec;
 mod gc;
@@ -12,11 +13,13 @@ mod program;
 mod run;
 mod sandboxes;
 mod setup;
+mod top;
 
 use clap::{Parser, Subcommand};
 
 pub use audit::{AuditArgs, AuditCommand, ShowArgs, VerifyArgs};
 pub use changes::ChangesArgs;
+pub use copy::CpArgs;
 pub use doctor::DoctorArgs;
 pub use exec::ExecArgs;
 pub use gc::GcArgs;
@@ -33,6 +36,7 @@ pub use run::{
 };
 pub use sandboxes::{AttachArgs, InspectArgs, LogsArgs, LsArgs, PauseArgs, ResumeArgs, RmArgs, StopArgs};
 pub use setup::SetupArgs;
+pub use top::TopArgs;
 
 /// Runs an AI agent, or any command, behind the strongest wall that this machine can prove
 ///
@@ -60,7 +64,9 @@ pub enum Command {
     Exec(ExecArgs),
     Attach(AttachArgs),
     Logs(LogsArgs),
+    Cp(CpArgs),
     Ls(LsArgs),
+    Top(TopArgs),
     Inspect(InspectArgs),
     Pause(PauseArgs),
     Resume(ResumeArgs),
