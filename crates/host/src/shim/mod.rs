@@ -9,6 +9,7 @@
 //! teardown   what is done at the end
 //! handle     what others may ask of it
 //! pump       the first command's streams
+//! screen     what of the output a terminal may be sent
 //! stdio      standard streams that never block
 //! signals    signals to the supervisor
 //! life       how long a detached sandbox lives
@@ -31,6 +32,7 @@ mod keys;
 mod life;
 pub(crate) mod process;
 mod pump;
+pub mod screen;
 mod signals;
 pub mod stdio;
 mod supervise;

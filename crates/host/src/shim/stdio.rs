@@ -17,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::first::Feed;
 use super::keys::KeyWatch;
+use super::screen::{Rules, Screen};
 use crate::logs::LogWriter;
 use crate::sys::watch;
 
@@ -278,7 +279,11 @@ pub enum Written {
 }
 
 /// A sink for output.
-pub struct Output(Sink);
+pub struct Output {
+    sink: Sink,
+    /// A person looks at it.
+    screen: Option<Screen>,
+}
 
 enum Sink {
     Stream(Stream),
@@ -305,20 +310,38 @@ impl Output {
     }
 
     fn from_handle(handle: Handle) -> Self {
-        Self(Sink::Stream(Stream::new(handle, Direction::Out)))
+        Self {
+            sink: Sink::Stream(Stream::new(handle, Direction::Out)),
+            screen: None,
+        }
     }
 
     /// Keeps it as what came from this stream.
     pub(super) fn to_log(log: Arc<LogWriter>, stream: stockade_wire::Stream) -> Self {
-        Self(Sink::Log(log, stream))
+        Self {
+            sink: Sink::Log(log, stream),
+            screen: None,
+        }
+    }
+
+    /// Keeps from a terminal what reaches beyond its screen; anything else gets every byte.
+    fn guarded(mut self, rules: Option<Rules>) -> Self {
+        if let (Sink::Stream(stream), Some(rules)) = (&self.sink, rules)
+            && rustix::termios::isatty(&stream.handle)
+        {
+            self.screen = Some(Screen::new(rules));
+        }
+        self
     }
 
     /// Writes all, waiting for room. A reader that has gone is no error. Needs a runtime.
     ///
     /// # Errors
     /// What the kernel says.
-    pub async fn write_all(&mut self, mut bytes: &[u8]) -> std::io::Result<Written> {
-        let stream = match &mut self.0 {
+    pub async fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<Written> {
+        let shown = self.screen.as_mut().map(|screen| screen.filter(bytes));
+        let mut bytes = shown.as_deref().unwrap_or(bytes);
+        let stream = match &mut self.sink {
             Sink::Stream(stream) => stream,
             Sink::Log(log, stream) => {
                 log.write(*stream, bytes);
@@ -361,13 +384,14 @@ pub struct Io {
 }
 
 impl Io {
-    /// This process's own.
+    /// This process's own. Terminals among them are sent what these rules let pass, or
+    /// everything if there are none.
     #[must_use]
-    pub fn standard(with_input: bool) -> Self {
+    pub fn standard(with_input: bool, screen: Option<Rules>) -> Self {
         Self {
             stdin: with_input.then(Input::standard),
-            stdout: Output::stdout(),
-            stderr: Output::stderr(),
+            stdout: Output::stdout().guarded(screen),
+            stderr: Output::stderr().guarded(screen),
         }
     }
 }

@@ -48,7 +48,7 @@ pub fn be_shim() -> ! {
             .unwrap();
         let mut command = sh(script);
         command.stdin = false;
-        shim.run_foreground(command, Io::standard(false), |_| {})
+        shim.run_foreground(command, Io::standard(false, None), |_| {})
             .await
             .unwrap()
     });

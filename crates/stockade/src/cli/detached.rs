@@ -150,6 +150,7 @@ async fn live(wanted: Wanted, status: Option<&StatusFd>) -> Result {
         changes: changes_wish(sandbox.change_set),
         tty: terminal.tty.then(usual_size),
         stdin: terminal.interactive || terminal.tty,
+        screen: None,
         life: Some(life),
         readers: sandbox.audit.into(),
     };

@@ -9,7 +9,7 @@ use stockade_domain::spec::Limits;
 
 use super::Result;
 use super::args::ExecArgs;
-use super::run::wish;
+use super::run::{screen, wish};
 use crate::report;
 use crate::service::{self, exec};
 use crate::terminal::Console;
@@ -37,6 +37,7 @@ async fn launch(args: ExecArgs) -> Result {
         workdir: args.workdir,
         tty: console.tty(),
         stdin: console.stdin(),
+        screen: screen(args.terminal, console.tty().is_some()),
     };
     let ended = exec::exec(&args.name, request, &mut console).await;
     console.leave();

@@ -1,11 +1,12 @@
 //! `stockade logs`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use stockade_host::Error;
 use stockade_host::logs::{Excerpt, LogRecord, Stream};
+use stockade_host::shim::screen::{Rules, Screen};
 
 use super::Result;
 use super::args::LogsArgs;
@@ -33,7 +34,10 @@ pub fn logs(args: &LogsArgs) -> Result {
         tail: args.tail,
         from: 0,
     };
-    let shown = attach::logs(&args.name, wanted, |record| show(&record, args.json));
+    let mut screens = Screens::survey();
+    let shown = attach::logs(&args.name, wanted, |record| {
+        show(&record, args.json, &mut screens)
+    });
     let (found, end) = match shown {
         // A reader that left early (`| head`).
         Err(failure) if failure.is_broken_pipe() => return Ok(0),
@@ -55,7 +59,35 @@ pub fn logs(args: &LogsArgs) -> Result {
     Ok(0)
 }
 
-fn show(record: &LogRecord, json: bool) -> std::result::Result<(), Error> {
+/// What was written is told to terminals as it would have been then.
+struct Screens {
+    stdout: Option<Screen>,
+    stderr: Option<Screen>,
+}
+
+impl Screens {
+    fn survey() -> Self {
+        let screen = |is_terminal: bool| is_terminal.then(|| Screen::new(Rules::Text));
+        Self {
+            stdout: screen(std::io::stdout().is_terminal()),
+            stderr: screen(std::io::stderr().is_terminal()),
+        }
+    }
+
+    fn shown(&mut self, record: &LogRecord) -> Vec<u8> {
+        let screen = if record.stream == Stream::Stderr {
+            &mut self.stderr
+        } else {
+            &mut self.stdout
+        };
+        match screen {
+            Some(screen) => screen.filter(&record.bytes),
+            None => record.bytes.clone(),
+        }
+    }
+}
+
+fn show(record: &LogRecord, json: bool, screens: &mut Screens) -> std::result::Result<(), Error> {
     let is_error = record.stream == Stream::Stderr;
     let written = if json {
         let line = Line {
@@ -71,10 +103,12 @@ fn show(record: &LogRecord, json: bool) -> std::result::Result<(), Error> {
                 std::io::stdout().lock().write_all(&line)
             })
     } else if is_error {
-        std::io::stderr().lock().write_all(&record.bytes)
+        std::io::stderr().lock().write_all(&screens.shown(record))
     } else {
         let mut stdout = std::io::stdout().lock();
-        stdout.write_all(&record.bytes).and_then(|()| stdout.flush())
+        stdout
+            .write_all(&screens.shown(record))
+            .and_then(|()| stdout.flush())
     };
     written.map_err(|error| Error::io("write the log", error))
 }

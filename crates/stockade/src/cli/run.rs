@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use stockade_domain::units::DurationMs;
+use stockade_host::shim::screen::Rules;
 use stockade_host::shim::{RunEvent, Tell};
 use stockade_host::state::ChangesWish;
 
@@ -133,6 +134,7 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
         changes: changes_wish(args.sandbox.change_set),
         tty: console.tty(),
         stdin: console.stdin(),
+        screen: screen(args.terminal, console.tty().is_some()),
         labels,
         life: None,
         readers: Readers::from(args.sandbox.audit),
@@ -159,6 +161,12 @@ pub fn show(prepared: &Prepared, json: bool) -> Result {
         }
     }
     Ok(0)
+}
+
+/// What a terminal may be sent.
+pub fn screen(args: TerminalArgs, has_terminal: bool) -> Option<Rules> {
+    let rules = if has_terminal { Rules::Drawing } else { Rules::Text };
+    (!args.raw_output).then_some(rules)
 }
 
 /// What the flags say of a terminal.

@@ -2,6 +2,7 @@
 
 use stockade_host::Error;
 use stockade_host::logs::{self, Excerpt, LogRecord};
+use stockade_host::shim::screen::Rules;
 use stockade_host::shim::{AttachEnd, Io, Keys, run_attached};
 use stockade_host::state::Listed;
 use tokio::sync::mpsc;
@@ -40,7 +41,8 @@ pub async fn attach(name: &str, request: Request) -> Result<AttachEnd> {
         let _ = sender.send(tell);
     })?;
     console.enter()?;
-    let io = Io::standard(attached.writes && console.stdin());
+    let rules = if attached.tty { Rules::Drawing } else { Rules::Text };
+    let io = Io::standard(attached.writes && console.stdin(), Some(rules));
     let keys = attached.tty.then_some(request.keys);
     let end = run_attached(exec, io, keys, told, |_| {}).await;
     console.leave();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use stockade_domain::environment::Environment;
 use stockade_host::control::ExecOutcome;
 use stockade_host::session::Command;
+use stockade_host::shim::screen::Rules;
 use stockade_host::shim::{Io, WindowSize, run_exec};
 use tokio::sync::mpsc;
 
@@ -25,6 +26,8 @@ pub struct Request {
     pub tty: Option<WindowSize>,
     /// Whether input is forwarded.
     pub stdin: bool,
+    /// What terminals may be sent; everything if there are no rules.
+    pub screen: Option<Rules>,
 }
 
 /// Runs it, with this process's streams.
@@ -46,7 +49,7 @@ pub async fn exec(name: &str, request: Request, console: &mut Console) -> Result
         let _ = sender.send(tell);
     })?;
     console.enter()?;
-    let io = Io::standard(request.stdin);
+    let io = Io::standard(request.stdin, request.screen);
     let outcome = run_exec(client, &command, io, told, |event| console.event(event)).await;
     Ok(outcome.map_err(|error| not_started::explain(error, |_| None))?)
 }

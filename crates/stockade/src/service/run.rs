@@ -13,6 +13,7 @@ use stockade_host::audit::{AuditLog, Event, Redactor};
 use stockade_host::driver::{Boundary, Driver, Seed, SeedOrigin};
 use stockade_host::drivers::native;
 use stockade_host::session::Command;
+use stockade_host::shim::screen::Rules;
 use stockade_host::shim::stdio::Io;
 use stockade_host::shim::{HostLimits, Life, Options, Outcome, RunEvent, Shim, ShimHandle, Signals};
 use stockade_host::state::{ChangesWish, Detached, Found, NewSandbox, SandboxFolder};
@@ -44,6 +45,8 @@ pub struct Request {
     pub tty: Option<WindowSize>,
     /// Whether input is forwarded.
     pub stdin: bool,
+    /// What terminals may be sent; everything if there are no rules.
+    pub screen: Option<Rules>,
     /// What its user notes on it.
     pub labels: BTreeMap<String, String>,
     /// It lives without a terminal. Only then may there be no command.
@@ -149,7 +152,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     };
     let outcome = match request.life {
         None => {
-            let io = Io::standard(request.stdin);
+            let io = Io::standard(request.stdin, request.screen);
             shim.run_foreground(command, io, |event| front.event(event)).await
         }
         Some(life) => shim.run_detached(command, life, |event| front.event(event)).await,

@@ -23,6 +23,26 @@ fn no_terminal_is_given_when_it_is_refused() {
     assert_eq!(terminal.end(), 0);
 }
 
+/// Whether what sets the clipboard arrives at the user's terminal; colours always do.
+fn sets_the_clipboard(flags: &[&str]) -> bool {
+    let world = World::new();
+    let script = r"printf 'a\033]52;c;Y2xpcA==\007b\033[31mred\033[0m\n'";
+    let mut terminal = Terminal::start(&world.run_with(flags, &["sh", "-c", script]));
+    terminal.expect("abred");
+    assert_eq!(terminal.end(), 0);
+    let received = String::from_utf8_lossy(&terminal.received).into_owned();
+    assert!(received.contains("\x1b[31mred\x1b[0m"), "{received:?}");
+    received.contains("52;c")
+}
+
+#[test]
+fn what_a_command_writes_does_not_reach_the_clipboard_unless_that_is_asked_for() {
+    assert!(!sets_the_clipboard(&["-T"]));
+    assert!(!sets_the_clipboard(&["-t"]));
+    assert!(sets_the_clipboard(&["-T", "--raw-output"]));
+    assert!(sets_the_clipboard(&["-t", "--raw-output"]));
+}
+
 #[test]
 fn the_users_terminal_is_not_the_commands() {
     let world = World::new();

@@ -18,6 +18,8 @@ pub struct Terminal {
     master: OwnedFd,
     child: Child,
     screen: vt100::Parser,
+    /// All that came, as it came.
+    pub received: Vec<u8>,
 }
 
 impl Terminal {
@@ -56,6 +58,7 @@ impl Terminal {
             master,
             child,
             screen: vt100::Parser::new(24, 80, 1000),
+            received: Vec::new(),
         }
     }
 
@@ -153,6 +156,7 @@ impl Terminal {
             Ok(0) => false,
             Ok(count) => {
                 self.screen.process(&buffer[..count]);
+                self.received.extend_from_slice(&buffer[..count]);
                 true
             }
             Err(cause) if cause.kind() == ErrorKind::Interrupted => true,

@@ -216,6 +216,14 @@ pub struct TerminalArgs {
     /// Give the command no terminal
     #[arg(short = 'T', long)]
     pub no_tty: bool,
+    /// Send your terminal everything that the command writes
+    ///
+    /// Without this flag a terminal gets text, colours and progress bars, or the drawing of
+    /// a command that has a terminal of its own; but nothing that changes the clipboard or the
+    /// title, makes links, or asks the terminal for a title or settings. Files and
+    /// pipes always get every byte.
+    #[arg(long)]
+    pub raw_output: bool,
 }
 
 /// What writing to the workspace means.
