@@ -43,6 +43,9 @@ _stockade() {
             stockade,gc)
                 cmd="stockade__subcmd__gc"
                 ;;
+            stockade,help)
+                cmd="stockade__subcmd__help"
+                ;;
             stockade,inspect)
                 cmd="stockade__subcmd__inspect"
                 ;;
@@ -113,7 +116,7 @@ _stockade() {
 
     case "${cmd}" in
         stockade)
-            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes policy preset audit rpc gc doctor setup completions man"
+            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes policy preset audit rpc gc doctor setup help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -457,6 +460,20 @@ _stockade() {
             ;;
         stockade__subcmd__gc)
             opts="-h -V --json --all --dry-run --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__help)
+            opts="-h -V --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -47,6 +47,7 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "rpc" -d 'Lets a p
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "gc" -d 'Removes what a crash left behind: processes, cgroups, mounts, directories'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "doctor" -d 'Says what this host can do, what is missing, and how to get it'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "setup" -d 'Mends this host for ordinary users, as root: shows what it would write, and asks'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "help" -d 'Explains a concept or a command'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "completions" -d 'Writes the completion script of a shell to standard output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "man" -d 'Writes the manual pages'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l driver -d 'The way to build the sandbox [default: native]' -r
@@ -467,6 +468,8 @@ complete -c stockade -n "__fish_stockade_using_subcommand setup" -l sysctl -d 'A
 complete -c stockade -n "__fish_stockade_using_subcommand setup" -l json -d 'Write JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand setup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand setup" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand help" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand man" -l dir -d 'The directory to write to; it is made if it does not exist' -r -f -a "(__fish_complete_directories)"

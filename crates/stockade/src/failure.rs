@@ -110,6 +110,16 @@ pub enum Failure {
         /// Why not.
         why: &'static str,
     },
+    /// There is neither a command nor a topic of this name.
+    #[error("there is no help on {name}\n    fix: {}", fix(known, suggestion.as_deref()))]
+    UnknownTopic {
+        /// What was asked for.
+        name: String,
+        /// All topics.
+        known: Vec<&'static str>,
+        /// The nearest of them.
+        suggestion: Option<&'static str>,
+    },
     /// Only root can mend a host.
     #[error(
         "setup writes below /etc, which only root may\n    fix: sudo stockade setup (--dry-run shows what it would write)"

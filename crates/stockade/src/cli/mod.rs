@@ -10,6 +10,7 @@ mod doctor;
 mod exec;
 mod gc;
 mod generate;
+mod help;
 mod inspect;
 mod logs;
 mod overrides;
@@ -90,6 +91,7 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Gc(args) => gc::gc(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Setup(args) => setup::setup(&args),
+        Command::Help(args) => help::help(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

@@ -61,8 +61,10 @@ impl Paint {
     }
 }
 
-/// no-color.org: any value but the empty one turns colours off.
+/// no-color.org: any value but the empty one turns colours off. bixense.com/clicolors: so does
+/// CLICOLOR=0; that colours be forced into a pipe is not offered.
 fn allowed() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("CLICOLOR").is_none_or(|value| value != "0")
         && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
 }

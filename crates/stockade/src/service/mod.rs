@@ -49,17 +49,22 @@ fn drivers() -> Result<Vec<Arc<dyn Driver>>> {
 }
 
 fn unknown_driver(name: &str) -> Failure {
-    /// Less alike than this is no typing mistake.
-    const ALIKE: f64 = 0.7;
-    let alike = |known: &&'static str| (strsim::jaro_winkler(name, known), *known);
-    let nearest = DRIVERS.iter().map(alike).max_by(|a, b| a.0.total_cmp(&b.0));
     Failure::UnknownDriver {
         name: name.to_owned(),
         known: DRIVERS.to_vec(),
-        suggestion: nearest
-            .filter(|(score, _)| *score >= ALIKE)
-            .map(|(_, known)| known),
+        suggestion: nearest(name, &DRIVERS),
     }
+}
+
+/// The known name that a mistyped one may have been meant for.
+pub fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    /// Less alike than this is no typing mistake.
+    const ALIKE: f64 = 0.7;
+    let alike = |known: &&'static str| (strsim::jaro_winkler(name, known), *known);
+    let nearest = known.iter().map(alike).max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest
+        .filter(|(score, _)| *score >= ALIKE)
+        .map(|(_, known)| known)
 }
 
 /// Where the state is kept, whether it exists already or not.

@@ -28,7 +28,7 @@ fn help_of_the_program() {
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 14] = [
         &["run"],
         &["exec"],
         &["ls"],
@@ -40,6 +40,7 @@ fn help_of_every_command() {
         &["gc"],
         &["doctor"],
         &["setup"],
+        &["help"],
         &["completions"],
         &["man"],
     ];

@@ -7,6 +7,7 @@ mod doctor;
 mod exec;
 mod gc;
 mod generate;
+mod help;
 mod label;
 mod policy;
 mod program;
@@ -24,6 +25,7 @@ pub use doctor::DoctorArgs;
 pub use exec::ExecArgs;
 pub use gc::GcArgs;
 pub use generate::{CompletionsArgs, ManArgs};
+pub use help::HelpArgs;
 pub use label::Label;
 pub use policy::{
     CheckArgs, ExplainArgs, LayerArg, PolicyArgs, PolicyCommand, PolicyFlags, PresetArgs, PresetCommand,
@@ -80,6 +82,7 @@ pub enum Command {
     Gc(GcArgs),
     Doctor(DoctorArgs),
     Setup(SetupArgs),
+    Help(HelpArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
