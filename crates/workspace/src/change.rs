@@ -136,11 +136,10 @@ pub struct Change {
     pub after: Option<Entry>,
     /// Whether the content is another.
     pub content: Content,
-    /// Why a person should look before it reaches the host. A scan leaves it empty.
-    #[serde(skip)]
+    /// Why a person should look before it reaches the host; filled by [`crate::judge`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub risks: Vec<Risk>,
-    /// Git's rules, as they stood on the host, leave it out. A scan does not ask them.
-    #[serde(skip)]
+    /// Git's rules, as they stood on the host, leave it out; filled by [`crate::judge`].
     pub ignored: bool,
 }
 

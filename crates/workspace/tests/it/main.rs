@@ -1,6 +1,8 @@
 //! Scans of change sets as overlayfs leaves them and as hostile code may shape them.
 
 #![allow(clippy::expect_used)] // a failing set-up is a failing test
+mod patch;
+mod review;
 mod write;
 
 use std::ffi::OsStr;
