@@ -40,6 +40,7 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "resume" -d 'Lets 
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "stop" -d 'Ends a running sandbox'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "rm" -d 'Removes an ended sandbox with the changes that it kept'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "changes" -d 'Lists what sandboxes changed in their workspaces, kept apart from the host'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "diff" -d 'Shows what sandboxes changed in this project and nobody has taken over yet'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "policy" -d 'Explains and checks policies'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "preset" -d 'Shows the policies that come with the program'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "audit" -d 'Shows what happened to sandboxes, and checks that the record is whole'
@@ -313,6 +314,16 @@ complete -c stockade -n "__fish_stockade_using_subcommand rm" -s V -l version -d
 complete -c stockade -n "__fish_stockade_using_subcommand changes" -l json -d 'Write JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand changes" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand changes" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -l changes -d 'The change set, or a sandbox that used it: its name or id [default: the project\'s pending one]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -l patch -d 'Write a patch for `git apply` to this file; `-` is standard output' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -l html -d 'Write a page for a browser to this file' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -l ignored -d 'Show files that git\'s rules leave out one by one, too'
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -l stat -d 'One line a file: how many lines are new and gone'
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -l name-only -d 'Only the names'
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -l no-pager -d 'Do not start a pager'
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand diff" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check explain schema" -s h -l help -d 'Print help'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check explain schema" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and not __fish_seen_subcommand_from check explain schema" -f -a "check" -d 'Reads policies and says what in them cannot be right'

@@ -130,6 +130,14 @@ pub enum Failure {
         "setup asks before it writes, and standard input is no terminal\n    fix: look at it with --dry-run, then give --yes"
     )]
     NobodyToAsk,
+    /// A path that no change set of the project can hold.
+    #[error("{} is not in the project {}\n    fix: name paths in the project, relative to the current directory", path.display(), project.display())]
+    NotInProject {
+        /// The path.
+        path: PathBuf,
+        /// The project.
+        project: PathBuf,
+    },
     /// There is no room for the program itself.
     #[error("cannot start: {0}\n    fix: raise the limit on open files (`ulimit -n`)")]
     Runtime(std::io::Error),

@@ -90,10 +90,10 @@ impl<'a> IgnoreRules<'a> {
 /// A file of rules; none where there is no such file on the host.
 fn rules(trees: &Trees, path: &Path) -> Gitignore {
     let mut bytes = Vec::new();
-    let read = trees
-        .file(Side::Before, path)
-        .and_then(|file| Ok(file.take(MAX_BYTES).read_to_end(&mut bytes).unwrap_or(0)));
-    if read.is_err() {
+    let Ok(file) = trees.file(Side::Before, path) else {
+        return Gitignore::empty();
+    };
+    if file.take(MAX_BYTES).read_to_end(&mut bytes).is_err() {
         return Gitignore::empty();
     }
     let mut builder = GitignoreBuilder::new("");

@@ -1,7 +1,7 @@
 //! A change set as a person reviews it: risky files first, renames found, ignored trees in one
 //! line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -124,6 +124,16 @@ impl Trees {
             set.changes.iter().for_each(|change| set.counts.add(change));
         }
         judge(self, &mut set);
+        // As in git's form: a directory is told by what is in it, and by itself if that is nothing.
+        let told: HashSet<PathBuf> = set
+            .changes
+            .iter()
+            .flat_map(|change| change.path.ancestors().skip(1).map(Path::to_owned))
+            .collect();
+        set.changes.retain(|change| {
+            let comes_or_goes = matches!(change.kind, ChangeKind::Added | ChangeKind::Deleted);
+            !(comes_or_goes && change.node() == NodeKind::Directory && told.contains(&change.path))
+        });
         let mut rules = IgnoreRules::new(self);
         let mut folded: BTreeMap<PathBuf, Fold> = BTreeMap::new();
         let mut shown = Vec::new();

@@ -6,6 +6,7 @@ mod audit;
 mod changes;
 mod copy;
 mod detached;
+mod diff;
 mod doctor;
 mod exec;
 mod gc;
@@ -14,6 +15,7 @@ mod help;
 mod inspect;
 mod logs;
 mod overrides;
+mod pager;
 mod policy;
 mod run;
 mod sandboxes;
@@ -77,6 +79,7 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Stop(args) => sandboxes::stop(&args),
         Command::Rm(args) => sandboxes::rm(&args),
         Command::Changes(args) => changes::changes(&args),
+        Command::Diff(args) => diff::diff(&args),
         Command::Policy(args) => match args.command {
             PolicyCommand::Check(args) => policy::check(&args),
             PolicyCommand::Explain(args) => policy::explain(&args),

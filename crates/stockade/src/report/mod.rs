@@ -3,10 +3,12 @@
 
 mod audit;
 mod changes;
+mod diff;
 mod doctor;
 mod ending;
 mod events;
 mod explain;
+mod page;
 mod paint;
 mod plan;
 mod shown;
@@ -14,10 +16,12 @@ mod table;
 
 pub use audit::record_line;
 pub use changes::{change_line, counts_line, found_line};
+pub use diff::{diff_names, diff_stat, diff_text};
 pub use doctor::diagnosis_text;
 pub use ending::{Outcome, ended_line, exit_clause, shortfall_line, unrecorded_line};
 pub use events::{Event, StatusFd};
 pub use explain::explained_text;
+pub use page::review_page;
 pub use paint::Paint;
 pub use plan::plan_text;
 pub use shown::{Shown, age, command_text, cut, harmless, shorten};

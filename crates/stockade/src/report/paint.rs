@@ -9,8 +9,7 @@ pub struct Paint {
 }
 
 impl Paint {
-    /// For a file or a test.
-    #[cfg(test)]
+    /// For what no terminal shows: a page, a file or a test.
     pub const OFF: Self = Self { on: false };
 
     /// For standard output.
@@ -50,6 +49,11 @@ impl Paint {
     /// What stands.
     pub fn green(self, text: &str) -> String {
         self.wrap("32", text)
+    }
+
+    /// Where something is.
+    pub fn cyan(self, text: &str) -> String {
+        self.wrap("36", text)
     }
 
     fn wrap(self, code: &str, text: &str) -> String {

@@ -68,6 +68,24 @@ fn escape(line: &str) -> String {
     shown
 }
 
+/// A line of a file, made harmless; tabs stay.
+pub fn escape_line(line: &[u8]) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for chunk in line.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            if letter != '\t' && is_harmful(letter) {
+                shown.extend(letter.escape_unicode());
+            } else {
+                shown.push(letter);
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+    shown
+}
+
 /// Controls (C0, DEL, C1), marks of text direction, invisible characters, line separators.
 fn is_harmful(letter: char) -> bool {
     letter.is_control()

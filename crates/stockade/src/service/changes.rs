@@ -80,7 +80,7 @@ pub fn of(name: &str) -> Result<Details> {
 
 /// The set that a label means: the newest that such a sandbox used, or else the newest of
 /// that name, of this project rather than of another.
-fn find(dirs: &StateDirs, label: &str) -> Result<Option<Kept>> {
+pub(super) fn find(dirs: &StateDirs, label: &str) -> Result<Option<Kept>> {
     let here = std::env::current_dir().unwrap_or_default();
     let mut sets = dirs.change_sets()?;
     let position = sets

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod changes;
 pub mod copy;
 pub mod detached;
+pub mod diff;
 pub mod doctor;
 pub mod exec;
 pub mod garbage;

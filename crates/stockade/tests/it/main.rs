@@ -6,6 +6,7 @@ mod arguments;
 mod audit;
 mod copies;
 mod detached;
+mod diff;
 mod doctor;
 mod errors;
 mod generated;

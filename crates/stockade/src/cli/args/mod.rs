@@ -3,6 +3,7 @@
 mod audit;
 mod changes;
 mod copy;
+mod diff;
 mod doctor;
 mod exec;
 mod gc;
@@ -21,6 +22,7 @@ use clap::{Parser, Subcommand};
 pub use audit::{AuditArgs, AuditCommand, ShowArgs, VerifyArgs};
 pub use changes::ChangesArgs;
 pub use copy::CpArgs;
+pub use diff::DiffArgs;
 pub use doctor::DoctorArgs;
 pub use exec::ExecArgs;
 pub use gc::GcArgs;
@@ -75,6 +77,7 @@ pub enum Command {
     Stop(StopArgs),
     Rm(RmArgs),
     Changes(ChangesArgs),
+    Diff(DiffArgs),
     Policy(PolicyArgs),
     Preset(PresetArgs),
     Audit(AuditArgs),

@@ -1,0 +1,239 @@
+//! What there is to review in a change set.
+
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
+use stockade_host::Error;
+use stockade_host::state::{ChangeSet as Kept, PENDING, RunMeta};
+use stockade_host::workspace::{self, Detail, Item, Patch, Review, ScanLimits, Trees, Wish};
+
+use super::audit::{Entry, Seen, Wanted, show};
+use super::{Result, changes, state};
+use crate::failure::Failure;
+
+/// Records of one change set that are told.
+const MAX_RECORDS: usize = 2000;
+/// Records that tell what was run and what was refused.
+const KINDS: [&str; 8] = [
+    "created",
+    "refused",
+    "failed",
+    "exec-started",
+    "exec-ended",
+    "limit-hit",
+    "stopped",
+    "lost",
+];
+
+/// What is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The change set, or a sandbox that used it; none: the project's pending one.
+    pub changes: Option<String>,
+    /// Only these paths, relative to the current directory.
+    pub paths: Vec<PathBuf>,
+    /// Ignored files one by one.
+    pub ignored: bool,
+    /// What was run and refused as well.
+    pub history: bool,
+}
+
+/// A change set under review.
+pub struct Reviewed {
+    /// Its name among those of the project.
+    pub name: String,
+    /// The project.
+    pub workspace: PathBuf,
+    /// The project can be looked at.
+    pub has_workspace: bool,
+    /// A sandbox uses it now.
+    pub live: bool,
+    /// What was run and refused, if that was asked for.
+    pub history: Vec<Entry>,
+    /// The changes.
+    pub review: Review,
+    trees: Trees,
+}
+
+/// A change with what JSON tells of it beside.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    item: &'a Item,
+    /// Why it is risky, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    why: Vec<&'static str>,
+    added_lines: u64,
+    removed_lines: u64,
+    binary: bool,
+}
+
+/// A review as JSON.
+#[derive(Debug, Serialize)]
+pub struct Json<'a> {
+    name: &'a str,
+    #[serde(serialize_with = "lossless")]
+    workspace: &'a Path,
+    live: bool,
+    counts: workspace::Counts,
+    changes: Vec<Told<'a>>,
+    folded: &'a [workspace::Fold],
+    truncated: bool,
+    unread: &'a [workspace::Unread],
+}
+
+fn lossless<S: serde::Serializer>(path: &&Path, to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.serialize_str(&workspace::lossless(path.as_os_str()))
+}
+
+/// Reads a change set; none if the project has no pending one.
+///
+/// # Errors
+/// There is no such change set, or it cannot be read.
+pub fn review(request: &Request) -> Result<Option<Reviewed>> {
+    let here = std::env::current_dir().map_err(Failure::NoCurrentDirectory)?;
+    let Some(kept) = find(request.changes.as_deref(), &here)? else {
+        return Ok(None);
+    };
+    let unreadable = |error: workspace::Error| {
+        Failure::from(Error::io(
+            format!("read the changes {}", kept.name),
+            std::io::Error::other(error),
+        ))
+    };
+    let workspace = kept.workspace().map(Path::to_owned).unwrap_or_default();
+    let paths = request.paths.iter().map(|path| below(path, &here, &workspace));
+    let wish = Wish {
+        limits: ScanLimits::LIST,
+        paths: paths.collect::<Result<_>>()?,
+        ignored: request.ignored,
+    };
+    let trees = Trees::open(&kept.upper, &workspace).map_err(unreadable)?;
+    let review = trees.review(&wish).map_err(unreadable)?;
+    let runs = kept.meta.map(|meta| meta.runs).unwrap_or_default();
+    let history = if request.history {
+        history(&runs)?
+    } else {
+        Vec::new()
+    };
+    Ok(Some(Reviewed {
+        name: kept.name,
+        has_workspace: trees.has_workspace(),
+        workspace,
+        live: kept.live,
+        history,
+        review,
+        trees,
+    }))
+}
+
+/// The set that is meant. Without a name it is the pending one of the innermost project.
+fn find(label: Option<&str>, here: &Path) -> Result<Option<Kept>> {
+    let dirs = state()?;
+    if let Some(label) = label {
+        let found = changes::find(&dirs, label)?.filter(|kept| kept.upper.exists());
+        return found.map(Some).ok_or_else(|| {
+            Failure::from(Error::NotFound {
+                what: "change set",
+                name: label.to_owned(),
+                remedy: Some("`stockade changes` lists them".to_owned()),
+            })
+        });
+    }
+    let mut sets = dirs.change_sets()?;
+    sets.retain(|set| {
+        set.name == PENDING
+            && set.upper.exists()
+            && set
+                .workspace()
+                .is_some_and(|workspace| here.starts_with(workspace))
+    });
+    Ok(sets
+        .into_iter()
+        .max_by_key(|set| set.workspace().map(|workspace| workspace.as_os_str().len())))
+}
+
+/// A path as the change set knows it. It need not exist on the host, so links in it are not
+/// looked at.
+fn below(path: &Path, here: &Path, workspace: &Path) -> Result<PathBuf> {
+    let mut full = PathBuf::new();
+    for part in here.join(path).components() {
+        match part {
+            Component::ParentDir => {
+                full.pop();
+            }
+            Component::CurDir => {}
+            other => full.push(other),
+        }
+    }
+    full.strip_prefix(workspace)
+        .map(Path::to_owned)
+        .map_err(|_| Failure::NotInProject {
+            path: path.to_owned(),
+            project: workspace.to_owned(),
+        })
+}
+
+fn history(runs: &[RunMeta]) -> Result<Vec<Entry>> {
+    let wanted = Wanted {
+        kinds: KINDS.map(str::to_owned).to_vec(),
+        ..Wanted::default()
+    };
+    let mut found = Vec::new();
+    show(&wanted, &mut |seen| {
+        if let Seen::Record(entry, _) = seen
+            && runs.iter().any(|run| run.id == entry.sandbox)
+        {
+            found.push(entry.clone());
+        }
+        Ok(found.len() < MAX_RECORDS)
+    })?;
+    Ok(found)
+}
+
+impl Reviewed {
+    /// The content of a change.
+    #[must_use]
+    pub fn detail(&self, item: &Item) -> Detail {
+        self.trees.detail(item)
+    }
+
+    /// The changes as a patch for git.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn patch(&self) -> Result<Patch> {
+        self.trees.patch(&self.review).map_err(|error| {
+            Failure::from(Error::io(
+                "write a patch".to_owned(),
+                std::io::Error::other(error),
+            ))
+        })
+    }
+
+    /// All of it, for a program.
+    #[must_use]
+    pub fn as_json(&self) -> Json<'_> {
+        let told = |item| {
+            let detail = self.detail(item);
+            let (added_lines, removed_lines) = detail.lines();
+            Told {
+                item,
+                why: item.change.risks.iter().map(|risk| risk.why()).collect(),
+                added_lines,
+                removed_lines,
+                binary: detail == Detail::Binary,
+            }
+        };
+        Json {
+            name: &self.name,
+            workspace: &self.workspace,
+            live: self.live,
+            counts: self.review.counts,
+            changes: self.review.changes.iter().map(told).collect(),
+            folded: &self.review.folded,
+            truncated: self.review.truncated,
+            unread: &self.review.unread,
+        }
+    }
+}
