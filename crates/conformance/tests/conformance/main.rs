@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod denials;
+mod detached;
 mod endings;
 mod environment;
 mod exits;
@@ -34,6 +35,7 @@ const GROUPS: &[Group] = &[
     ("workspace", workspace::ALL),
     ("view", view::ALL),
     ("sessions", sessions::ALL),
+    ("detached", detached::ALL),
     ("endings", endings::ALL),
     ("harmless", harmless::ALL),
     ("hostile", hostile::ALL),

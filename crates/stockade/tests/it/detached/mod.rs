@@ -3,6 +3,7 @@
 mod attach;
 mod life;
 mod pause;
+mod real;
 
 use std::process::Output;
 use std::time::{Duration, Instant};

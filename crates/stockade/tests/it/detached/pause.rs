@@ -26,7 +26,7 @@ fn cannot_pause(yard: &Yard) -> bool {
     true
 }
 
-fn skip(name: &str, reason: &str) {
+pub fn skip(name: &str, reason: &str) {
     if let Some(log) = std::env::var_os("STOCKADE_SKIP_LOG") {
         let file = std::fs::File::options().append(true).create(true).open(log);
         let reason = reason.lines().next().unwrap_or_default();

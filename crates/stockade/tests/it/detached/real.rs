@@ -1,0 +1,77 @@
+//! Real programs.
+
+use std::process::Command;
+
+use super::Yard;
+use super::pause::skip;
+
+/// True if a program is installed where sandboxes find it.
+fn has(yard: &Yard, program: &str) -> bool {
+    let prepared = yard.stockade(&[]);
+    let path = prepared
+        .get_envs()
+        .find(|(name, _)| *name == "PATH")
+        .and_then(|(_, value)| value);
+    let found = Command::new(program)
+        .env("PATH", path.expect("the tests' PATH"))
+        .arg("--version")
+        .output();
+    let is_there = found.is_ok_and(|output| output.status.success());
+    if !is_there {
+        skip(program, "it is not installed in a directory of the system");
+    }
+    is_there
+}
+
+#[test]
+fn a_node_server_runs_detached_and_is_reached_from_inside() {
+    let yard = Yard::new();
+    if !has(&yard, "node") {
+        return;
+    }
+    yard.file(
+        "package.json",
+        r#"{"name": "app", "scripts": {"dev": "node server.js"}}"#,
+    );
+    yard.file(
+        "server.js",
+        "require('http').createServer((_, answer) => answer.end('served'))\
+         .listen(48731, '127.0.0.1', () => console.log('listening'));",
+    );
+    yard.ok(&["run", "-q", "-d", "--name", "box", "--", "node", "server.js"]);
+    yard.until_logged("listening");
+    let ask = "require('http').get('http://127.0.0.1:48731', r => r.on('data', d => console.log(String(d))))";
+    assert_eq!(yard.ok(&["exec", "box", "--", "node", "-e", ask]), "served\n");
+    // Outside it is not there.
+    assert!(std::net::TcpStream::connect("127.0.0.1:48731").is_err());
+}
+
+#[test]
+fn a_python_project_has_its_virtual_environment() {
+    let yard = Yard::new();
+    if !has(&yard, "python3") {
+        return;
+    }
+    yard.file("app.py", "import sys; print(sys.prefix != sys.base_prefix)");
+    yard.ok(&["create", "-q", "--name", "box"]);
+    yard.ok(&[
+        "exec",
+        "box",
+        "--",
+        "python3",
+        "-m",
+        "venv",
+        "--without-pip",
+        ".venv",
+    ]);
+    assert_eq!(
+        yard.ok(&["exec", "box", "--", ".venv/bin/python", "app.py"]),
+        "True\n"
+    );
+    yard.ok(&["cp", "-q", "app.py", "box:/tmp"]);
+    assert_eq!(
+        yard.ok(&["exec", "box", "--", ".venv/bin/python", "/tmp/app.py"]),
+        "True\n"
+    );
+    assert!(!yard.project().join(".venv").exists());
+}
