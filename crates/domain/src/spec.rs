@@ -54,6 +54,16 @@ pub enum WorkspaceMode {
     None,
 }
 
+/// What is seen of the caches of package managers in the home directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Caches {
+    /// All, copy-on-write: what is added is kept for the project.
+    Cow,
+    /// Nothing.
+    None,
+}
+
 /// Network reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]

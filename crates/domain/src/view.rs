@@ -36,6 +36,11 @@ pub enum Content {
         /// What may be done with it.
         access: Access,
     },
+    /// A cache of the host's: what is written to it stays with the project, never the host.
+    Cache {
+        /// Absolute path of the directory on the host, symlinks resolved.
+        source: PathBuf,
+    },
     /// An empty, private, writable directory in memory.
     Private {
         /// Permission bits, for example `0o1777`.

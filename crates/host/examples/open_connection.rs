@@ -75,6 +75,7 @@ fn seed(directory: &Path) -> Result<Seed, Failure> {
         id: format!("example-{}", std::process::id()),
         state_dir: directory.to_owned(),
         changes_dir: Some(directory.to_owned()),
+        caches_dir: None,
         guest: GuestProgram {
             path: std::env::current_exe()?,
             arguments: Vec::new(),

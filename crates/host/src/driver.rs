@@ -109,6 +109,8 @@ pub struct Seed {
     pub state_dir: PathBuf,
     /// Where a copy-on-write workspace keeps its changes (mode 0700, exists); holds `upper` and `work`.
     pub changes_dir: Option<PathBuf>,
+    /// Where what is added to caches is kept (mode 0700, exists); without it they are read-only.
+    pub caches_dir: Option<PathBuf>,
     /// The program that becomes the guest.
     pub guest: GuestProgram,
     /// Fresh or from a snapshot.

@@ -57,7 +57,11 @@ impl Meter {
         Self {
             group: cgroup.and_then(|record| Group::adopt(record).ok()),
             pid,
-            disk: status.change_set.as_ref().map(upper).map(DiskWatch::new),
+            disk: status
+                .change_set
+                .as_ref()
+                .map(upper)
+                .map(|upper| DiskWatch::new(vec![upper])),
             disk_bytes: None,
         }
     }

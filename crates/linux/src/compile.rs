@@ -25,6 +25,9 @@ pub struct Context {
     pub joins_cgroups: bool,
     /// Directory with `upper` and `work` for a copy-on-write workspace.
     pub changes_dir: Option<PathBuf>,
+    /// Directory that holds one such directory for each cache, by [`cache_name`]; without it
+    /// caches are read-only.
+    pub caches_dir: Option<PathBuf>,
     /// The host has this directory, which programs read to learn the number of processors.
     pub cpu_topology: bool,
 }
@@ -116,6 +119,7 @@ pub fn compile(plan: &Plan, context: &Context) -> Compiled {
         requests: Vec::new(),
         ops: Vec::new(),
         covers: Vec::new(),
+        caches: Vec::new(),
     };
     let spec = plan.spec();
     compiler.start(spec);
@@ -127,11 +131,42 @@ pub fn compile(plan: &Plan, context: &Context) -> Compiled {
     compiler.finish(spec)
 }
 
+/// The caches of a view, as directories of the host.
+pub fn caches(spec: &Spec) -> impl Iterator<Item = &Path> {
+    spec.view.entries.iter().filter_map(|entry| match &entry.what {
+        Content::Cache { source } => Some(source.as_path()),
+        _ => None,
+    })
+}
+
+/// The name under which what was added to a cache is kept.
+#[must_use]
+pub fn cache_name(source: &Path) -> String {
+    let path = source.as_os_str().as_encoded_bytes();
+    // FNV-1a: names only have to differ; a collision would be of two paths of one user.
+    let hash = path.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let name: String = source
+        .file_name()
+        .map(|name| {
+            name.to_string_lossy()
+                .chars()
+                .filter(char::is_ascii_alphanumeric)
+                .take(32)
+                .collect()
+        })
+        .unwrap_or_default();
+    format!("{name}-{hash:016x}")
+}
+
 struct Compiler<'a> {
     context: &'a Context,
     requests: Vec<SourceRequest>,
     ops: Vec<Op>,
     covers: Vec<Op>,
+    /// Caches with the number of their overlay.
+    caches: Vec<(PathBuf, u32)>,
 }
 
 impl Compiler<'_> {
@@ -167,11 +202,45 @@ impl Compiler<'_> {
             let changes = self.source(&changes.clone(), Owned::Already, false);
             self.ops.push(Op::PrepareOverlay { lower, changes });
         }
+        self.prepare_caches(spec);
         self.ops.push(Op::EnterRoot);
         self.ops.push(Op::File {
             at: LANDLOCK_CANARY.into(),
             content: b"stockade\n".to_vec(),
         });
+    }
+
+    fn prepare_caches(&mut self, spec: &Spec) {
+        let Some(directory) = self.context.caches_dir.clone() else {
+            return;
+        };
+        for source in caches(spec) {
+            let made = self
+                .ops
+                .iter()
+                .filter(|op| matches!(op, Op::PrepareOverlay { .. }));
+            let number = u32::try_from(made.count()).unwrap_or(u32::MAX);
+            let lower = self.source(source, Owned::ByWorkload, false);
+            let kept = directory.join(cache_name(source));
+            let changes = self.source(&kept, Owned::Already, false);
+            self.ops.push(Op::PrepareOverlay { lower, changes });
+            self.caches.push((source.to_path_buf(), number));
+        }
+    }
+
+    fn cache(&mut self, at: PathBuf, source: &Path) {
+        let prepared = self.caches.iter().find(|(cache, _)| cache == source);
+        if let Some((_, number)) = prepared {
+            self.ops.push(Op::AttachOverlay { number: *number, at });
+        } else {
+            let source = self.source(source, Owned::AsIs, false);
+            self.ops.push(Op::Bind {
+                source,
+                at,
+                directory: true,
+                read_only: true,
+            });
+        }
     }
 
     /// An image brings what it wants of /sys, which is nothing.
@@ -197,6 +266,7 @@ impl Compiler<'_> {
                     read_only,
                 });
             }
+            Content::Cache { source } => self.cache(at, source),
             Content::Private { mode, size_bytes } => {
                 self.ops.push(Op::Private {
                     at,
@@ -256,7 +326,10 @@ impl Compiler<'_> {
         let Some(workspace) = &spec.workspace else { return };
         match workspace.mode {
             WorkspaceMode::Cow => {
-                self.ops.push(Op::AttachOverlay { at: at.clone() });
+                self.ops.push(Op::AttachOverlay {
+                    number: 0,
+                    at: at.clone(),
+                });
                 self.covers.push(Op::WriteTest { at });
             }
             WorkspaceMode::Ro => {
@@ -381,7 +454,7 @@ fn writable(spec: &Spec) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = vec!["/dev".into(), "/proc".into()];
     for entry in &spec.view.entries {
         let writes = match &entry.what {
-            Content::Private { .. } => true,
+            Content::Private { .. } | Content::Cache { .. } => true,
             Content::Host { access, .. } => *access == Access::ReadWrite,
             Content::Workspace => spec
                 .workspace

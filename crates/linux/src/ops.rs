@@ -76,7 +76,8 @@ pub enum Op {
     NewRoot,
     /// Make an instance of procfs for the own PID namespace, while a full one is visible.
     PrepareProc,
-    /// Make the overlay for the workspace: the host's tree below, the change set above.
+    /// Make the overlay for a copy-on-write directory: the host's tree below, what was
+    /// changed above. It gets the next number, from 0.
     PrepareOverlay {
         /// The host's directory.
         lower: SourceId,
@@ -126,8 +127,10 @@ pub enum Op {
         /// The content.
         content: Vec<u8>,
     },
-    /// Attach the prepared overlay.
+    /// Attach a prepared overlay.
     AttachOverlay {
+        /// Its number.
+        number: u32,
         /// Where.
         at: PathBuf,
     },
@@ -208,7 +211,7 @@ impl fmt::Display for Op {
             Self::CgroupNamespace => write!(out, "make a cgroup namespace"),
             Self::NewRoot => write!(out, "mount an empty root in memory"),
             Self::PrepareProc => write!(out, "make an own procfs"),
-            Self::PrepareOverlay { .. } => write!(out, "make the workspace's overlay"),
+            Self::PrepareOverlay { .. } => write!(out, "make an overlay"),
             Self::EnterRoot => write!(out, "change root, detach the host's tree"),
             Self::Directory { at, mode } => write!(out, "mkdir {} mode {mode:o}", at.display()),
             Self::Symlink { at, target } => write!(out, "symlink {} -> {}", at.display(), target.display()),
@@ -225,7 +228,7 @@ impl fmt::Display for Op {
                 size_bytes.map_or(Ok(()), |size| write!(out, " size {size}"))
             }
             Self::File { at, content } => write!(out, "file {} ({} bytes)", at.display(), content.len()),
-            Self::AttachOverlay { at } => write!(out, "overlay {}", at.display()),
+            Self::AttachOverlay { at, .. } => write!(out, "overlay {}", at.display()),
             Self::AttachProc { at } => write!(out, "proc {}", at.display()),
             Self::Device { at, .. } => write!(out, "device {}", at.display()),
             Self::Terminals { at } => write!(out, "devpts {}", at.display()),

@@ -1,5 +1,6 @@
 //! The suite: tables of behaviours, run through the real program.
 
+mod caches;
 mod concurrency;
 mod denials;
 mod detached;
@@ -42,6 +43,7 @@ const GROUPS: &[Group] = &[
     ("work", work::ALL),
     ("policy", policy::ALL),
     ("layers", layers::ALL),
+    ("caches", caches::ALL),
     ("files", denials::files::ALL),
     ("processes", denials::processes::ALL),
     ("privileges", denials::privileges::ALL),

@@ -4,7 +4,7 @@ use super::layer::Clause;
 use super::{Limits, Policy};
 use crate::control::ControlKind;
 use crate::demand::Need;
-use crate::spec::{Network, WorkspaceMode};
+use crate::spec::{Caches, Network, WorkspaceMode};
 use crate::target::HostFacts;
 use crate::units::{ByteCount, CpuLimit, Limit};
 
@@ -58,6 +58,7 @@ impl Policy {
             workspace_mode: Clause::default(WorkspaceMode::Cow),
             workspace_path: None,
             files: Vec::new(),
+            caches: Clause::default(Caches::Cow),
             network: Clause::default(Network::None),
             network_allow: None,
             variables: Vec::new(),

@@ -189,7 +189,11 @@ impl Source<'_> {
             image: self.path_clause(raw.image)?,
             workspace_mode: self.clause_of(raw.workspace.mode),
             workspace_path: self.path_clause(raw.workspace.path)?,
-            files: self.files(raw.files)?,
+            caches: self.clause_of(raw.files.caches),
+            files: self.files(RawFiles {
+                caches: None,
+                ..raw.files
+            })?,
             variables: self.variables(&raw.environment)?,
             nested_namespaces: self.clause_of(raw.sandbox.nested_namespaces),
             hostname: self.hostname(raw.sandbox.hostname)?,

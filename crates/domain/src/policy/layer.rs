@@ -4,7 +4,7 @@
 use crate::control::ControlKind;
 use crate::demand::{Need, Origin};
 use crate::environment::Variable;
-use crate::spec::{Network, WorkspaceMode};
+use crate::spec::{Caches, Network, WorkspaceMode};
 use crate::units::{ByteCount, CpuMillis, DurationMs, Limit};
 
 /// A value and who wrote it.
@@ -77,6 +77,8 @@ pub struct Layer {
     pub workspace_path: Option<Clause<String>>,
     /// Paths to show or cover, in order.
     pub files: Vec<Clause<FileRule>>,
+    /// What is seen of the caches of package managers.
+    pub caches: Option<Clause<Caches>>,
     /// Network reach. Written together with `network_allow`: a layer that has either
     /// replaces both of the layers below.
     pub network: Option<Clause<Network>>,

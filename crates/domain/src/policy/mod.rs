@@ -27,7 +27,7 @@ use serde::Serialize;
 use crate::control::ControlKind;
 use crate::demand::Need;
 use crate::environment::Variable;
-use crate::spec::{Network, WorkspaceMode};
+use crate::spec::{Caches, Network, WorkspaceMode};
 use crate::units::{ByteCount, CpuMillis, DurationMs, Limit};
 
 /// Every clause with its value and who wrote it. It contradicts itself nowhere.
@@ -43,6 +43,8 @@ pub struct Policy {
     pub workspace_path: Option<Clause<String>>,
     /// Paths to show or cover, in order.
     pub files: Vec<Clause<FileRule>>,
+    /// What is seen of the caches of package managers.
+    pub caches: Clause<Caches>,
     /// Network reach.
     pub network: Clause<Network>,
     /// Destinations that may be reached, if a list was written; an empty one allows nothing.

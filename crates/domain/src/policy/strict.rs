@@ -7,7 +7,7 @@ use super::Policy;
 use super::layer::{Clause, Layer};
 use crate::control::ControlKind;
 use crate::demand::Origin;
-use crate::spec::{Network, WorkspaceMode};
+use crate::spec::{Caches, Network, WorkspaceMode};
 use crate::units::{ByteCount, CpuMillis, DurationMs, Limit};
 
 /// How much a clause permits, comparable with another clause of its kind.
@@ -125,7 +125,7 @@ macro_rules! scalar {
 
 /// Every clause that has one value. Lists (`files`, `environment`, `need`) add up and have
 /// rules of their own in [`super::layers`].
-pub static SCALARS: [Scalar; 14] = [
+pub static SCALARS: [Scalar; 15] = [
     scalar!("driver", "only the same", &[], driver, driver),
     scalar!(optional "image", "only the same", image),
     scalar!(
@@ -136,6 +136,7 @@ pub static SCALARS: [Scalar; 14] = [
         workspace_mode
     ),
     scalar!(optional "workspace.path", "only the same", workspace_path),
+    scalar!("files.caches", "cow, then none", &[], caches, caches),
     Scalar {
         key: "network",
         tighter: "host, then a list in allow, then fewer destinations, then none",
@@ -263,6 +264,18 @@ impl Measured for WorkspaceMode {
             Self::None => "none",
         };
         name.to_owned()
+    }
+}
+
+impl Measured for Caches {
+    fn measure(&self) -> Measure {
+        Measure::Step(u8::from(*self == Self::None))
+    }
+    fn shown(&self) -> String {
+        match self {
+            Self::Cow => "cow".to_owned(),
+            Self::None => "none".to_owned(),
+        }
     }
 }
 

@@ -468,7 +468,7 @@ fn presets_stand_below_their_layer() {
     .policy();
     assert_eq!(memory(&policy), Some(2 * GIB));
     assert_eq!(policy.limits.pids.value, Limit::AtMost(256));
-    assert_eq!(policy.limits.pids.origin.to_string(), "preset locked:13:8");
+    assert_eq!(policy.limits.pids.origin.to_string(), "preset locked:16:8");
     let error = parse("version = 1\npreset = \"loked\"", "p")
         .expect_err("none")
         .to_string();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use stockade_domain::Spec;
 use stockade_domain::spec::WorkspaceMode;
+use stockade_linux::compile;
 use stockade_linux::idmap::{Identity, RANGE, first_of_slot, slot_of};
 
 use crate::driver::Seed;
@@ -15,14 +16,37 @@ use crate::error::{Error, Result};
 /// Makes the layers, owned by the workload's host ids, or takes over those of an earlier
 /// sandbox. The upper directory's mode becomes that of the workspace seen inside.
 pub(crate) fn prepare(spec: &Spec, seed: &Seed, identity: &Identity) -> Result<()> {
+    prepare_caches(spec, seed, identity)?;
     let (Some(workspace), Some(changes)) = (&spec.workspace, &seed.changes_dir) else {
         return Ok(());
     };
     if workspace.mode != WorkspaceMode::Cow {
         return Ok(());
     }
-    let mode = fs::metadata(&workspace.source)
-        .map_err(|error| Error::io(format!("read {}", workspace.source.display()), error))?
+    prepare_one(&workspace.source, changes, identity)
+}
+
+/// The layers of every cache of the view.
+fn prepare_caches(spec: &Spec, seed: &Seed, identity: &Identity) -> Result<()> {
+    let Some(caches) = &seed.caches_dir else {
+        return Ok(());
+    };
+    for source in compile::caches(spec) {
+        let kept = caches.join(compile::cache_name(source));
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(&kept)
+            .map_err(|error| Error::state("prepare", &kept, error))?;
+        prepare_one(source, &kept, identity)?;
+    }
+    Ok(())
+}
+
+/// The layers over one directory of the host.
+fn prepare_one(source: &Path, changes: &Path, identity: &Identity) -> Result<()> {
+    let mode = fs::metadata(source)
+        .map_err(|error| Error::io(format!("read {}", source.display()), error))?
         .mode();
     if identity.map.privileged {
         // The guest's ids are not ours: it has to reach the layers, and no more than that.

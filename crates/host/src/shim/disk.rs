@@ -1,4 +1,4 @@
-//! Watches how much a change set holds. It is watched and not enforced: between two looks
+//! Watches how much a change set and what was added to caches hold. It is watched and not enforced: between two looks
 //! more can be written. The sandbox writes there while we look, so nothing is followed out
 //! of the tree, and a look is done in steps of bounded length.
 
@@ -24,15 +24,16 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 /// A look that may take several steps.
 #[derive(Debug)]
 pub(crate) struct DiskWatch {
-    root: PathBuf,
-    pending: Vec<PathBuf>,
+    roots: Vec<PathBuf>,
+    /// Directories to be looked at, with the number of their root.
+    pending: Vec<(usize, PathBuf)>,
     bytes: u64,
 }
 
 impl DiskWatch {
-    pub(crate) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(roots: Vec<PathBuf>) -> Self {
         Self {
-            root,
+            roots,
             pending: Vec::new(),
             bytes: 0,
         }
@@ -43,18 +44,21 @@ impl DiskWatch {
     pub(crate) fn step(&mut self, names: u32) -> u64 {
         if self.pending.is_empty() {
             self.bytes = 0;
-            self.pending.push(PathBuf::new());
+            self.pending
+                .extend((0..self.roots.len()).map(|root| (root, PathBuf::new())));
         }
-        let Ok(root) = rustix::fs::openat(CWD, &self.root, DIRECTORY, Mode::empty()) else {
-            self.pending.clear();
-            return 0;
-        };
+        let open = |root: &PathBuf| rustix::fs::openat(CWD, root, DIRECTORY, Mode::empty()).ok();
+        let roots: Vec<Option<OwnedFd>> = self.roots.iter().map(open).collect();
         let mut left = names;
         while left > 0 {
-            let Some(path) = self.pending.pop() else { break };
+            let Some((root, path)) = self.pending.pop() else {
+                break;
+            };
             // What vanished meanwhile or is too deep for a path is not counted.
-            if let Ok(directory) = open_below(&root, &path) {
-                left = left.saturating_sub(self.count(&directory, &path).unwrap_or(1).max(1));
+            if let Some(Some(opened)) = roots.get(root)
+                && let Ok(directory) = open_below(opened, &path)
+            {
+                left = left.saturating_sub(self.count(&directory, root, &path).unwrap_or(1).max(1));
             }
         }
         self.bytes
@@ -65,7 +69,7 @@ impl DiskWatch {
         self.pending.is_empty()
     }
 
-    fn count(&mut self, directory: &OwnedFd, path: &std::path::Path) -> rustix::io::Result<u32> {
+    fn count(&mut self, directory: &OwnedFd, root: usize, path: &std::path::Path) -> rustix::io::Result<u32> {
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut entries = RawDir::new(directory.as_fd(), &mut buffer);
         let mut seen = 0;
@@ -82,7 +86,8 @@ impl DiskWatch {
             let content = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
             self.bytes = self.bytes.saturating_add(content).saturating_add(INODE_BYTES);
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                self.pending.push(path.join(OsStr::from_bytes(name.to_bytes())));
+                self.pending
+                    .push((root, path.join(OsStr::from_bytes(name.to_bytes()))));
             }
         }
         Ok(seen)
@@ -112,7 +117,7 @@ mod tests {
         std::fs::create_dir(&outside).unwrap();
         std::fs::write(outside.join("large"), vec![1; 1 << 20]).unwrap();
         std::os::unix::fs::symlink(&outside, upper.join("link")).unwrap();
-        let mut watch = DiskWatch::new(upper.clone());
+        let mut watch = DiskWatch::new(vec![upper.clone(), place.path().join("none")]);
         let before = watch.step(STEP);
         assert!(before < 100_000, "{before}");
         let file = std::fs::File::create(upper.join("a/b/file")).unwrap();
@@ -127,8 +132,8 @@ mod tests {
         for index in 0..20 {
             std::fs::create_dir_all(place.path().join(format!("{index}/x"))).unwrap();
         }
-        let whole = DiskWatch::new(place.path().to_owned()).step(STEP);
-        let mut watch = DiskWatch::new(place.path().to_owned());
+        let whole = DiskWatch::new(vec![place.path().to_owned()]).step(STEP);
+        let mut watch = DiskWatch::new(vec![place.path().to_owned()]);
         let steps: Vec<u64> = (0..60).map(|_| watch.step(1)).collect();
         assert_eq!(steps.iter().max(), Some(&whole));
     }

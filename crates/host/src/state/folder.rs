@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, FlockOperation};
 use rustix::io::Errno;
 use stockade_domain::Exit;
 
+use super::caches::CachesClaim;
 use super::changes::{self, ChangesClaim, ChangesWish, Found, KeptChanges};
 use super::files::Dir;
 use super::process::ProcessRef;
@@ -69,6 +70,7 @@ pub struct SandboxFolder {
     status: Status,
     status_file: StatusFile,
     changes: Option<ChangesClaim>,
+    caches: Option<CachesClaim>,
     found: Option<Found>,
     finished: bool,
 }
@@ -222,6 +224,7 @@ impl SandboxFolder {
             status,
             status_file,
             changes: None,
+            caches: None,
             found: None,
             finished: false,
         }
@@ -255,6 +258,22 @@ impl SandboxFolder {
     #[must_use]
     pub fn changes_dir(&self) -> Option<&Path> {
         self.changes.as_ref().map(ChangesClaim::path)
+    }
+
+    /// Takes the directory for what is added to caches.
+    ///
+    /// # Errors
+    /// It cannot be made or locked.
+    pub fn claim_caches(&mut self) -> Result<()> {
+        let workspace = self.status.workspace.as_deref();
+        self.caches = Some(self.dirs.claim_caches(workspace, &self.claim.dir)?);
+        Ok(())
+    }
+
+    /// Where what is added to caches is kept, if that was claimed; for `Seed::caches_dir`.
+    #[must_use]
+    pub fn caches_dir(&self) -> Option<&Path> {
+        self.caches.as_ref().map(CachesClaim::path)
     }
 
     /// What was found there instead of nothing.

@@ -9,6 +9,7 @@
 //!     names/NAME -> ID               names of live sandboxes
 //!     changes/PROJECT-NAME/          changes kept apart from a workspace; locked while used
 //!         upper/ work/ meta.json
+//!     caches/PROJECT/                what its sandboxes added to caches; locked while used
 //!     audit/YEAR-MONTH.NUMBER.jsonl  what happened; outlives the sandboxes
 //!     spare/                         empty directories for the next runs
 //!     trash/                         what is to be freed when nobody waits
@@ -17,6 +18,7 @@
 //! A directory whose lock is free belongs to nobody: `gc` removes it. The lock is the
 //! kernel's, so it cannot outlive the shim.
 
+mod caches;
 mod changes;
 mod files;
 mod folder;
@@ -60,6 +62,7 @@ pub(crate) const SANDBOXES: &str = "sandboxes";
 pub(crate) const NAMES: &str = "names";
 pub(crate) const CHANGES: &str = "changes";
 pub(crate) const AUDIT: &str = "audit";
+const CACHES: &str = "caches";
 const SPARE: &str = "spare";
 const TRASH: &str = "trash";
 /// Directories in the trash that short runs leave to others, and two.
@@ -173,7 +176,7 @@ impl StateDirs {
 
     /// Makes all directories; which of them exist already does not matter.
     pub(crate) fn make_parts(&self) -> Result<()> {
-        for name in [SANDBOXES, NAMES, CHANGES, AUDIT, SPARE, TRASH] {
+        for name in [SANDBOXES, NAMES, CHANGES, CACHES, AUDIT, SPARE, TRASH] {
             match self.root.make_directory(name) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(self.root.error("create", name, error)),

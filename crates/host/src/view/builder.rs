@@ -181,6 +181,7 @@ pub(super) fn seen_through<'v>(entries: &'v [ViewEntry], path: &Path) -> Option<
 pub(super) fn entry_shows(entry: &ViewEntry, real: &Path) -> bool {
     match &entry.what {
         Content::Host { source, .. } => source == &entry.at && is_in(real, source),
+        Content::Cache { source } => source == &entry.at && is_in(real, source),
         Content::Workspace => true,
         Content::Private { .. }
         | Content::File { .. }

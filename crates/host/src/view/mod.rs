@@ -5,6 +5,7 @@
 //! Few system calls: a default policy costs about as many as `PATH` has parts.
 
 mod builder;
+mod caches;
 mod context;
 mod error;
 mod git;
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 use stockade_domain::environment::Environment;
 use stockade_domain::policy::Policy;
 use stockade_domain::policy::paths::Places;
-use stockade_domain::spec::{Workspace, WorkspaceMode};
+use stockade_domain::spec::{Caches, Workspace, WorkspaceMode};
 use stockade_domain::view::{Content, FileView};
 
 pub use builder::MAX_ENTRIES;
@@ -87,10 +88,14 @@ pub fn compile(policy: &Policy, context: &Context, who: Who<'_>) -> Result<Compi
     if let Some(workspace) = &workspace {
         workspace::add(&mut builder, workspace)?;
     }
-    let found = match image {
+    let mut found = match image {
         None => search_path::add(&mut builder, context)?,
         Some(_) => search_path::Found::default(),
     };
+    if policy.caches.value == Caches::Cow {
+        let moved = caches::add(&mut builder, context, &found)?;
+        found.variables.extend(moved);
+    }
     rules::add(&mut builder, policy, context, &places)?;
     git_settings::add(
         &mut builder,

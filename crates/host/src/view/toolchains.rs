@@ -51,7 +51,7 @@ pub(super) const TOOLCHAINS: &[Toolchain] = &[
     Toolchain {
         root: ".cargo",
         variables: &["CARGO_HOME"],
-        shows: Shows::OnPrivate(&["bin", "config.toml", "config", "registry", "git"]),
+        shows: Shows::OnPrivate(&["bin", "config.toml", "config"]),
         needs: &[".rustup"],
     },
     all(".rustup", &["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"]),
@@ -108,7 +108,7 @@ pub(super) const TOOLCHAINS: &[Toolchain] = &[
     only(".proto", &["PROTO_HOME"], &["shims", "bin", "tools"]),
     all(".linuxbrew", &["HOMEBREW_PREFIX"]),
     // Others.
-    only("go", &["GOPATH"], &["bin", "pkg"]),
+    only("go", &["GOPATH"], &["bin"]),
     all("sdk", &["GOROOT"]),
     all(".local/go", &["GOROOT"]),
     all(".goenv", &["GOENV_ROOT", "GOENV_VERSION"]),
@@ -144,6 +144,44 @@ pub(super) const TOOLCHAINS: &[Toolchain] = &[
 ];
 
 const CONDA: &[&str] = &["", "CONDA_PREFIX", "CONDA_EXE", "CONDA_DEFAULT_ENV"];
+
+/// What a package manager keeps to use again: of no worth to a thief, and slow to fetch.
+pub(super) struct Cache {
+    /// The variable that moves it, and what of that directory is the cache.
+    pub moved: (&'static str, &'static str),
+    /// Where it is below the home directory otherwise.
+    pub usual: &'static str,
+    /// Programs that use it: it is shown where one of them can be started.
+    pub programs: &'static [&'static str],
+}
+
+const fn cache(
+    moved: (&'static str, &'static str),
+    usual: &'static str,
+    programs: &'static [&'static str],
+) -> Cache {
+    Cache {
+        moved,
+        usual,
+        programs,
+    }
+}
+
+/// Caches, copy-on-write over the host's.
+pub(super) const CACHES: &[Cache] = &[
+    cache(("CARGO_HOME", "registry"), ".cargo/registry", &["cargo"]),
+    cache(("CARGO_HOME", "git"), ".cargo/git", &["cargo"]),
+    cache(("npm_config_cache", "_cacache"), ".npm/_cacache", &["npm"]),
+    cache(("PIP_CACHE_DIR", ""), ".cache/pip", &["pip", "pip3", "python3"]),
+    cache(("UV_CACHE_DIR", ""), ".cache/uv", &["uv"]),
+    cache(("GOMODCACHE", ""), "go/pkg/mod", &["go"]),
+    cache(("GOPATH", "pkg/mod"), "go/pkg/mod", &["go"]),
+    cache(("GOCACHE", ""), ".cache/go-build", &["go"]),
+    cache(("MAVEN_REPO_LOCAL", ""), ".m2/repository", &["mvn"]),
+    cache(("GRADLE_USER_HOME", "caches"), ".gradle/caches", &["gradle"]),
+    cache(("YARN_CACHE_FOLDER", ""), ".cache/yarn", &["yarn"]),
+    cache(("", ""), ".local/share/pnpm/store", &["pnpm"]),
+];
 
 /// Tool managers outside of the home directory: a directory of `PATH` below the first
 /// needs the second to be shown.

@@ -48,6 +48,7 @@ fn seed(rig: &Rig) -> Seed {
         id: "000000000000".into(),
         state_dir: rig.place.path().to_owned(),
         changes_dir: None,
+        caches_dir: None,
         guest: GuestProgram {
             path: "/nowhere".into(),
             arguments: Vec::new(),

@@ -58,7 +58,7 @@ impl<T, E: Into<io::Error>> InCall<T> for Result<T, E> {
 struct State {
     sources: Sources,
     proc: Option<OwnedFd>,
-    overlay: Option<OwnedFd>,
+    overlays: Vec<Option<OwnedFd>>,
     root: Option<OwnedFd>,
     confinement: Confinement,
     attestation: Attestation,
@@ -96,7 +96,7 @@ pub fn apply(
     let mut state = State {
         sources,
         proc: None,
-        overlay: None,
+        overlays: Vec::new(),
         root: None,
         confinement: Confinement::default(),
         attestation: Attestation::default(),
@@ -127,7 +127,7 @@ impl State {
             Op::PrepareProc => self.proc = Some(mounts::make_proc()?),
             Op::PrepareOverlay { lower, changes } => {
                 let (lower, changes) = (self.sources.take(*lower)?, self.sources.take(*changes)?);
-                self.overlay = Some(mounts::make_overlay(&lower, &changes)?);
+                self.overlays.push(Some(mounts::make_overlay(&lower, &changes)?));
             }
             Op::EnterRoot => mounts::enter_root(self.root.take())?,
             Op::Directory { at, mode } => place::directory(at, *mode)?,
@@ -143,7 +143,10 @@ impl State {
             }
             Op::Private { at, mode, size_bytes } => mounts::private(at, *mode, *size_bytes)?,
             Op::File { at, content } => mounts::file(at, content)?,
-            Op::AttachOverlay { at } => mounts::attach(self.overlay.take(), at)?,
+            Op::AttachOverlay { number, at } => {
+                let index = usize::try_from(*number).unwrap_or(usize::MAX);
+                mounts::attach(self.overlays.get_mut(index).and_then(Option::take), at)?;
+            }
             Op::AttachProc { at } => mounts::attach(self.proc.take(), at)?,
             Op::Device { source, at } => mounts::device(&self.sources.take(*source)?, at)?,
             Op::Terminals { at } => mounts::terminals(at)?,
@@ -172,7 +175,8 @@ impl State {
     /// Only the link and the door stay; standard streams are the null device inside.
     fn close_sources(&mut self, keep: &[i32]) -> CallResult {
         self.sources = Sources::default();
-        (self.proc, self.overlay, self.root) = (None, None, None);
+        (self.proc, self.root) = (None, None);
+        self.overlays.clear();
         privileges::close_all_but(keep)?;
         place::null_standard_streams()
     }

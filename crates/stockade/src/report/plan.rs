@@ -144,6 +144,10 @@ fn view_row(entry: &ViewEntry, spec: &Spec) -> Vec<String> {
                 },
             )
         }
+        Content::Cache { .. } => (
+            "cache, copy-on-write, kept for the project".to_owned(),
+            String::new(),
+        ),
         Content::Private { mode, .. } => (format!("private, in memory, mode {mode:04o}"), String::new()),
         Content::File { content } => (
             format!("generated, {} bytes, read-only", content.len()),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stockade_domain::spec::{Limits, WorkspaceMode};
+use stockade_domain::view::Content;
 use stockade_domain::{Plan, Planned, Receipt};
 use stockade_host::audit::{AuditLog, Event, Redactor};
 use stockade_host::driver::{Boundary, Driver, Seed, SeedOrigin};
@@ -113,6 +114,9 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     let sinks = request.readers.open()?;
     let mut folder = state()?.create(new_sandbox(&plan, &request)?)?;
     let found = folder.found_changes().cloned();
+    if shows_caches(&plan) {
+        folder.claim_caches()?;
+    }
     let (id, name) = (folder.id().to_owned(), folder.status().label().to_owned());
     let mut audit = AuditLog::create(&*state()?, &id)?
         .redacting(Redactor::new(plan.spec().environment.iter()))
@@ -247,11 +251,17 @@ fn new_sandbox(plan: &Plan, request: &Request) -> Result<NewSandbox> {
     })
 }
 
+fn shows_caches(plan: &Plan) -> bool {
+    let mut entries = plan.spec().view.entries.iter();
+    entries.any(|entry| matches!(entry.what, Content::Cache { .. }))
+}
+
 fn seed(folder: &SandboxFolder) -> Result<Seed> {
     Ok(Seed {
         id: folder.id().to_owned(),
         state_dir: folder.path().to_owned(),
         changes_dir: folder.changes_dir().map(Path::to_owned),
+        caches_dir: folder.caches_dir().map(Path::to_owned),
         guest: guest::program()?,
         origin: SeedOrigin::Fresh,
         progress: Arc::new(|_| {}),

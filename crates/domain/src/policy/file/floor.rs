@@ -29,6 +29,7 @@ impl Source<'_> {
             driver: self.text_clause(raw.driver, "a driver's name, for example native")?,
             workspace_mode: self.clause_of(raw.workspace.mode),
             workspace_path: self.path_clause(raw.workspace.path)?,
+            caches: self.clause_of(raw.files.caches),
             files: self.files(hidden)?,
             nested_namespaces: self.clause_of(raw.sandbox.nested_namespaces),
             needs: self.needs(raw.need)?,

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::schema;
 use crate::demand::Need;
-use crate::spec::{Network, WorkspaceMode};
+use crate::spec::{Caches, Network, WorkspaceMode};
 use crate::units::{ByteCount, CpuMillis, DurationMs, Limit, UnitError};
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -127,6 +127,9 @@ pub(super) struct RawFiles {
     /// Covered, whatever else shows it.
     #[schemars(with = "Option<Vec<String>>")]
     pub hide: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Caches of package managers in the home: copy-on-write over the host's, or none.
+    #[schemars(with = "Option<Caches>")]
+    pub caches: Option<Spanned<Caches>>,
 }
 
 #[derive(Default, serde::Deserialize, schemars::JsonSchema)]

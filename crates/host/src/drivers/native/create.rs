@@ -93,7 +93,13 @@ async fn hand_over(
     let joins_cgroups = limits.is_some() && wall.group().is_none();
     let mut compiled = compile::compile(
         plan,
-        &context(facts, wall.identity(), seed.changes_dir.clone(), joins_cgroups),
+        &context(
+            facts,
+            wall.identity(),
+            seed.changes_dir.clone(),
+            seed.caches_dir.clone(),
+            joins_cgroups,
+        ),
     );
     driver.mutate(&mut compiled.program);
     let identity = wall.identity().clone();

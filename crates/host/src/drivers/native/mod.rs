@@ -78,7 +78,13 @@ pub fn steps(plan: &Plan, facts: &HostFacts) -> Result<Vec<String>> {
     let limited = [ControlKind::Memory, ControlKind::Pids, ControlKind::Cpu];
     let joins = limited.into_iter().any(|kind| plan.enforces(kind))
         && cgroup::survey().kind() == Some(cgroup::Kind::V1);
-    let context = context(facts, &identity, Some("(change set)".into()), joins);
+    let context = context(
+        facts,
+        &identity,
+        Some("(change set)".into()),
+        Some("(caches)".into()),
+        joins,
+    );
     let ops = stockade_linux::compile::compile(plan, &context).program.ops;
     Ok(ops.iter().map(ToString::to_string).collect())
 }
@@ -87,6 +93,7 @@ fn context(
     facts: &HostFacts,
     identity: &Identity,
     changes_dir: Option<PathBuf>,
+    caches_dir: Option<PathBuf>,
     joins_cgroups: bool,
 ) -> Context {
     Context {
@@ -95,6 +102,7 @@ fn context(
         landlock_abi: facts.landlock_abi,
         joins_cgroups,
         changes_dir,
+        caches_dir,
         cpu_topology: Path::new(CPU_TOPOLOGY).is_dir(),
     }
 }

@@ -104,7 +104,7 @@ fn key(workspace: &Path, name: &str) -> String {
     format!("{}-{name}", prefix(workspace))
 }
 
-fn prefix(workspace: &Path) -> String {
+pub(super) fn prefix(workspace: &Path) -> String {
     let digest = Sha256::digest(workspace.as_os_str().as_bytes());
     let bytes = digest.iter().take(DIGITS / 2);
     bytes.map(|byte| format!("{byte:02x}")).collect()

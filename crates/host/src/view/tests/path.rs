@@ -79,7 +79,10 @@ fn cargo_works_without_its_token() {
         matches!(at(&compiled, &host.home(".cargo")), Some(Content::Private { .. })),
         "it writes locks there"
     );
-    for shown in [".cargo/bin", ".cargo/registry", ".cargo/config.toml", ".rustup"] {
+    let registry = host.home(".cargo/registry");
+    let source = registry.clone();
+    assert_eq!(at(&compiled, &registry), Some(&Content::Cache { source }));
+    for shown in [".cargo/bin", ".cargo/config.toml", ".rustup"] {
         assert!(is_host(&compiled, &host.home(shown), Access::ReadOnly), "{shown}");
     }
     assert_eq!(at(&compiled, &host.home(".cargo/credentials.toml")), None);
