@@ -251,7 +251,7 @@ _stockade() {
             return 0
             ;;
         stockade__subcmd__create)
-            opts="-w -e -m -q -h -V --driver --policy --preset --require --prefer --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --keep --json --quiet --help --version"
+            opts="-w -e -m -q -h -V --driver --policy --preset --require --prefer --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --keep --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -281,11 +281,11 @@ _stockade() {
                     return 0
                     ;;
                 --require)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
                     return 0
                     ;;
                 --prefer)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
                     return 0
                     ;;
                 --workspace)
@@ -663,7 +663,7 @@ _stockade() {
             return 0
             ;;
         stockade__subcmd__policy__subcmd__explain)
-            opts="-w -e -m -h -V --json --driver --policy --preset --require --prefer --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --help --version"
+            opts="-w -e -m -h -V --json --driver --policy --preset --require --prefer --audit-processes --no-audit-processes --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -693,11 +693,11 @@ _stockade() {
                     return 0
                     ;;
                 --require)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
                     return 0
                     ;;
                 --prefer)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
                     return 0
                     ;;
                 --workspace)
@@ -890,7 +890,7 @@ _stockade() {
             return 0
             ;;
         stockade__subcmd__run)
-            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --preset --require --prefer --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --interactive --tty --no-tty --raw-output --detach --keep --json --quiet --help --version"
+            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --preset --require --prefer --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --interactive --tty --no-tty --raw-output --detach --keep --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -920,11 +920,11 @@ _stockade() {
                     return 0
                     ;;
                 --require)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
                     return 0
                     ;;
                 --prefer)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output" -- "${cur}"))
                     return 0
                     ;;
                 --workspace)

@@ -251,7 +251,10 @@ fn a_step_that_was_not_planned_is_noticed() {
     // zero), and the behaviour PV09 attacks both.
     fn open_filter(program: &mut Program) {
         for op in &mut program.ops {
-            if let Op::Seccomp { nested_namespaces } = op {
+            if let Op::Seccomp {
+                nested_namespaces, ..
+            } = op
+            {
                 *nested_namespaces = true;
             }
         }

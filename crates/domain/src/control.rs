@@ -33,6 +33,7 @@ pub enum ControlKind {
     TerminalPrivate,
     GuestProtected,
     DiesWithSupervisor,
+    ProcessStarts,
     OwnKernel,
     OwnMachine,
     Cpu,
@@ -45,7 +46,7 @@ pub enum ControlKind {
 
 impl ControlKind {
     /// Every control, in the order in which reports show them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::FilesUnreadable,
         Self::NamesHidden,
         Self::MetadataProtected,
@@ -70,6 +71,7 @@ impl ControlKind {
         Self::TerminalPrivate,
         Self::GuestProtected,
         Self::DiesWithSupervisor,
+        Self::ProcessStarts,
         Self::OwnKernel,
         Self::OwnMachine,
         Self::Cpu,
@@ -151,6 +153,10 @@ impl ControlKind {
                 "the guest cannot be read, traced or overwritten from inside",
             ),
             Self::DiesWithSupervisor => ("dies-with-supervisor", "nothing keeps running when Stockade ends"),
+            Self::ProcessStarts => (
+                "process-starts",
+                "every start of a program inside is recorded, before it happens",
+            ),
             Self::OwnKernel => ("own-kernel", "an own kernel serves the system calls"),
             Self::OwnMachine => ("own-machine", "another machine runs the command"),
             Self::Cpu => ("cpu", "processor time is limited"),
@@ -171,6 +177,8 @@ impl ControlKind {
             Self::NetworkAllowlist => &[Self::Privileges, Self::LocalSocketsHidden],
             Self::Privileges | Self::DevicesHidden => &[Self::DescriptorsClosed],
             Self::GuestProtected => &[Self::ProcessesHidden],
+            // Starts are told by the filter.
+            Self::ProcessStarts => &[Self::SyscallFilter],
             Self::LocalSocketsHidden
             | Self::WorkspaceCopyOnWrite
             | Self::WorkspaceReadOnly

@@ -66,6 +66,8 @@ pub struct HostFacts {
     pub landlock_abi: u32,
     /// Seccomp filters can be installed.
     pub seccomp: Fact,
+    /// Program starts can be told to the supervisor by a filter (Linux 5.19).
+    pub told_starts: Fact,
     /// Overlay can be mounted inside a user namespace (Linux 5.11).
     pub overlay: Fact,
     /// Mounts can be id-mapped (Linux 5.12, overlay on top of them 5.19); needed when started by root.

@@ -2,18 +2,23 @@
 //! applies it, answers, and hands over to the event loop.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use stockade_linux::apply::{ApplyError, apply, given_count};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use stockade_linux::apply::{ApplyError, Door, apply, given_count};
 use stockade_linux::ops::{GuestSettings, MAX_PROGRAM_BYTES, Program, SetupReply};
 
 /// Where new links arrive; its end means that the supervisor is gone.
 const DOOR: i32 = 3;
 /// The first link.
 const LINK: i32 = 4;
+/// The message that brings the supervisor what it is told of program starts on.
+const LISTENER: &[u8] = b"N";
 /// Trees that the supervisor may pass in one message (the kernel's SCM_MAX_FD is 253).
 pub const MAX_TREES_PER_MESSAGE: usize = 128;
 
@@ -75,8 +80,7 @@ pub fn enter() -> Result<Ready, SetupError> {
     let mut link = File::from(link);
     let program = read_program(&mut link).map_err(failed("read the set-up program"))?;
     let trees = receive_trees(&door, given_count(&program)).map_err(failed("receive the host's trees"))?;
-    let mut late = || receive(&door);
-    match apply(&program, trees, &[DOOR, LINK], &mut late) {
+    match apply(&program, trees, &[DOOR, LINK], &mut Way(&door)) {
         Ok(attestation) => {
             reply(&mut link, &SetupReply::Ready(attestation)).map_err(failed("answer"))?;
             Ok(Ready {
@@ -98,6 +102,27 @@ pub fn enter() -> Result<Ready, SetupError> {
             );
             Err(error.into())
         }
+    }
+}
+
+/// The door, while the steps run.
+struct Way<'a>(&'a OwnedFd);
+
+impl Door for Way<'_> {
+    fn receive(&mut self) -> io::Result<Vec<OwnedFd>> {
+        receive(self.0)
+    }
+
+    fn pass(&mut self, descriptor: OwnedFd) -> io::Result<()> {
+        let passed = [descriptor.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !control.push(SendAncillaryMessage::ScmRights(&passed)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let message = [IoSlice::new(LISTENER)];
+        sendmsg(self.0, &message, &mut control, SendFlags::NOSIGNAL)?;
+        Ok(())
     }
 }
 

@@ -107,6 +107,7 @@ mod tests {
             user_namespaces: Fact::Yes,
             landlock_abi: 4,
             seccomp: Fact::Yes,
+            told_starts: Fact::Yes,
             overlay: Fact::Yes,
             idmapped_mounts: Fact::Yes,
             memory_cgroup: Fact::Yes,

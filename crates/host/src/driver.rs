@@ -13,6 +13,7 @@ use stockade_domain::{Demand, Demands, Ended, Level, Plan, Receipt, SessionKind,
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Watcher;
 use crate::error::Result;
 use crate::view::Identity;
 
@@ -70,6 +71,10 @@ pub trait Boundary: Send + Sync {
     fn stop(&self, grace: Duration) -> BoxFuture<'_, Result<()>>;
     /// Removes everything; what could not be removed is returned and can be tried again.
     fn destroy(&mut self) -> BoxFuture<'_, Result<Vec<Leftover>>>;
+    /// What is told of program starts inside, if that was asked for; can be taken once.
+    fn starts(&mut self) -> Option<Watcher> {
+        None
+    }
     /// The ability to take snapshots, where there is one.
     fn snapshots(&self) -> Option<&dyn Snapshots> {
         None

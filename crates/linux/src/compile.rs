@@ -396,6 +396,7 @@ impl Compiler<'_> {
         if plan.enforces(ControlKind::SyscallFilter) {
             self.ops.push(Op::Seccomp {
                 nested_namespaces: spec.nested_namespaces,
+                tell_starts: plan.enforces(ControlKind::ProcessStarts),
             });
         }
         self.ops.push(Op::SelfTest);

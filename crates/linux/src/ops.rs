@@ -198,6 +198,9 @@ pub enum Op {
     Seccomp {
         /// Leave namespaces to the workload.
         nested_namespaces: bool,
+        /// Tell the supervisor before a process becomes another program. The descriptor on which
+        /// it is told goes through the door.
+        tell_starts: bool,
     },
     /// Compare with [`Op::Baseline`]: attests what cannot be read from outside.
     SelfTest,
@@ -255,15 +258,16 @@ impl fmt::Display for Op {
                     writable.len()
                 )
             }
-            Self::Seccomp { nested_namespaces } => {
+            Self::Seccomp {
+                nested_namespaces,
+                tell_starts,
+            } => {
+                let when = |yes: bool, text: &'static str| if yes { text } else { "" };
                 write!(
                     out,
-                    "system call filter{}",
-                    if *nested_namespaces {
-                        ", namespaces left open"
-                    } else {
-                        ""
-                    }
+                    "system call filter{}{}",
+                    when(*nested_namespaces, ", namespaces left open"),
+                    when(*tell_starts, ", program starts told to the supervisor"),
                 )
             }
             Self::SelfTest => write!(out, "self-test"),
@@ -294,6 +298,8 @@ pub struct Attestation {
     pub landlock: Vec<String>,
     /// Seccomp: what the self-test saw.
     pub seccomp: Vec<String>,
+    /// What an attempt to start no program at all showed; empty where starts are not told.
+    pub starts: String,
     /// The signal the kernel sends when the supervisor's thread ends, as read back.
     pub death_signal: Option<i32>,
     /// Whether the guest is dumpable, as read back.

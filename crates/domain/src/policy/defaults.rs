@@ -75,6 +75,7 @@ impl Policy {
             nested_namespaces: Clause::default(false),
             hostname: Clause::default(DEFAULT_HOSTNAME.to_owned()),
             permitted: Vec::new(),
+            audit_processes: Clause::default(false),
         }
     }
 }

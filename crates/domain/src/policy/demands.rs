@@ -86,6 +86,7 @@ impl Policy {
             ControlKind::LocalSocketsHidden => self.network.value == Network::Host,
             ControlKind::WorkspaceCopyOnWrite => self.workspace_mode.value != WorkspaceMode::Cow,
             ControlKind::WorkspaceReadOnly => self.workspace_mode.value != WorkspaceMode::Ro,
+            ControlKind::ProcessStarts => self.refuses_records(),
             ControlKind::NestedNamespacesOff | ControlKind::SecondWall => self.nested_namespaces.value,
             _ => false,
         }
@@ -119,6 +120,9 @@ impl Policy {
                 ControlKind::NestedNamespacesOff,
                 self.nested_namespaces.origin.clone(),
             ));
+        }
+        if self.audit_processes.value {
+            walls.push((ControlKind::ProcessStarts, self.audit_processes.origin.clone()));
         }
         walls
             .into_iter()

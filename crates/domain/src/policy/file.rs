@@ -197,6 +197,7 @@ impl Source<'_> {
             variables: self.variables(&raw.environment)?,
             nested_namespaces: self.clause_of(raw.sandbox.nested_namespaces),
             hostname: self.hostname(raw.sandbox.hostname)?,
+            audit_processes: self.clause_of(raw.audit.processes),
             ..Layer::default()
         };
         self.network(raw.network, &mut layer)?;

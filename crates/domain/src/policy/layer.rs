@@ -106,6 +106,8 @@ pub struct Layer {
     pub nested_namespaces: Option<Clause<bool>>,
     /// The host name inside.
     pub hostname: Option<Clause<String>>,
+    /// Starts of programs inside are recorded.
+    pub audit_processes: Option<Clause<bool>>,
 }
 
 /// The loosest that a policy may be.

@@ -68,6 +68,11 @@ impl Policy {
         conflicts
     }
 
+    /// Somebody wrote that starts of programs are not to be recorded.
+    pub(super) fn refuses_records(&self) -> bool {
+        !self.audit_processes.value && self.audit_processes.is_written()
+    }
+
     /// The clause because of which a control would be required in vain.
     fn rules_out(&self, kind: ControlKind) -> Option<(String, String)> {
         let host_network = self.network.value == Network::Host;
@@ -107,6 +112,10 @@ impl Policy {
             ControlKind::NestedNamespacesOff if self.nested_namespaces.value => Some((
                 format!("namespaces are allowed ({})", self.nested_namespaces.origin),
                 "remove nested-namespaces from [sandbox]".to_owned(),
+            )),
+            ControlKind::ProcessStarts if self.refuses_records() => Some((
+                format!("they are not to be recorded ({})", self.audit_processes.origin),
+                "write processes = true in [audit]".to_owned(),
             )),
             ControlKind::SecondWall if self.nested_namespaces.value => Some((
                 format!(

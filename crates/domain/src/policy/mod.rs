@@ -61,6 +61,8 @@ pub struct Policy {
     pub hostname: Clause<String>,
     /// What the organisation permits to be shown, one for each of its floors.
     pub permitted: Vec<FloorLists>,
+    /// Starts of programs inside are recorded.
+    pub audit_processes: Clause<bool>,
 }
 
 /// Upper bounds with who wrote them.

@@ -202,7 +202,27 @@ pub static SCALARS: [Scalar; 15] = [
             }
         },
     },
+    Scalar {
+        key: "audit.processes",
+        tighter: "true",
+        controls: &[ControlKind::ProcessStarts],
+        in_policy: |policy| recorded(&policy.audit_processes),
+        in_layer: |layer| layer.audit_processes.as_ref().map(recorded),
+        put: |policy, layer| {
+            if let Some(recorded) = &layer.audit_processes {
+                policy.audit_processes = recorded.clone();
+            }
+        },
+    },
 ];
+
+/// A duty of the supervisor: to have it is tighter.
+fn recorded(clause: &Clause<bool>) -> Seen {
+    Seen {
+        measure: Measure::Step(u8::from(clause.value)),
+        ..seen(clause)
+    }
+}
 
 fn free(clause: &Clause<String>) -> Seen {
     Seen {

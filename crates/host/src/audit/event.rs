@@ -161,6 +161,10 @@ pub struct Start {
     pub parent: Option<u32>,
     /// The program as it was named, or the file behind a descriptor.
     pub program: String,
+    /// Names that it tried before with the same arguments, as one does who looks for a program
+    /// in several directories. Most of them will not have been there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<String>,
     /// Its arguments, without secrets, shortened where they are long.
     pub argv: Vec<String>,
     /// Its working directory, as seen inside.
@@ -168,6 +172,20 @@ pub struct Start {
     /// What could not be read of it, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
+}
+
+impl Start {
+    /// Most names of one record.
+    const MAX_TRIED: usize = 64;
+
+    /// True if they can be one record without a loss.
+    pub(super) fn is_same_but_for_its_name(&self, other: &Self) -> bool {
+        self.tried.len() < Self::MAX_TRIED
+            && self.unread.is_none()
+            && other.unread.is_none()
+            && (self.pid, self.parent, &self.argv, &self.cwd)
+                == (other.pid, other.parent, &other.argv, &other.cwd)
+    }
 }
 
 /// Who asked for something.
@@ -278,7 +296,10 @@ impl Event {
             }
             Self::ProcessStarted(start) => {
                 start.argv = shorten(&redactor.words(&start.argv));
-                start.program = shorten(&[redactor.text(&start.program)]).remove(0);
+                start.program = clean(redactor, &start.program);
+                for name in &mut start.tried {
+                    *name = clean(redactor, name);
+                }
             }
             Self::ExecEnded {
                 failure: Some(text), ..
@@ -301,6 +322,10 @@ impl Event {
     pub(super) fn is_of_process(&self) -> bool {
         matches!(self, Self::ProcessStarted(_) | Self::ProcessEnded { .. })
     }
+}
+
+fn clean(redactor: &Redactor, text: &str) -> String {
+    shorten(&[redactor.text(text)]).concat()
 }
 
 /// A command was started.

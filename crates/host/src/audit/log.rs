@@ -139,6 +139,14 @@ impl AuditLog {
     /// # Errors
     /// [`Error::State`]: the file cannot be written now. The event waits, up to a bound.
     pub fn note(&mut self, event: &Event) -> Result<()> {
+        self.note_at(event, unix_ms())
+    }
+
+    /// Adds an event that was seen at that time.
+    ///
+    /// # Errors
+    /// Those of [`Self::note`].
+    pub(super) fn note_at(&mut self, event: &Event, at_ms: u64) -> Result<()> {
         let json = self.encode(event)?;
         if event.is_of_process() {
             let bytes = self.process_bytes + u64::try_from(json.len()).unwrap_or(u64::MAX);
@@ -148,7 +156,7 @@ impl AuditLog {
             }
             self.process_bytes = bytes;
         }
-        self.push(json);
+        self.push(json, at_ms);
         if self.waiting_bytes > BUFFER {
             self.flush()
         } else {
@@ -167,7 +175,7 @@ impl AuditLog {
         if self.waiting_bytes + json.len() > self.bounds.waiting_bytes {
             self.write_waiting()?;
         }
-        self.push(json);
+        self.push(json, unix_ms());
         self.write_waiting().inspect_err(|_| {
             if let Some(event) = self.waiting.pop_back() {
                 self.waiting_bytes -= event.json.len();
@@ -217,16 +225,13 @@ impl AuditLog {
         })
     }
 
-    fn push(&mut self, json: Vec<u8>) {
+    fn push(&mut self, json: Vec<u8>, at_ms: u64) {
         if self.waiting_bytes + json.len() > self.bounds.waiting_bytes {
             self.lost.records += 1;
             return;
         }
         self.waiting_bytes += json.len();
-        self.waiting.push_back(Waiting {
-            at_ms: unix_ms(),
-            json,
-        });
+        self.waiting.push_back(Waiting { at_ms, json });
     }
 
     fn lost(&mut self, what: Lost, count: u64, why: &str) -> Result<()> {

@@ -16,6 +16,7 @@
 //! place   files and their names
 //! log     writing
 //! sink    other readers
+//! starts  being told who starts which program inside
 //! read    reading, from files that may be damaged
 //! verify  checking the chains
 //! ```
@@ -27,6 +28,7 @@ mod place;
 mod read;
 mod redact;
 mod sink;
+mod starts;
 mod verify;
 
 pub use event::{Asker, By, Event, KINDS, Lost, Shortfall, Start};
@@ -39,6 +41,8 @@ pub use place::utc;
 pub use read::{Damage, Found, Line, files, read_lines};
 pub use redact::{Redactor, is_secret_name};
 pub use sink::Sink;
+pub use starts::Recorder;
+pub use starts::Watcher;
 pub use verify::{Break, Chain, MAX_BREAKS, Verified, Verifier, verify};
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 
 use super::talk;
 use super::wall::Wall;
+use crate::audit::Watcher;
 use crate::driver::{Boundary, BoxFuture, Leftover, Link, Pauses, Record};
 use crate::error::{Error, Result};
 
@@ -89,6 +90,10 @@ impl Boundary for LocalBoundary {
 
     fn pauses(&self) -> Option<&dyn Pauses> {
         Some(self)
+    }
+
+    fn starts(&mut self) -> Option<Watcher> {
+        self.wall.take_starts()
     }
 
     fn destroy(&mut self) -> BoxFuture<'_, Result<Vec<Leftover>>> {

@@ -92,6 +92,21 @@ pub(crate) fn all(findings: impl IntoIterator<Item = Finding>) -> Finding {
 }
 
 impl Basis<'_> {
+    /// The guest tried to start a program, and the supervisor was told of just that.
+    pub(crate) fn starts_told(&self) -> Finding {
+        let told = self.observed.told_by_guest;
+        let expected = "the supervisor is told when the guest tries to start a program";
+        let found = format!("told of {told} tries of the guest");
+        all([
+            host(told == 1, expected, found),
+            attested(
+                !self.attestation.starts.is_empty(),
+                "a try that goes on",
+                self.attestation.starts.clone(),
+            ),
+        ])
+    }
+
     /// No thread has any right, none can come back, and the ids are the sandbox's.
     pub(crate) fn no_rights(&self) -> Finding {
         let expected = "no capabilities, no_new_privs and an unprivileged id in every thread";

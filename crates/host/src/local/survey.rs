@@ -19,6 +19,7 @@ pub(crate) fn survey(cgroups: &CgroupSurvey) -> Target {
         user_namespaces: user_namespaces(privileged),
         landlock_abi: landlock::abi(),
         seccomp: seccomp(),
+        told_starts: stockade_linux::seccomp::can_tell_starts(),
         overlay: since(kernel, (5, 11), "overlay in a user namespace"),
         idmapped_mounts: since(kernel, (5, 19), "overlay on id-mapped mounts"),
         memory_cgroup: cgroups.memory(),

@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::identity::Claimed;
+use crate::audit::Watcher;
 use crate::driver::{Leftover, LeftoverKind};
 use crate::error::{Error, Result};
 
@@ -39,6 +40,7 @@ pub(crate) struct Wall {
     ended: OnceLock<Ended>,
     stopping: AtomicBool,
     destroyed: bool,
+    starts: Option<Watcher>,
 }
 
 /// What the receipt looks at.
@@ -46,6 +48,8 @@ pub(crate) struct Observed<'a> {
     pub pid: i32,
     pub group: Option<&'a Group>,
     pub identity: &'a Identity,
+    /// How often the supervisor was told that the guest itself tries to start a program.
+    pub told_by_guest: u32,
 }
 
 impl Wall {
@@ -68,7 +72,19 @@ impl Wall {
             ended: OnceLock::new(),
             stopping: AtomicBool::new(false),
             destroyed: false,
+            starts: None,
         })
+    }
+
+    /// Listens to program starts from now on. The guest passes what that needs while it is set up.
+    pub(crate) fn watch_starts(&mut self) -> Result<()> {
+        let guest = u32::try_from(self.parts.spawned.pid).unwrap_or(0);
+        self.starts = Some(Watcher::start(self.door()?, guest)?);
+        Ok(())
+    }
+
+    pub(crate) fn take_starts(&mut self) -> Option<Watcher> {
+        self.starts.take()
     }
 
     pub(crate) fn driver(&self) -> &'static str {
@@ -103,6 +119,7 @@ impl Wall {
             pid: self.parts.spawned.pid,
             group: self.group(),
             identity: self.identity(),
+            told_by_guest: self.starts.as_ref().map_or(0, Watcher::told_by_guest),
         }
     }
 

@@ -60,7 +60,7 @@ use self::first::{Feed, First};
 use self::handle::Request;
 use self::life::LifeWatch;
 use self::supervise::Scene;
-use crate::audit::{AuditLog, By, Event, exec_started};
+use crate::audit::{AuditLog, By, Event, Recorder, exec_started};
 use crate::control::{Defaults, Server};
 use crate::driver::{Boundary, Leftover};
 use crate::error::{Error, Result};
@@ -147,6 +147,7 @@ pub struct Shim {
     verdict: Arc<OnceLock<Exit>>,
     started: Instant,
     problems: Vec<Error>,
+    starts: Option<Recorder>,
 }
 
 impl Shim {
@@ -185,6 +186,7 @@ impl Shim {
             verdict: Arc::new(OnceLock::new()),
             started: Instant::now(),
             problems: Vec::new(),
+            starts: None,
         };
         match shim.publish() {
             Ok(()) => Ok(shim),
@@ -194,6 +196,9 @@ impl Shim {
 
     /// Lets others know of the sandbox.
     fn publish(&mut self) -> Result<()> {
+        if let Some(watcher) = self.boundary.starts() {
+            self.starts = Some(watcher.record(Arc::clone(&self.audit))?);
+        }
         self.folder.running(self.boundary.record())?;
         self.lock_audit().note(&Event::Receipt {
             receipt: self.boundary.receipt().clone(),

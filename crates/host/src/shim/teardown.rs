@@ -43,7 +43,8 @@ impl Shim {
         let exit = result.as_ref().ok().map(|verdict| verdict.exit);
         self.session.close("the sandbox was removed");
         let leftovers = destroy(&mut *self.boundary).await;
-        let problems = std::mem::take(&mut self.problems);
+        let mut problems = std::mem::take(&mut self.problems);
+        problems.extend(self.starts.take().and_then(|starts| starts.finish().err()));
         let mut unrecorded = {
             let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
             note_end(&mut audit, &result, output_bytes)

@@ -64,12 +64,23 @@ struct State {
     attestation: Attestation,
 }
 
-/// Waits for descriptors that the supervisor passes while the steps run.
-pub type Late<'a> = dyn FnMut() -> io::Result<Vec<OwnedFd>> + 'a;
+/// The way to the supervisor for descriptors, while the steps run.
+pub trait Door {
+    /// Waits for some that it passes.
+    ///
+    /// # Errors
+    /// It is gone.
+    fn receive(&mut self) -> io::Result<Vec<OwnedFd>>;
+    /// Passes one to it, and keeps none.
+    ///
+    /// # Errors
+    /// It is gone.
+    fn pass(&mut self, descriptor: OwnedFd) -> io::Result<()>;
+}
 
 /// Applies all steps. `given` are the trees that the supervisor passed, in the order of
-/// the program's [`Source::Given`] entries; `keep` are descriptors that stay open; `late` gives
-/// those that come later.
+/// the program's [`Source::Given`] entries; `keep` are descriptors that stay open; through
+/// `door` go those that come later.
 ///
 /// # Errors
 /// The first step that failed. The process must end then.
@@ -77,7 +88,7 @@ pub fn apply(
     program: &Program,
     given: Vec<OwnedFd>,
     keep: &[i32],
-    late: &mut Late<'_>,
+    door: &mut dyn Door,
 ) -> Result<Attestation, ApplyError> {
     let failed = |step: &dyn std::fmt::Display, (call, source)| ApplyError {
         step: step.to_string(),
@@ -102,13 +113,13 @@ pub fn apply(
         attestation: Attestation::default(),
     };
     for op in &program.ops {
-        state.step(op, keep, late).map_err(|error| failed(op, error))?;
+        state.step(op, keep, door).map_err(|error| failed(op, error))?;
     }
     Ok(state.attestation)
 }
 
 impl State {
-    fn step(&mut self, op: &Op, keep: &[i32], late: &mut Late<'_>) -> CallResult {
+    fn step(&mut self, op: &Op, keep: &[i32], door: &mut dyn Door) -> CallResult {
         match op {
             Op::TakeIds {
                 uid,
@@ -118,7 +129,7 @@ impl State {
                 sys::take_ids(*uid, *gid, *drop_groups).in_call(|| "setresuid")?;
             }
             Op::JoinCgroups => {
-                for tasks in late().in_call(|| "receive the cgroups' tasks files")? {
+                for tasks in door.receive().in_call(|| "receive the cgroups' tasks files")? {
                     rustix::io::write(&tasks, b"0").in_call(|| "write 0 to a cgroup's tasks")?;
                 }
             }
@@ -156,6 +167,12 @@ impl State {
                 place::write_test(at)?;
                 self.attestation.writable.push(PathBuf::from(at));
             }
+            Op::Seccomp { .. } => {
+                self.confinement.step(op, &mut self.attestation)?;
+                if let Some(listener) = self.confinement.take_listener() {
+                    door.pass(listener).in_call(|| "pass the listener")?;
+                }
+            }
             Op::CloseSources => self.close_sources(keep)?,
             Op::Hostname(_)
             | Op::LoopbackUp
@@ -166,7 +183,6 @@ impl State {
             | Op::NotDumpable
             | Op::DeathSignal
             | Op::Landlock { .. }
-            | Op::Seccomp { .. }
             | Op::SelfTest => self.confinement.step(op, &mut self.attestation)?,
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The last steps: the process that built the root gives up every right it had.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -18,6 +19,8 @@ pub(super) struct Confinement {
     landlock_before: Option<landlock::Baseline>,
     landlock: Option<landlock::Entered>,
     seccomp: bool,
+    listener: Option<OwnedFd>,
+    tells_starts: bool,
 }
 
 impl Confinement {
@@ -42,17 +45,32 @@ impl Confinement {
                 self.landlock = Some(landlock::enter(&rules).in_words()?);
                 Ok(())
             }
-            Op::Seccomp { nested_namespaces } => {
-                seccomp::install(&seccomp::Profile {
+            Op::Seccomp {
+                nested_namespaces,
+                tell_starts,
+            } => {
+                let profile = seccomp::Profile {
                     nested_namespaces: *nested_namespaces,
-                })
-                .in_words()?;
+                    tell_starts: *tell_starts,
+                };
+                if *tell_starts {
+                    self.listener = Some(seccomp::install_telling(&profile).in_words()?);
+                    self.tells_starts = true;
+                } else {
+                    seccomp::install(&profile).in_words()?;
+                }
                 self.seccomp = true;
                 Ok(())
             }
             Op::SelfTest => self.self_test(attestation),
             _ => Err(Errno::INVAL).in_call(|| "interpret the step"),
         }
+    }
+
+    /// Where the supervisor is told of starts. It has to leave this process: whoever holds it
+    /// could answer in the supervisor's place.
+    pub(super) fn take_listener(&mut self) -> Option<OwnedFd> {
+        self.listener.take()
     }
 
     fn baseline(&mut self, landlock: bool) -> CallResult {
@@ -81,6 +99,9 @@ impl Confinement {
                 .ok_or(Errno::NODATA)
                 .in_call(base_line)?;
             attestation.seccomp = seccomp::after(before).in_words()?;
+        }
+        if self.tells_starts {
+            attestation.starts = seccomp::test_telling().in_words()?;
         }
         Ok(())
     }

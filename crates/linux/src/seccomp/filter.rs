@@ -63,6 +63,8 @@ const INTERNET_PROTOCOLS: &[u32] = &[0, 1, 6, 17, 58];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Allow,
+    /// The supervisor hears of it, and lets it go on.
+    Tell,
     Fail(i32),
     #[cfg(target_arch = "x86_64")]
     Kill,
@@ -127,6 +129,9 @@ fn table(profile: Profile) -> [Outcome; KNOWN] {
     for rule in refused.copied().flatten() {
         set(&rule.call, outcome_of(rule.action, profile));
     }
+    if profile.tell_starts {
+        rules::STARTS.iter().for_each(|call| set(call, Outcome::Tell));
+    }
     table
 }
 
@@ -146,6 +151,7 @@ fn outcome_of(action: Action, profile: Profile) -> Outcome {
 fn place_of(assembler: &mut Assembler, outcome: Outcome) -> Place {
     match outcome {
         Outcome::Allow => assembler.give(libc::SECCOMP_RET_ALLOW),
+        Outcome::Tell => assembler.give(libc::SECCOMP_RET_USER_NOTIF),
         Outcome::Fail(error) => fail(assembler, error),
         #[cfg(target_arch = "x86_64")]
         Outcome::Kill => assembler.give(libc::SECCOMP_RET_KILL_PROCESS),

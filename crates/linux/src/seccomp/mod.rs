@@ -12,7 +12,9 @@
 //! from a bitmap that it computes once, by running the filter for every number.
 
 mod bpf;
+mod caller;
 mod filter;
+mod notify;
 mod rules;
 mod self_test;
 mod sys;
@@ -24,6 +26,8 @@ use libc::sock_filter;
 use rustix::io::Errno;
 use stockade_domain::target::Fact;
 
+pub use caller::{Origin, Program, Watched};
+pub use notify::{Listener, Question};
 pub use rules::{Action, Call, Check, NATIVE_REFUSED, REFUSED, Rule};
 pub use self_test::{Baseline, after, before};
 
@@ -32,6 +36,8 @@ pub use self_test::{Baseline, after, before};
 pub struct Profile {
     /// The workload may make namespaces, and mounts in them, for a sandbox of its own.
     pub nested_namespaces: bool,
+    /// A supervisor is told before a process becomes another program.
+    pub tell_starts: bool,
 }
 
 /// Why a filter is not in force.
@@ -85,6 +91,46 @@ pub fn install(profile: &Profile) -> Result<(), Error> {
     sys::add_filter(&program(profile)).map_err(|source| Error::Install { source })
 }
 
+/// The same for a profile that tells starts; gives the descriptor on which they are told. Until
+/// somebody listens there, processes that start a program wait; when it is closed, they fail.
+///
+/// # Errors
+/// The kernel's; EBUSY where a filter around this one tells somebody already.
+pub fn install_telling(profile: &Profile) -> Result<std::os::fd::OwnedFd, Error> {
+    sys::add_filter_with_listener(&program(profile)).map_err(|source| Error::Install { source })
+}
+
+/// Whether starts can be told: the kernel can (Linux 5.19), and no filter around this
+/// process does so already.
+#[must_use]
+pub fn can_tell_starts() -> Fact {
+    match sys::can_listen() {
+        Ok(()) => {}
+        Err(error) => {
+            return Fact::no(
+                format!("seccomp notifications: {error}"),
+                "use Linux 5.19 or newer, outside of a sandbox that forbids them",
+            );
+        }
+    }
+    Fact::Yes
+}
+
+/// Asks the supervisor about a program that does not exist: shows whether it answers.
+///
+/// # Errors
+/// Another answer than that there is no such program.
+pub fn test_telling() -> Result<String, Error> {
+    match sys::execute_nothing() {
+        Err(Errno::NOENT) => Ok("the supervisor let a start go on, which found no program".to_owned()),
+        found => Err(Error::Ineffective {
+            call: "execve of nothing",
+            expected: Errno::NOENT,
+            found: Found(found),
+        }),
+    }
+}
+
 /// Whether the kernel has what [`install`] needs.
 #[must_use]
 pub fn supported() -> Fact {
@@ -99,6 +145,9 @@ fn remedy(error: Errno) -> &'static str {
         Errno::ACCESS => "set no_new_privs first",
         Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP => {
             "use Linux 4.14 or newer, built with CONFIG_SECCOMP_FILTER"
+        }
+        Errno::BUSY => {
+            "a sandbox around this one records program starts, and the kernel lets only one do so: leave it to that one"
         }
         Errno::NOMEM => "too many filters are stacked: start Stockade in fewer sandboxes",
         _ => "start Stockade where the seccomp system call is allowed",

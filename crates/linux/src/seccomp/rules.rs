@@ -81,6 +81,10 @@ macro_rules! rules {
 
 pub(super) use {calls, rules};
 
+/// Calls by which a process becomes another program. They are allowed; a supervisor can be
+/// told of them.
+pub(super) const STARTS: &[Call] = calls! { SYS_execve, SYS_execveat };
+
 /// A call that libc does not name yet. From 424 on all architectures share their numbers.
 const fn newer(name: &'static str, number: c_long) -> Call {
     Call { name, number }

@@ -13,9 +13,11 @@ const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 const STRICT: Profile = Profile {
     nested_namespaces: false,
+    tell_starts: false,
 };
 const NESTING: Profile = Profile {
     nested_namespaces: true,
+    tell_starts: false,
 };
 
 fn fails(error: i32) -> u32 {
@@ -53,6 +55,26 @@ fn tables_come_true() {
         };
         assert_eq!(answer(STRICT, rule.call.number, &[]), strict, "{rule:?}");
         assert_eq!(answer(NESTING, rule.call.number, &[]), nesting, "{rule:?}");
+    }
+}
+
+/// Starts of programs are told if that is wanted, and all else is as before.
+#[test]
+fn starts_are_told() {
+    const TELL: u32 = libc::SECCOMP_RET_USER_NOTIF;
+    for silent in [STRICT, NESTING] {
+        let telling = Profile {
+            tell_starts: true,
+            ..silent
+        };
+        for number in 0..520 {
+            let expected = match number {
+                libc::SYS_execve | libc::SYS_execveat => TELL,
+                _ => answer(silent, number, &[]),
+            };
+            assert_eq!(answer(telling, number, &[]), expected, "{number}");
+        }
+        assert_eq!(answer(silent, libc::SYS_execve, &[]), ALLOW);
     }
 }
 

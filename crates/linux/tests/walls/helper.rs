@@ -169,10 +169,12 @@ impl Wall {
             Self::NoNewPrivs => caps::no_new_privs().unwrap(),
             Self::Seccomp => seccomp::install(&seccomp::Profile {
                 nested_namespaces: false,
+                tell_starts: false,
             })
             .unwrap(),
             Self::SeccompNesting => seccomp::install(&seccomp::Profile {
                 nested_namespaces: true,
+                tell_starts: false,
             })
             .unwrap(),
             Self::Landlock { read, write } => {

@@ -19,6 +19,11 @@ fn overrides(policy: &PolicyFlags, seen: &ViewArgs, bounds: &LimitArgs) -> Resul
     };
     view(&mut layer, seen)?;
     limits(&mut layer, bounds);
+    layer.audit_processes = match (policy.audit_processes, policy.no_audit_processes) {
+        (true, _) => flag("--audit-processes", Some(true)),
+        (_, true) => flag("--no-audit-processes", Some(false)),
+        (false, false) => None,
+    };
     // The later one counts: a requirement is never lost to a preference beside it.
     for (name, kinds, need) in [
         ("--prefer", &policy.prefer, Need::Prefer),

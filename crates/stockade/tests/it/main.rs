@@ -13,6 +13,7 @@ mod generated;
 mod interactive;
 mod jobs;
 mod plan;
+mod processes;
 mod pty;
 mod rpc;
 mod runs;

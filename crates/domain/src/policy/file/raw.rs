@@ -52,9 +52,20 @@ pub(super) struct RawFile {
     /// Freedoms of the workload.
     #[serde(default)]
     pub sandbox: RawSandbox,
+    /// What is recorded beyond the sandbox's own life.
+    #[serde(default)]
+    pub audit: RawAudit,
     /// What no other layer may be looser than; only in files of /etc/stockade.
     #[schemars(with = "Option<RawFloor>")]
     pub floor: Option<Spanned<RawFloor>>,
+}
+
+#[derive(Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawAudit {
+    /// Every start of a program inside.
+    #[schemars(with = "Option<bool>")]
+    pub processes: Option<Spanned<bool>>,
 }
 
 /// The clauses of a file again, as bounds.

@@ -102,6 +102,9 @@ async fn hand_over(
         ),
     );
     driver.mutate(&mut compiled.program);
+    if plan.enforces(ControlKind::ProcessStarts) {
+        wall.watch_starts()?;
+    }
     let identity = wall.identity().clone();
     // Kept until the guest has answered: closing them is work, too.
     let mut opened = None;

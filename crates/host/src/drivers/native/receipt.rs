@@ -71,6 +71,7 @@ impl Check<'_> {
             ControlKind::TerminalPrivate => self.basis.terminal(),
             ControlKind::GuestProtected => self.basis.guest_protected(),
             ControlKind::DiesWithSupervisor => self.dies(),
+            ControlKind::ProcessStarts => self.basis.starts_told(),
             ControlKind::NetworkAllowlist | ControlKind::OwnKernel | ControlKind::OwnMachine => {
                 Finding::Unchecked {
                     why: format!("native has no evidence for {kind}"),

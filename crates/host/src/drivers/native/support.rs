@@ -109,6 +109,10 @@ fn wall(facts: &HostFacts, kind: ControlKind) -> Support {
         ControlKind::DiesWithSupervisor => {
             Support::host_kernel("PID namespace, parent-death signal and a watched socket")
         }
+        ControlKind::ProcessStarts => when(
+            &facts.told_starts,
+            "seccomp notification of execve and execveat, never used for decisions",
+        ),
         ControlKind::OwnKernel => Support::impossible("native shares the host's kernel"),
         ControlKind::OwnMachine => Support::impossible("native runs on the host itself"),
         ControlKind::Cpu

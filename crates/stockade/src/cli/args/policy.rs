@@ -34,6 +34,12 @@ pub struct PolicyFlags {
     /// are those that --dry-run shows. A control that is also required stays required.
     #[arg(long, value_name = "CONTROL", value_parser = control(), hide_possible_values = true)]
     pub prefer: Vec<ControlKind>,
+    /// Record every start of a program inside: what, where, by whom, and how it ended
+    #[arg(long, overrides_with = "no_audit_processes")]
+    pub audit_processes: bool,
+    /// Do not record them, whatever the policy says
+    #[arg(long, overrides_with = "audit_processes")]
+    pub no_audit_processes: bool,
 }
 
 /// Controls by their names in policies.
