@@ -237,15 +237,21 @@ fn user(path: &Path) -> Result<Option<Layer>> {
     if seen.st_uid != own && seen.st_uid != 0 {
         return untrusted(format!("it belongs to user {}", seen.st_uid));
     }
-    // A group of one's own is the user too.
-    let own_group = seen.st_gid == rustix::process::getegid().as_raw();
-    if seen.st_mode & if own_group { ALL_WRITE } else { OTHERS_WRITE } != 0 {
+    let group = rustix::process::getegid().as_raw();
+    if others_can_write(seen.st_mode, seen.st_gid, own, group) {
         return untrusted(format!(
             "others can write it (mode {:04o})",
             seen.st_mode & 0o7777
         ));
     }
     parse(KIND, file, path).map(Some)
+}
+
+/// Whether somebody else than its owner can write a file. A group of one's own, which by
+/// convention has the user's number, is the user too; a primary group that many share is not.
+fn others_can_write(mode: u32, file_group: u32, own: u32, own_group: u32) -> bool {
+    let private = own_group == own && file_group == own_group;
+    mode & if private { ALL_WRITE } else { OTHERS_WRITE } != 0
 }
 
 /// Opens a regular file; a pipe or device in its place neither blocks nor acts. `None` where

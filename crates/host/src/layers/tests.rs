@@ -217,3 +217,12 @@ fn a_named_project_file_is_read_once() {
         .to_string();
     assert!(error.contains("cannot read policy"), "{error}");
 }
+
+#[test]
+fn a_group_that_many_share_is_not_the_user() {
+    assert!(!others_can_write(0o664, 1000, 1000, 1000));
+    assert!(others_can_write(0o664, 100, 1000, 100), "a shared primary group");
+    assert!(others_can_write(0o664, 50, 1000, 1000), "another group");
+    assert!(others_can_write(0o666, 1000, 1000, 1000));
+    assert!(!others_can_write(0o644, 100, 1000, 100));
+}
