@@ -125,7 +125,7 @@ macro_rules! scalar {
 
 /// Every clause that has one value. Lists (`files`, `environment`, `need`) add up and have
 /// rules of their own in [`super::layers`].
-pub static SCALARS: [Scalar; 15] = [
+pub static SCALARS: [Scalar; 16] = [
     scalar!("driver", "only the same", &[], driver, driver),
     scalar!(optional "image", "only the same", image),
     scalar!(
