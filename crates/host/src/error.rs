@@ -147,6 +147,9 @@ pub enum Error {
         /// What was cancelled.
         what: String,
     },
+    /// Changes could not be taken over to the host, or taken back.
+    #[error(transparent)]
+    Write(#[from] stockade_workspace::WriteError),
     /// It cannot be done now.
     #[error("{what}: busy: {why}")]
     Busy {

@@ -48,6 +48,8 @@ pub struct Report {
     pub reaped: Vec<Leftover>,
     /// Change sets that they left and that are kept.
     pub kept_changes: Vec<String>,
+    /// Projects in which an apply or undo was killed, brought back to what they were.
+    pub restored_projects: u64,
     /// Files and directories that were freed from the trash.
     pub freed: u64,
     /// Old audit logs that were removed.
@@ -62,7 +64,11 @@ impl Report {
     /// True if nothing was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.dead.is_empty() && self.reaped.is_empty() && self.problems.is_empty() && !self.unfinished
+        self.dead.is_empty()
+            && self.reaped.is_empty()
+            && self.restored_projects == 0
+            && self.problems.is_empty()
+            && !self.unfinished
     }
 
     fn note<T>(&mut self, what: &str, result: Result<T>) -> Option<T> {
@@ -88,6 +94,7 @@ pub async fn collect(dirs: &Arc<StateDirs>, drivers: &[Arc<dyn Driver>], options
     };
     run.leftovers().await;
     run.sandboxes()?;
+    run.projects()?;
     run.change_sets()?;
     run.names()?;
     run.audit_logs()?;
@@ -253,6 +260,15 @@ impl Run<'_> {
             }
         }
         claim.discard(self.dirs)
+    }
+
+    /// Projects that a killed process left half changed.
+    fn projects(&mut self) -> Result<()> {
+        let (settled, failed) = self.dirs.settle_projects(self.options.dry_run)?;
+        self.report.restored_projects = settled;
+        let problems = failed.iter().map(ToString::to_string);
+        self.report.problems.extend(problems);
+        Ok(())
     }
 
     /// Change sets that nobody described: empty ones go, others stay and are told.

@@ -2,6 +2,7 @@
 //! state, audit and cleanup are written once, on top of the driver seam.
 
 pub mod audit;
+pub mod checkpoints;
 pub mod compose;
 pub mod control;
 pub mod copy;
@@ -21,6 +22,7 @@ pub mod setup;
 pub mod shim;
 pub mod state;
 mod sys;
+pub mod takeover;
 pub mod tool;
 pub mod view;
 

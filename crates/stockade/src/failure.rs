@@ -141,6 +141,11 @@ pub enum Failure {
     /// There is no room for the program itself.
     #[error("cannot start: {0}\n    fix: raise the limit on open files (`ulimit -n`)")]
     Runtime(std::io::Error),
+    /// A decision is needed and nobody is there to make it.
+    #[error(
+        "nothing was applied: there is no terminal to ask on\n    fix: say what to apply: --safe, --all, or the paths"
+    )]
+    NothingChosen,
     /// The terminal or a standard stream failed.
     #[error("standard streams: {0}")]
     Streams(#[from] std::io::Error),

@@ -7,9 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, StatxFlags};
-
 use crate::change::{Change, ChangeSet, Moment, NodeKind};
+use crate::checkpoint::Births;
 use crate::journal::{History, Known};
 use crate::place::Place;
 use crate::write_error::{WriteError, WriteResult};
@@ -25,6 +24,7 @@ pub fn conflicts(
     history: &History,
     upper: &Path,
     set: &ChangeSet,
+    births: &Births,
     runs_ms: &[u64],
 ) -> WriteResult<Vec<bool>> {
     let upper_place = Place::open(upper).map_err(|cause| WriteError::history("open", upper, cause))?;
@@ -37,15 +37,15 @@ pub fn conflicts(
             return false;
         };
         let changed = Known::counts_as(&known, &change.path, &before).unwrap_or(before.stamp.changed);
-        runs.is_empty() || milliseconds(changed) > baseline(&upper_place, &change.path, &runs)
+        runs.is_empty() || milliseconds(changed) > baseline(births, &upper_place, &change.path, &runs)
     };
     Ok(set.changes.iter().map(is_conflict).collect())
 }
 
 /// The start of the run that made what stands at a path inside.
-fn baseline(upper: &Place, path: &Path, runs: &[u64]) -> u64 {
+fn baseline(births: &Births, upper: &Place, path: &Path, runs: &[u64]) -> u64 {
     let first = runs.first().copied().unwrap_or(0);
-    let Some(born) = birth(upper, path) else {
+    let Some(born) = birth(births, upper, path) else {
         return first;
     };
     let begun = runs.partition_point(|start| *start <= born);
@@ -58,19 +58,11 @@ fn baseline(upper: &Place, path: &Path, runs: &[u64]) -> u64 {
 
 /// When the thing at a path inside was made, or the nearest directory above it: what hides a
 /// file may be an opaque directory.
-fn birth(upper: &Place, path: &Path) -> Option<u64> {
+fn birth(births: &Births, upper: &Place, path: &Path) -> Option<u64> {
     let mut path: PathBuf = path.to_owned();
     loop {
-        if let Ok((parent, name)) = upper.parent(&path) {
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            if let Ok(found) = rustix::fs::statx(&parent, name.as_c_str(), flags, StatxFlags::BTIME) {
-                let has = found.stx_mask & StatxFlags::BTIME.bits() != 0;
-                let moment = Moment {
-                    seconds: found.stx_btime.tv_sec,
-                    nanos: found.stx_btime.tv_nsec,
-                };
-                return has.then(|| milliseconds(moment));
-            }
+        if let Some(born) = births.born_ms(upper, &path) {
+            return Some(born);
         }
         if !path.pop() || path.as_os_str().is_empty() {
             return None;

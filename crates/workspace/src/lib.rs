@@ -9,6 +9,7 @@
 
 mod apply;
 mod change;
+pub mod checkpoint;
 mod compare;
 mod conflict;
 mod copy;
@@ -28,7 +29,7 @@ mod text;
 mod trees;
 mod write_error;
 
-pub use apply::{Applied, Decision, Request, apply};
+pub use apply::{Applied, Decision, Request, apply, compose};
 
 pub use change::{
     Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
@@ -38,7 +39,7 @@ pub use copy::Owners;
 pub use error::{Error, Result};
 pub use journal::{History, Pause, Undone};
 pub use patch::{Left, Patch, hunk_header, quoted};
-pub use review::{Detail, Fold, Item, Renamed, Review, Wish, judge};
+pub use review::{Detail, Fold, Item, MAX_TEXT_BYTES, Renamed, Review, Wish, judge};
 pub use risk::{Risk, risks};
 pub use scan::{ScanLimits, is_empty, scan};
 pub use text::{Hunk, Line, LineKind, hunks, is_binary};

@@ -26,6 +26,12 @@ pub(crate) struct Place {
     root: OwnedFd,
 }
 
+impl From<OwnedFd> for Place {
+    fn from(root: OwnedFd) -> Self {
+        Self { root }
+    }
+}
+
 impl Place {
     /// Opens the root. Its own path is the user's choice: links in it are followed.
     pub(crate) fn open(path: &Path) -> Result<Self, Errno> {

@@ -68,6 +68,26 @@ pub enum WriteError {
         /// Where their former content is, by step.
         kept: PathBuf,
     },
+    /// A file of the change set could not be copied.
+    #[error(
+        "no checkpoint: cannot copy {}: {cause}\n    fix: {}",
+        shown(path),
+        remedy(cause)
+    )]
+    Checkpoint {
+        /// The path, relative to the project.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
+    /// There is no such checkpoint.
+    #[error("there is no checkpoint {which:?}{}\n    fix: `stockade checkpoint --list` lists them", last(*has))]
+    NoCheckpoint {
+        /// What was asked for.
+        which: String,
+        /// The number of the last one, if there is any.
+        has: Option<u64>,
+    },
     /// There is nothing to undo.
     #[error("nothing to undo in {}\n    fix: only what `stockade apply` did can be undone, each once", project.display())]
     NothingToUndo {
@@ -134,6 +154,13 @@ fn list(paths: &[PathBuf]) -> String {
         names.push(format!("{} more", paths.len() - NAMED));
     }
     names.join(", ")
+}
+
+fn last(number: Option<u64>) -> String {
+    number.map_or_else(
+        || ": this change set has none".to_owned(),
+        |number| format!("; the last one is {number}"),
+    )
 }
 
 fn remedy(cause: &std::io::Error) -> &'static str {

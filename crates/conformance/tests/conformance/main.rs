@@ -19,6 +19,7 @@ mod posture;
 mod resources;
 mod sessions;
 mod streams;
+mod takeover;
 mod terminal;
 mod view;
 mod work;
@@ -34,6 +35,7 @@ const GROUPS: &[Group] = &[
     ("streams", streams::ALL),
     ("environment", environment::ALL),
     ("workspace", workspace::ALL),
+    ("takeover", takeover::ALL),
     ("view", view::ALL),
     ("sessions", sessions::ALL),
     ("detached", detached::ALL),

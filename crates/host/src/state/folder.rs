@@ -154,6 +154,10 @@ impl StateDirs {
         }
         let claim = self.claim_new()?;
         let status_file = StatusFile::open(&claim.dir)?;
+        if let Some(workspace) = &new.workspace {
+            // Nobody is to see a project that a killed process left half changed.
+            self.settle_project(workspace)?;
+        }
         let wish = new.copy_on_write.then(|| new.changes.clone());
         let mut folder = SandboxFolder::new(Arc::clone(self), claim, status_file, new);
         if let Some(wish) = wish {

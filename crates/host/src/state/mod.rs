@@ -33,6 +33,7 @@ mod status_file;
 #[cfg(test)]
 mod tests;
 mod trash;
+mod undo;
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -64,6 +65,7 @@ pub(crate) const CHANGES: &str = "changes";
 pub(crate) const AUDIT: &str = "audit";
 const CACHES: &str = "caches";
 const SPARE: &str = "spare";
+const UNDO: &str = "undo";
 const TRASH: &str = "trash";
 /// Directories in the trash that short runs leave to others, and two.
 const MANY_LINKS: u64 = 1026;
@@ -176,7 +178,7 @@ impl StateDirs {
 
     /// Makes all directories; which of them exist already does not matter.
     pub(crate) fn make_parts(&self) -> Result<()> {
-        for name in [SANDBOXES, NAMES, CHANGES, CACHES, AUDIT, SPARE, TRASH] {
+        for name in [SANDBOXES, NAMES, CHANGES, CACHES, AUDIT, SPARE, UNDO, TRASH] {
             match self.root.make_directory(name) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(self.root.error("create", name, error)),

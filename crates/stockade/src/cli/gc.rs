@@ -32,6 +32,17 @@ fn summary(found: &garbage::Report, dry_run: bool) -> String {
     for key in &found.kept_changes {
         text.push_str(&format!("changes kept: {} (stockade changes)\n", Shown::new(key)));
     }
+    if found.restored_projects > 0 {
+        let verb = if dry_run {
+            "would be brought back"
+        } else {
+            "brought back"
+        };
+        let count = found.restored_projects;
+        text.push_str(&format!(
+            "{verb}: {count} projects that a killed apply or undo left half changed\n"
+        ));
+    }
     if text.is_empty() {
         text.push_str("nothing was left behind\n");
     }

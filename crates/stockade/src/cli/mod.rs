@@ -1,10 +1,13 @@
 //! The command line: a front of [`crate::service`]. It parses, calls, prints.
 
+mod apply;
 pub mod args;
+mod ask;
 mod attach;
 mod audit;
 mod changes;
 mod copy;
+mod checkpoint;
 mod detached;
 mod diff;
 mod doctor;
@@ -78,6 +81,10 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Resume(args) => sandboxes::resume(&args),
         Command::Stop(args) => sandboxes::stop(&args),
         Command::Rm(args) => sandboxes::rm(&args),
+        Command::Apply(args) => apply::apply(&args),
+        Command::Undo(args) => apply::undo(&args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(&args),
+        Command::Rewind(args) => checkpoint::rewind(&args),
         Command::Changes(args) => changes::changes(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Policy(args) => match args.command {

@@ -47,6 +47,12 @@ pub fn line(text: &str) -> std::io::Result<bool> {
     }
 }
 
+/// Seconds since a moment, which is in milliseconds since 1970.
+pub fn seconds_since(moment_ms: u64) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs().saturating_sub(moment_ms / 1000)
+}
+
 /// Writes to standard output. A reader that left early (`| head`) is no error.
 pub fn out(text: &str) -> std::io::Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {

@@ -1,10 +1,12 @@
 //! The one facade: everything a front (the command line now; HTTP, MCP later) can ask for.
 //! It parses nothing and prints nothing.
 
+pub mod apply;
 pub mod attach;
 pub mod audit;
 pub mod changes;
 pub mod copy;
+pub mod checkpoints;
 pub mod detached;
 pub mod diff;
 pub mod doctor;

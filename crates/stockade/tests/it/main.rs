@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs)] // a failing set-up is a failing test
 
+mod apply;
 mod arguments;
 mod audit;
 mod copies;

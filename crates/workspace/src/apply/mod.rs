@@ -3,17 +3,20 @@
 
 mod clock;
 mod leave;
+mod part;
 mod select;
 mod stage;
 mod steps;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use part::compose;
 use serde::Serialize;
 
 use crate::change::{ChangeSet, NodeKind};
 use crate::copy::Owners;
-use crate::journal::{History, Journal, Mark, Pause, VERSION};
+use crate::journal::{History, Journal, Mark, Pause, STAGE, VERSION};
 use crate::place::Place;
 use crate::write_error::{WriteError, WriteResult};
 
@@ -27,6 +30,8 @@ pub enum Decision {
     Apply,
     /// The host's file stays as it is, and the change is forgotten.
     Keep,
+    /// The host gets some of it, see [`Request::parts`]; the rest stays in the change set.
+    Part,
     /// The host's file stays as it is, and gets what stands inside beside it, as
     /// `NAME.stockade`.
     Beside,
@@ -43,10 +48,14 @@ pub struct Request<'a> {
     pub set: &'a ChangeSet,
     /// What becomes of each change, in the order of [`ChangeSet::changes`].
     pub decisions: Vec<Decision>,
+    /// The content of the files of which the host gets a part, by the number of the change.
+    pub parts: BTreeMap<usize, Vec<u8>>,
     /// Whose the files become, if the change set has owners of its own.
     pub owners: Option<Owners>,
     /// Now, in milliseconds since 1970.
     pub now_ms: u64,
+    /// What the caller wants to know of the change set when it is undone.
+    pub note: Option<String>,
 }
 
 /// What was applied.
@@ -95,9 +104,9 @@ pub fn apply(history: &History, request: &Request<'_>, pause: Pause<'_>) -> Writ
     let count = |of: &[Decision]| decisions.iter().filter(|one| of.contains(one)).count() as u64;
     let mut applied = Applied {
         number: None,
-        applied: count(&[Decision::Apply, Decision::Beside]),
+        applied: count(&[Decision::Apply, Decision::Part, Decision::Beside]),
         kept: count(&[Decision::Keep]),
-        left: count(&[Decision::Leave]),
+        left: count(&[Decision::Leave, Decision::Part]),
     };
     if prepared.steps.is_empty() {
         draft.drop()?;
@@ -110,9 +119,12 @@ pub fn apply(history: &History, request: &Request<'_>, pause: Pause<'_>) -> Writ
         project_inode: inode,
         changes: request.upper.clone(),
         beside: draft.beside.clone(),
+        stage: STAGE.to_owned(),
         steps: prepared.steps,
         touched: prepared.touched,
+        parts: prepared.parts,
         paths: applied.applied,
+        note: request.note.clone(),
     };
     applied.number = Some(draft.intend(journal, pause)?.carry_out(pause)?);
     Ok(applied)

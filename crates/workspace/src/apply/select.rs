@@ -9,7 +9,10 @@ use super::Decision;
 /// when all that it held goes, too.
 pub(super) fn complete(changes: &[Change], decisions: &mut [Decision]) {
     for (number, change) in changes.iter().enumerate() {
-        if matches!(decisions.get(number), Some(Decision::Apply | Decision::Beside)) {
+        if matches!(
+            decisions.get(number),
+            Some(Decision::Apply | Decision::Part | Decision::Beside)
+        ) {
             include_parents(changes, decisions, number, change);
         }
     }

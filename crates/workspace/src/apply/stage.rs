@@ -21,14 +21,24 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Makes a file or link in a directory of the stage.
-    pub(super) fn leaf(&self, change: &Change, after: &Entry, to: &Place, path: &Path) -> WriteResult {
+    /// Makes a file or link in a directory of the stage, with another content if one is given.
+    pub(super) fn leaf(
+        &self,
+        change: &Change,
+        after: &Entry,
+        to: &Place,
+        path: &Path,
+        content: Option<&[u8]>,
+    ) -> WriteResult {
         let failed = |cause: Errno| WriteError::stage(&change.path, cause);
         let (from, name) = self.upper.parent(&change.path).map_err(failed)?;
         let (to, new_name) = to.parent(path).map_err(failed)?;
         use std::os::fd::AsFd;
         let (from, to) = (from.as_fd(), to.as_fd());
-        let fidelity = self.fidelity(after);
+        let fidelity = Fidelity {
+            content,
+            ..self.fidelity(after)
+        };
         let read = match after.node {
             NodeKind::File => copy::copy_file(from, &name, to, &new_name, fidelity),
             NodeKind::Symlink => copy::copy_link(from, &name, to, &new_name, fidelity),
@@ -50,7 +60,7 @@ impl Maker<'_> {
             use std::os::fd::AsFd;
             let (parent, name) = self.upper.parent(&change.path)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let original = copy::open_any(parent.as_fd(), &name, flags)?;
+            let original = copy::open_any(parent.as_fd(), &name, flags)?.descriptor;
             let (to, new_name) = to.parent(path)?;
             let fidelity = Fidelity {
                 keep: Keep::Plain,
@@ -91,6 +101,7 @@ impl Maker<'_> {
             owners: self.owners.as_ref(),
             modified: Some(self.clock.time(after.stamp.modified)),
             strip: copy::SETID,
+            content: None,
         }
     }
 }

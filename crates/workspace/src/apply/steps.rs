@@ -11,7 +11,7 @@ use super::stage::{Maker, made};
 use super::{Decision, Request, leave};
 use crate::change::{Change, Entry, NodeKind, Unread};
 use crate::copy::SETID;
-use crate::journal::{Act, Draft, Mark, Pause, Step, Touched, Tree, time_of};
+use crate::journal::{Act, Draft, Mark, PartOf, Pause, Step, Touched, Tree, time_of};
 use crate::place::Place;
 use crate::scan::each_name;
 use crate::write_error::{WriteError, WriteResult};
@@ -20,6 +20,7 @@ use crate::write_error::{WriteError, WriteResult};
 pub(super) struct Prepared {
     pub(super) steps: Vec<Step>,
     pub(super) touched: Vec<Touched>,
+    pub(super) parts: Vec<PartOf>,
 }
 
 /// Makes new things in the stage and writes down how they get to their places.
@@ -34,7 +35,11 @@ pub(super) struct Builder<'a> {
     steps: Vec<Step>,
     /// Modes that can only be set at the end, outermost first.
     closing: Vec<Step>,
+    /// Directories that are open to us while steps are taken.
+    open: BTreeSet<PathBuf>,
     touched: BTreeMap<PathBuf, Touched>,
+    contents: &'a BTreeMap<usize, Vec<u8>>,
+    parts: Vec<PartOf>,
 }
 
 impl<'a> Builder<'a> {
@@ -59,7 +64,10 @@ impl<'a> Builder<'a> {
             pause,
             steps: Vec::new(),
             closing: Vec::new(),
+            open: BTreeSet::new(),
             touched: BTreeMap::new(),
+            contents: &request.parts,
+            parts: Vec::new(),
         }
     }
 
@@ -71,6 +79,7 @@ impl<'a> Builder<'a> {
             match decisions[number] {
                 Decision::Leave | Decision::Keep => {}
                 Decision::Beside => self.beside(change)?,
+                Decision::Part => self.part(number, change)?,
                 Decision::Apply => {
                     self.change(number, change, decisions)?;
                     if is_directory_coming(change) || is_directory_going(change) {
@@ -82,7 +91,7 @@ impl<'a> Builder<'a> {
         }
         self.steps.extend(self.closing.drain(..).rev());
         let left = changes.iter().zip(&*decisions);
-        let left = left.filter(|(_, decision)| **decision == Decision::Leave);
+        let left = left.filter(|(_, decision)| matches!(decision, Decision::Leave | Decision::Part));
         let left = left.map(|(change, _)| change.path.as_path());
         let left: BTreeSet<&Path> = left
             .chain(self.unread.iter().map(|unread| unread.path.as_path()))
@@ -95,6 +104,7 @@ impl<'a> Builder<'a> {
         Ok(Prepared {
             steps: self.steps,
             touched: self.touched.into_values().collect(),
+            parts: self.parts,
         })
     }
 
@@ -121,7 +131,7 @@ impl<'a> Builder<'a> {
         let mode = if is_directory(after) {
             self.tree(number, object, decisions)?
         } else {
-            self.maker.leaf(change, after, self.stage, &named(object))?;
+            self.maker.leaf(change, after, self.stage, &named(object), None)?;
             None
         };
         let new = made(self.stage, object, change)?;
@@ -213,7 +223,7 @@ impl<'a> Builder<'a> {
                 self.maker.directory(change, self.stage, &at(change)?)?;
                 made.push((change, after));
             } else {
-                self.maker.leaf(change, after, self.stage, &at(change)?)?;
+                self.maker.leaf(change, after, self.stage, &at(change)?, None)?;
             }
         }
         let mut mode = None;
@@ -229,6 +239,7 @@ impl<'a> Builder<'a> {
     /// A directory that stays and gets other permissions: it must be open while things are
     /// moved in it. Bits that let others act as its owner or group stay as the host has them.
     fn mode(&mut self, change: &Change, before: &Entry, after: &Entry) {
+        self.open.insert(change.path.clone());
         let open = before.mode | 0o700;
         let to = after.mode & !SETID | before.mode & SETID;
         if open != before.mode {
@@ -250,6 +261,27 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Some hunks of a file that stands on both sides. The file inside stays a pending change,
+    /// and that the host's changes now is no conflict with it.
+    fn part(&mut self, number: usize, change: &Change) -> WriteResult {
+        let (Some(content), Some(old), Some(after)) =
+            (self.contents.get(&number), self.standing(change)?, &change.after)
+        else {
+            return Ok(());
+        };
+        self.touch(&change.path)?;
+        let object = self.steps.len();
+        self.maker
+            .leaf(change, after, self.stage, &named(object), Some(content))?;
+        let new = made(self.stage, object, change)?;
+        self.parts.push(PartOf {
+            path: change.path.clone(),
+            changed: old.changed,
+        });
+        self.push(&change.path, Act::Exchange { new, old });
+        Ok(())
+    }
+
     /// The host's file stays, and gets the other one as a neighbour.
     fn beside(&mut self, change: &Change) -> WriteResult {
         let Some(after) = &change.after else { return Ok(()) };
@@ -261,7 +293,7 @@ impl<'a> Builder<'a> {
         let path = change.path.with_file_name(name);
         self.touch(&path)?;
         let object = self.steps.len();
-        self.maker.leaf(change, after, self.stage, &named(object))?;
+        self.maker.leaf(change, after, self.stage, &named(object), None)?;
         let new = made(self.stage, object, change)?;
         self.push(&path, Act::Place { new });
         Ok(())
@@ -269,10 +301,31 @@ impl<'a> Builder<'a> {
 
     fn touch(&mut self, path: &Path) -> WriteResult {
         let parent = path.parent().unwrap_or(Path::new(""));
+        self.open_parent(parent)?;
         if !self.touched.contains_key(parent)
             && let Some(time) = time_of(self.project, parent)?
         {
             self.touched.insert(parent.to_owned(), time);
+        }
+        Ok(())
+    }
+
+    /// A directory that its owner may not write either is opened, and closed at the end.
+    fn open_parent(&mut self, parent: &Path) -> WriteResult {
+        if parent.as_os_str().is_empty() || !self.open.insert(parent.to_owned()) {
+            return Ok(());
+        }
+        let stat = self
+            .project
+            .stat(parent)
+            .map_err(|cause| WriteError::step(parent, cause))?;
+        let Some(from) = stat.map(|stat| stat.st_mode & 0o7777) else {
+            return Ok(());
+        };
+        let to = from | 0o700;
+        if from != to {
+            self.push(parent, Act::Mode { from, to });
+            self.closing.push(step(parent, Act::Mode { from: to, to: from }));
         }
         Ok(())
     }

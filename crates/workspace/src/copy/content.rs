@@ -75,17 +75,28 @@ fn copy_by_hand(from: &OwnedFd, to: &OwnedFd, start: u64, end: u64) -> Result<()
             Err(Errno::INTR) => continue,
             Err(error) => return Err(error),
         };
-        let mut written = 0;
-        while written < read {
-            let offset = at + u64::try_from(written).unwrap_or(0);
-            match rustix::io::pwrite(to, &block[written..read], offset) {
-                Ok(0) => return Err(Errno::IO),
-                Ok(count) => written += count,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        write_at(to, &block[..read], at)?;
         at += u64::try_from(read).unwrap_or(0);
+    }
+    Ok(())
+}
+
+/// Writes a whole file.
+pub(super) fn write(to: &OwnedFd, bytes: &[u8]) -> Result<(), Errno> {
+    write_at(to, bytes, 0)
+}
+
+fn write_at(to: &OwnedFd, mut bytes: &[u8], mut at: u64) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(to, bytes, at) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => {
+                bytes = bytes.get(count..).unwrap_or_default();
+                at += u64::try_from(count).unwrap_or(0);
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod content;
+mod tree;
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 
 pub use attributes::Owners;
 pub(crate) use attributes::{Keep, copy_attributes};
+pub(crate) use tree::TreeCopy;
 
 /// What a copy keeps of its original beside the content.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Fidelity<'a> {
     pub(crate) modified: Option<Timespec>,
     /// Bits of the mode that are not taken.
     pub(crate) strip: u32,
+    /// The content, if it is not that of the original.
+    pub(crate) content: Option<&'a [u8]>,
 }
 
 impl Fidelity<'_> {
@@ -32,6 +36,7 @@ impl Fidelity<'_> {
         owners: None,
         modified: None,
         strip: 0,
+        content: None,
     };
 }
 
@@ -58,17 +63,32 @@ pub(crate) fn copy_file(
     new_name: &CStr,
     fidelity: Fidelity<'_>,
 ) -> Result<Stat, Errno> {
-    let original = open_any(from, name, READ)?;
-    let stat = rustix::fs::fstat(&original)?;
+    let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let opened = open_any(from, name, READ)?;
+    let original = opened.descriptor;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Errno::INVAL);
     }
     let copy = rustix::fs::openat(to, new_name, CREATE, Mode::RUSR | Mode::WUSR)?;
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    let made = content::copy(&original, &copy, size)
+    let written = match fidelity.content {
+        None => content::copy(&original, &copy, size),
+        Some(bytes) => content::write(&copy, bytes),
+    };
+    let made = written
         .and_then(|()| copy_attributes(original.as_fd(), copy.as_fd(), fidelity.keep))
         .and_then(|()| finish(&copy, &stat, fidelity))
-        .and_then(|()| rustix::fs::fstat(&original));
+        .and_then(|()| rustix::fs::fstat(&original))
+        .and_then(|now| {
+            // Opening it by force has touched it; nothing else may have.
+            let is_same = (now.st_ino, now.st_size) == (stat.st_ino, stat.st_size)
+                && (now.st_mtime, now.st_mtime_nsec) == (stat.st_mtime, stat.st_mtime_nsec);
+            match opened.forced {
+                true if is_same => Ok(stat),
+                true => Err(Errno::AGAIN),
+                false => Ok(now),
+            }
+        });
     if made.is_err() {
         // Half a file is of no use, and may hold the last free block.
         let _ = rustix::fs::unlinkat(to, new_name, AtFlags::empty());
@@ -151,12 +171,23 @@ fn times(like: &Stat, fidelity: Fidelity<'_>) -> Timestamps {
     }
 }
 
+/// What was opened, and whether its mode had to be changed for it.
+pub(crate) struct Opened {
+    pub(crate) descriptor: OwnedFd,
+    pub(crate) forced: bool,
+}
+
 /// Opens what belongs to us even if its mode forbids it: untrusted code may have taken the
 /// bits away. The mode is put back.
-pub(crate) fn open_any(from: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_any(from: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<Opened, Errno> {
     match rustix::fs::openat(from, name, flags, Mode::empty()) {
         Err(Errno::ACCESS) => {}
-        other => return other,
+        other => {
+            return other.map(|descriptor| Opened {
+                descriptor,
+                forced: false,
+            });
+        }
     }
     let path = rustix::fs::openat(
         from,
@@ -177,7 +208,10 @@ pub(crate) fn open_any(from: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Resu
     let opened = opened?;
     let now = rustix::fs::fstat(&opened)?;
     if (now.st_dev, now.st_ino) == (stat.st_dev, stat.st_ino) {
-        Ok(opened)
+        Ok(Opened {
+            descriptor: opened,
+            forced: true,
+        })
     } else {
         Err(Errno::AGAIN)
     }

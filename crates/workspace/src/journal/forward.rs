@@ -1,6 +1,8 @@
 //! Taking the steps, in order. Whatever stands in the way ends it with an error; taking back
 //! what was done is for [`super::reverse`].
 
+use std::collections::BTreeSet;
+
 use rustix::fs::{AtFlags, Mode, RenameFlags};
 use rustix::io::Errno;
 
@@ -10,14 +12,19 @@ use crate::write_error::{WriteError, WriteResult};
 
 /// Takes all steps.
 pub(crate) fn forward(journal: &Journal, ground: &Ground, pause: Pause<'_>) -> WriteResult {
+    // A file with several names is touched when the first of them is moved.
+    let mut moved = BTreeSet::new();
     for (number, step) in journal.steps.iter().enumerate() {
         pause("step");
-        take(step, number, ground)?;
+        take(step, number, ground, &moved)?;
+        if let Act::Exchange { old, .. } | Act::Take { old } = &step.act {
+            moved.insert((step.tree, old.inode));
+        }
     }
     Ok(())
 }
 
-fn take(step: &Step, number: usize, ground: &Ground) -> WriteResult {
+fn take(step: &Step, number: usize, ground: &Ground, ours: &BTreeSet<(Tree, u64)>) -> WriteResult {
     let failed = |cause: Errno| WriteError::step(&step.path, cause);
     let (parent, name) = ground.tree(step.tree).parent(&step.path).map_err(failed)?;
     let stage = ground.stage(step.tree);
@@ -28,13 +35,16 @@ fn take(step: &Step, number: usize, ground: &Ground) -> WriteResult {
         Err(cause) => Err(failed(cause)),
     };
     let moved = || WriteError::changed(&step.path);
+    let is_expected = |old: &Mark, now: &Mark| {
+        old.is_untouched(now) || ours.contains(&(step.tree, old.inode)) && old.is_unchanged(now)
+    };
     match &step.act {
         Act::Place { .. } => match place(stage.root(), &object, &parent, &name) {
             Err(Errno::EXIST) => Err(moved()),
             other => other.map_err(failed),
         },
         Act::Exchange { old, .. } => {
-            if !stands()?.is_some_and(|now| old.is_untouched(&now)) {
+            if !stands()?.is_some_and(|now| is_expected(old, &now)) {
                 return Err(moved());
             }
             let exchange = || {
@@ -58,7 +68,7 @@ fn take(step: &Step, number: usize, ground: &Ground) -> WriteResult {
             Err(moved())
         }
         Act::Take { old } => {
-            if !stands()?.is_some_and(|now| old.is_untouched(&now)) {
+            if !stands()?.is_some_and(|now| is_expected(old, &now)) {
                 return Err(moved());
             }
             match rename_new(&parent, &name, stage.root(), &object) {

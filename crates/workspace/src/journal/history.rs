@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::home::{APPLIED, Ground, STAGE, open_or_make, share_a_mount};
 use super::known::{Known, KnownFiles};
-use super::{Done, Journal, Pause, Touched, Undoing, VERSION, check, forward, reverse};
+use super::{Done, Journal, Pause, Touched, Undoing, VERSION, beside, check, forward, reverse};
 use crate::files::{random_name, read_json, sync, write_json};
 use crate::place::Place;
 use crate::scan::each_name;
@@ -105,7 +105,7 @@ impl History {
         let is_done = newest.is_none_or(|number| {
             dir.below(&number.to_string()).is_ok_and(|entry| {
                 let has = |name| entry.stat(Path::new(name)).is_ok_and(|stat| stat.is_some());
-                has(DONE) && !has(UNDOING)
+                has(DONE) && !has(UNDOING) && !beside::is_there(&entry)
             })
         });
         Ok(!has_draft && is_done)
@@ -133,6 +133,20 @@ impl History {
             .collect()
     }
 
+    /// Where the changes of the last apply came from, with the caller's note; an undo brings
+    /// them back there.
+    ///
+    /// # Errors
+    /// [`WriteError::History`].
+    pub fn source(&self) -> WriteResult<Option<(PathBuf, Option<String>)>> {
+        let Some(number) = self.numbers()?.last().copied() else {
+            return Ok(None);
+        };
+        let entry = self.entry(&number.to_string())?;
+        let journal: Journal = self.required(&entry, JOURNAL)?;
+        Ok(Some((journal.changes, journal.note)))
+    }
+
     /// Brings back what was there before the last apply that was not undone yet.
     ///
     /// # Errors
@@ -154,6 +168,7 @@ impl History {
         if !changed.is_empty() {
             return Err(WriteError::Since { paths: changed });
         }
+        drop(ground);
         let undone = Undone {
             number,
             applied_ms: journal.made_ms,
@@ -163,6 +178,7 @@ impl History {
         if dry_run {
             return Ok(undone);
         }
+        let (journal, ground) = self.fetched(&entry, journal, pause)?;
         let undoing = Undoing {
             version: VERSION,
             touched: times_to_restore(&journal, &done, &ground)?,
@@ -171,6 +187,40 @@ impl History {
         write_json(&entry, UNDOING, &undoing).map_err(|cause| self.failed("write", UNDOING, cause))?;
         self.go_back(&name, &entry, &journal, &undoing.touched, pause)?;
         Ok(undone)
+    }
+
+    /// Brings what stood in the project back to its file system, where it is another one.
+    fn fetched(&self, entry: &Place, journal: Journal, pause: Pause<'_>) -> WriteResult<(Journal, Ground)> {
+        let ground = Ground::open(&journal, entry)?;
+        if !self.is_apart(&self.dir, ground.project(), &journal.project)? {
+            return Ok((journal, ground));
+        }
+        let fetched = beside::fetch(entry, &journal, pause).and_then(|fetched| {
+            pause("journal");
+            write_json(entry, JOURNAL, &fetched).map_err(|cause| self.failed("write", JOURNAL, cause))?;
+            Ok(fetched)
+        });
+        match fetched {
+            Ok(journal) => {
+                let ground = Ground::open(&journal, entry)?;
+                Ok((journal, ground))
+            }
+            Err(error) => {
+                beside::remove(entry)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps what stood in a project that is on another file system.
+    fn archive(&self, entry: &Place, journal: &Journal, pause: Pause<'_>) -> WriteResult {
+        if journal.beside.is_some() {
+            let archived = beside::archive(entry, journal, pause)?;
+            pause("journal");
+            write_json(entry, JOURNAL, &archived).map_err(|cause| self.failed("write", JOURNAL, cause))?;
+        }
+        pause("remove the stage");
+        beside::remove(entry)
     }
 
     /// What killed processes left is taken back; an undo that had begun is ended.
@@ -182,6 +232,10 @@ impl History {
             let is_done = self.optional::<Done>(&entry, DONE)?.is_some();
             let undoing: Option<Undoing> = self.optional(&entry, UNDOING)?;
             if is_done && undoing.is_none() {
+                if beside::is_there(&entry) {
+                    let journal: Journal = self.required(&entry, JOURNAL)?;
+                    self.archive(&entry, &journal, pause)?;
+                }
                 return Ok(());
             }
             let journal: Journal = self.required(&entry, JOURNAL)?;
@@ -206,12 +260,7 @@ impl History {
         };
         let foreign = reverse::reverse(journal, touched, &ground, pause)?;
         pause("known");
-        let files = Known::after(journal, &ground, self.known()?);
-        let known = KnownFiles {
-            version: VERSION,
-            files,
-        };
-        write_json(&self.dir, KNOWN, &known).map_err(|cause| self.failed("write", KNOWN, cause))?;
+        self.remember(Known::after(journal, &ground, self.known()?))?;
         if !foreign.is_empty() {
             let kept = format!(".kept-{}", random_name());
             rustix::fs::renameat(self.dir.root(), name, self.dir.root(), &kept)
@@ -222,11 +271,26 @@ impl History {
             });
         }
         pause("end");
-        self.let_go(name)
+        if !beside::is_there(entry) {
+            return self.let_go(name);
+        }
+        // Over, but for a directory in the project: what is left of it is that of a draft.
+        rustix::fs::renameat(self.dir.root(), name, self.dir.root(), DRAFT)
+            .map_err(|cause| self.failed("end", name, cause.into()))?;
+        pause("remove the stage");
+        self.drop_draft()
     }
 
     /// A new apply: a place to make things in.
     pub(crate) fn draft(&self, project: &Place, project_path: &Path) -> WriteResult<Draft<'_>> {
+        let draft = self.make_draft(project, project_path);
+        if draft.is_err() {
+            self.drop_draft()?;
+        }
+        draft
+    }
+
+    fn make_draft(&self, project: &Place, project_path: &Path) -> WriteResult<Draft<'_>> {
         let make = |place: &Place, name: &str| {
             rustix::fs::mkdirat(place.root(), name, Mode::RWXU)
                 .map_err(|cause| self.failed("create", name, cause.into()))
@@ -241,21 +305,35 @@ impl History {
                 .map_err(|cause| self.failed("open", name, cause.into()))
         };
         let stage = below(&entry, STAGE)?;
-        let shared = share_a_mount(&stage, project)
-            .map_err(|cause| WriteError::history("read", project_path, cause))?;
-        if !shared {
-            return Err(WriteError::history(
-                "keep what can be undone in",
-                &self.path,
-                std::io::Error::other("the project is on another file system"),
-            ));
-        }
+        let beside = match self.is_apart(&stage, project, project_path)? {
+            false => None,
+            true => Some(beside::make(&entry, project, project_path)?),
+        };
+        let stage = match &beside {
+            None => stage,
+            Some(name) => below(project, name)?,
+        };
         Ok(Draft {
             history: self,
             entry,
             stage,
-            beside: None,
+            beside,
         })
+    }
+
+    /// True if nothing can be moved between the history and a project.
+    fn is_apart(&self, stage: &Place, project: &Place, path: &Path) -> WriteResult<bool> {
+        share_a_mount(stage, project)
+            .map(|shared| !shared)
+            .map_err(|cause| WriteError::history("read", path, cause))
+    }
+
+    fn remember(&self, files: Vec<Known>) -> WriteResult {
+        let known = KnownFiles {
+            version: VERSION,
+            files,
+        };
+        write_json(&self.dir, KNOWN, &known).map_err(|cause| self.failed("write", KNOWN, cause))
     }
 
     /// Files of the project that were put back, sorted by path.
@@ -267,7 +345,10 @@ impl History {
     fn drop_draft(&self) -> WriteResult {
         match self.dir.stat(Path::new(DRAFT)) {
             Ok(None) => Ok(()),
-            Ok(Some(_)) => self.let_go(DRAFT),
+            Ok(Some(_)) => {
+                beside::remove(&self.entry(DRAFT)?)?;
+                self.let_go(DRAFT)
+            }
             Err(cause) => Err(self.failed("read", DRAFT, cause.into())),
         }
     }
@@ -347,6 +428,25 @@ impl Intent<'_> {
                 pause,
             )?;
             return Err(error);
+        }
+        if self.journal.beside.is_some()
+            && let Err(error) = self.history.archive(&self.entry, &self.journal, pause)
+        {
+            // What cannot be undone later is undone now.
+            let undoing = Undoing {
+                version: VERSION,
+                touched: self.journal.touched.clone(),
+            };
+            write_json(&self.entry, UNDOING, &undoing)
+                .map_err(|cause| self.history.failed("write", UNDOING, cause))?;
+            self.history
+                .go_back(&self.name, &self.entry, &self.journal, &undoing.touched, pause)?;
+            return Err(error);
+        }
+        if !self.journal.parts.is_empty() {
+            pause("known");
+            let known = Known::after_part(&self.journal, &ground, self.history.known()?);
+            self.history.remember(known)?;
         }
         pause("old levels");
         let numbers = self.history.numbers()?;

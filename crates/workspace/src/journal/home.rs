@@ -10,7 +10,7 @@ use crate::place::Place;
 use crate::write_error::{WriteError, WriteResult};
 
 /// In an entry: what moves between it and the project.
-pub(super) const STAGE: &str = "project";
+pub(crate) const STAGE: &str = "project";
 /// In an entry: what was applied and has left the change set.
 pub(super) const APPLIED: &str = "applied";
 
@@ -29,7 +29,7 @@ impl Ground {
     pub(crate) fn open(journal: &Journal, entry: &Place) -> WriteResult<Self> {
         let project = open_project(&journal.project, journal.project_inode)?;
         let stage = match &journal.beside {
-            None => entry.below(STAGE),
+            None => entry.below(&journal.stage),
             Some(name) => project.below(name),
         };
         let failed = |cause: Errno| WriteError::history("open the stage of", &journal.project, cause);

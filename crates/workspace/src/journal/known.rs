@@ -40,6 +40,30 @@ impl Known {
         Some(Moment { seconds, nanos })
     }
 
+    /// What is known after the steps of a journal were taken: a file of which a part was
+    /// applied counts as last changed when it was before.
+    pub(super) fn after_part(journal: &Journal, ground: &Ground, before: Vec<Self>) -> Vec<Self> {
+        let mut all = before;
+        for part in &journal.parts {
+            let Some(now) = ground.project().stat(&part.path).ok().flatten() else {
+                continue;
+            };
+            let former = all.iter().position(|one| one.path == part.path);
+            let former = former.map(|index| all.swap_remove(index));
+            // Put back or applied in part before: then it counts as then.
+            let changed = former
+                .filter(|one| one.mark.changed == part.changed)
+                .map_or(part.changed, |one| one.changed);
+            all.push(Self {
+                path: part.path.clone(),
+                mark: Mark::of(&now),
+                changed,
+            });
+        }
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        all
+    }
+
     /// What is known after the steps of a journal were taken back.
     pub(super) fn after(journal: &Journal, ground: &Ground, before: Vec<Self>) -> Vec<Self> {
         let mut all: BTreeMap<PathBuf, Self> =

@@ -7,6 +7,7 @@
 //! written while steps are taken, and the same walk backwards serves to roll back and to
 //! undo: the former files are the very same inodes, with all that belongs to them.
 
+mod beside;
 mod check;
 mod forward;
 mod history;
@@ -23,6 +24,7 @@ pub(crate) use check::time_of;
 use forward::forward;
 pub(crate) use history::Draft;
 pub use history::{History, Undone};
+pub(crate) use home::STAGE;
 pub(crate) use known::Known;
 pub(crate) use mark::Mark;
 
@@ -31,7 +33,7 @@ pub(crate) use mark::Mark;
 pub type Pause<'a> = &'a dyn Fn(&'static str);
 
 /// The tree that a step belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Tree {
     /// The user's project.
@@ -75,6 +77,15 @@ pub(crate) struct Touched {
     pub(crate) modified: (i64, u32),
 }
 
+/// A file of which only a part was applied: that it changes is no conflict with the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartOf {
+    #[serde(with = "crate::name")]
+    pub(crate) path: PathBuf,
+    /// The ctime that it had: seconds and nanoseconds.
+    pub(crate) changed: (i64, u32),
+}
+
 /// What is about to be done. Written before the first step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Journal {
@@ -93,12 +104,18 @@ pub(crate) struct Journal {
     /// The stage of the project's tree, if it cannot be in the history: a name in the
     /// project's root.
     pub(crate) beside: Option<String>,
+    /// Otherwise its name in the entry.
+    pub(crate) stage: String,
     /// The steps, in order.
     pub(crate) steps: Vec<Step>,
     /// Directories whose times change on the way.
     pub(crate) touched: Vec<Touched>,
+    /// Files of which only a part was applied.
+    pub(crate) parts: Vec<PartOf>,
     /// How many paths this is to a person.
     pub(crate) paths: u64,
+    /// The caller's own.
+    pub(crate) note: Option<String>,
 }
 
 /// What stands in the project when all steps were taken. Its presence says that they were.

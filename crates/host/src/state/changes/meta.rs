@@ -104,3 +104,15 @@ pub(super) fn write(dir: &Dir, status: &Status, workspace: &Path, kept: &KeptCha
         dir.replace(FILE, &bytes, Durability::Process)
     }
 }
+
+/// Notes how much is left.
+pub(super) fn recount(dir: &Dir, kept: Option<&KeptChanges>) -> Result<()> {
+    let Some(meta) = read(dir)? else { return Ok(()) };
+    let meta = ChangeMeta {
+        counts: kept.map_or(Some(Counts::default()), |kept| kept.counts),
+        truncated: kept.is_some_and(|kept| kept.truncated),
+        ..meta
+    };
+    let bytes = to_json(&meta, &dir.path().join(FILE))?;
+    dir.replace(FILE, &bytes, Durability::Process)
+}

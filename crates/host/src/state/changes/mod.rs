@@ -8,6 +8,7 @@
 mod meta;
 mod open;
 mod settle;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -104,7 +105,8 @@ fn key(workspace: &Path, name: &str) -> String {
     format!("{}-{name}", prefix(workspace))
 }
 
-pub(super) fn prefix(workspace: &Path) -> String {
+/// The same for all that belongs to a workspace.
+pub(in crate::state) fn prefix(workspace: &Path) -> String {
     let digest = Sha256::digest(workspace.as_os_str().as_bytes());
     let bytes = digest.iter().take(DIGITS / 2);
     bytes.map(|byte| format!("{byte:02x}")).collect()

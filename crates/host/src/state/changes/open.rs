@@ -133,6 +133,8 @@ fn go_on(dirs: &StateDirs, workspace: &Path, claim: ChangesClaim) -> Result<Open
         Some(meta) => Some(meta.counts),
         None => settle::look(&claim, workspace).map(|kept| kept.counts),
     };
+    // A set of which all was applied is kept for an undo; there is nothing to go on with.
+    let counts = counts.filter(|counts| !counts.is_some_and(|counts| counts.is_empty()));
     let found = counts.map(|counts| Found::Unapplied {
         set: claim.name().to_owned(),
         counts,

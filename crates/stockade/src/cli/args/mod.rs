@@ -1,10 +1,12 @@
 //! The command line as data: one type a command. Help, manual pages and completions follow from it.
 
+mod apply;
 mod audit;
 mod changes;
 mod copy;
 mod diff;
 mod doctor;
+mod checkpoint;
 mod exec;
 mod gc;
 mod generate;
@@ -19,11 +21,13 @@ mod top;
 
 use clap::{Parser, Subcommand};
 
+pub use apply::{ApplyArgs, ConflictArg, UndoArgs};
 pub use audit::{AuditArgs, AuditCommand, ShowArgs, VerifyArgs};
 pub use changes::ChangesArgs;
 pub use copy::CpArgs;
 pub use diff::DiffArgs;
 pub use doctor::DoctorArgs;
+pub use checkpoint::{CheckpointArgs, RewindArgs};
 pub use exec::ExecArgs;
 pub use gc::GcArgs;
 pub use generate::{CompletionsArgs, ManArgs};
@@ -78,6 +82,10 @@ pub enum Command {
     Rm(RmArgs),
     Changes(ChangesArgs),
     Diff(DiffArgs),
+    Apply(ApplyArgs),
+    Undo(UndoArgs),
+    Checkpoint(CheckpointArgs),
+    Rewind(RewindArgs),
     Policy(PolicyArgs),
     Preset(PresetArgs),
     Audit(AuditArgs),

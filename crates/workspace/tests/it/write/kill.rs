@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use stockade_workspace::Decision;
+use stockade_workspace::checkpoint::list;
 
 use super::world::{Picture, World, contents, exactly};
 
@@ -15,7 +16,10 @@ const VARIABLE: &str = "STOCKADE_TEST_KILL";
 /// Every kind of step: new files and directories, exchanged files, a directory that becomes a
 /// file and one that is deleted, a mode, a path that stays.
 fn prepare() -> World {
-    let world = World::new();
+    prepare_in(World::new())
+}
+
+fn prepare_in(world: World) -> World {
     world.host("changed", "before");
     world.host("tree/a", "a");
     world.host("tree/b/c", "c");
@@ -59,6 +63,8 @@ fn child() {
     };
     match what {
         "apply" => drop(world.apply_watched(decide, &pause).expect("applied")),
+        "checkpoint" => drop(world.checkpoint_watched(None, &pause).expect("taken")),
+        "rewind" => drop(world.rewind_watched("1", &pause).expect("rewound")),
         "undo" => drop(world.undo_watched(&pause).expect("undone")),
         _ => drop(world.history_watched(&pause).expect("recovered")),
     }
@@ -174,4 +180,100 @@ fn recovery_killed_at_any_effect_is_recovered_from() {
         at += 1;
     }
     assert!(at > 5, "only {at} effects were seen");
+}
+
+#[test]
+fn across_file_systems_an_apply_and_an_undo_are_whole_as_well() {
+    let Some(world) = World::apart() else {
+        return super::skip("across_file_systems", "/dev/shm is no other file system");
+    };
+    let world = prepare_in(world);
+    let before = contents(&world.project());
+    world.apply(decide).expect("applied");
+    let pictures = Pictures {
+        before,
+        after: contents(&world.project()),
+    };
+    for what in ["apply", "undo"] {
+        let mut at = 0;
+        loop {
+            let world = prepare_in(World::apart().expect("another file system"));
+            let times = times(&world);
+            if what == "undo" {
+                world.apply(decide).expect("applied");
+            }
+            let killed = run_child(what, at, &world);
+            check(&world, &pictures, what, at);
+            if contents(&world.project()) == pictures.after {
+                world.undo().expect("undone");
+            }
+            assert_eq!(
+                contents(&world.project()),
+                pictures.before,
+                "{what} killed at {at}"
+            );
+            assert_eq!(self::times(&world), times, "{what} killed at {at}");
+            if !killed {
+                break;
+            }
+            at += 1;
+        }
+        assert!(at > 20, "only {at} effects were seen");
+    }
+}
+
+/// Copies have other inodes, but the same times.
+fn times(world: &World) -> Vec<(std::path::PathBuf, i64, i64)> {
+    let all = exactly(&world.project()).into_iter();
+    all.map(|(path, seen)| {
+        let (seconds, nanos, ..) = seen.exact.expect("times");
+        (path, seconds, nanos)
+    })
+    .collect()
+}
+
+#[test]
+fn a_checkpoint_killed_at_any_effect_is_whole_or_not_there() {
+    let mut at = 0;
+    loop {
+        let world = prepare();
+        let before = contents(&world.upper());
+        let killed = run_child("checkpoint", at, &world);
+        let all = list(world.root()).expect("a list");
+        assert!(all.len() <= 1);
+        for one in &all {
+            let copy = world.root().join(format!("checkpoints/{}/upper", one.number));
+            assert_eq!(contents(&copy), before, "killed at {at}");
+        }
+        assert_eq!(contents(&world.upper()), before);
+        world.checkpoint_watched(None, &|_| {}).expect("the next one");
+        if !killed {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 10, "only {at} effects were seen");
+}
+
+#[test]
+fn a_rewind_killed_at_any_effect_leaves_the_changes_before_or_after() {
+    let mut at = 0;
+    loop {
+        let world = prepare();
+        let former = contents(&world.upper());
+        world.checkpoint_watched(None, &|_| {}).expect("taken");
+        world.inside("changed", "once more");
+        world.inside("dir/three", "3");
+        let later = contents(&world.upper());
+        let killed = run_child("rewind", at, &world);
+        let now = contents(&world.upper());
+        assert!(now == former || now == later, "torn when it was killed at {at}");
+        world.rewind_watched("1", &|_| {}).expect("the next one");
+        assert_eq!(contents(&world.upper()), former, "killed at {at}");
+        if !killed {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 20, "only {at} effects were seen");
 }

@@ -1,5 +1,6 @@
 //! Applying change sets and taking it back.
 
+mod checkpoints;
 mod faults;
 mod hostile;
 mod kill;

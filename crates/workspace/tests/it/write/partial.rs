@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
+use stockade_workspace::checkpoint::Births;
 use stockade_workspace::{Decision, WriteError, conflicts};
 
 use super::world::{World, contents, exactly, now_ms};
@@ -168,7 +169,14 @@ fn a_file_that_changed_on_the_host_since_the_run_began_is_a_conflict() {
     world.inside("late", "2");
     let found = |world: &World, runs: &[u64]| {
         let history = world.history().expect("a history");
-        conflicts(&history, &world.upper(), &world.changes(), runs).expect("looked at")
+        conflicts(
+            &history,
+            &world.upper(),
+            &world.changes(),
+            &Births::default(),
+            runs,
+        )
+        .expect("looked at")
     };
     assert_eq!(found(&world, &[begun]), [false, false]);
     wait_a_tick();
@@ -195,13 +203,27 @@ fn what_was_undone_can_be_applied_again_without_a_conflict() {
         world.apply_all().expect("applied");
         world.undo().expect("undone");
         let history = world.history().expect("a history");
-        let found = conflicts(&history, &world.upper(), &world.changes(), &[begun]).expect("looked at");
+        let found = conflicts(
+            &history,
+            &world.upper(),
+            &world.changes(),
+            &Births::default(),
+            &[begun],
+        )
+        .expect("looked at");
         assert_eq!(found, [false, false]);
     }
     wait_a_tick();
     world.host("a", "edited");
     let history = world.history().expect("a history");
-    let found = conflicts(&history, &world.upper(), &world.changes(), &[begun]).expect("looked at");
+    let found = conflicts(
+        &history,
+        &world.upper(),
+        &world.changes(),
+        &Births::default(),
+        &[begun],
+    )
+    .expect("looked at");
     assert_eq!(found, [true, false]);
 }
 
@@ -267,4 +289,25 @@ fn closed_directories_are_filled_emptied_and_closed_again() {
     for name in ["d", "new"] {
         super::set_mode(&world.upper().join(name), 0o755);
     }
+}
+
+#[test]
+fn files_with_several_names_are_applied_and_linked_again_by_an_undo() {
+    let world = World::new();
+    world.host("a", "1");
+    world.host("d/keep", "x");
+    fs::hard_link(world.project().join("a"), world.project().join("b")).expect("a link");
+    fs::hard_link(world.project().join("a"), world.project().join("d/c")).expect("a link");
+    world.inside("a", "2");
+    world.inside("b", "3");
+    world.gone("d/c");
+    // An overlay gives all deletions of a run the same inode.
+    world.host("gone", "4");
+    fs::hard_link(world.upper().join("d/c"), world.upper().join("gone")).expect("a link");
+    let before = exactly(&world.project());
+    world.apply_all().expect("applied");
+    assert_eq!((world.read("a").as_str(), world.read("b").as_str()), ("2", "3"));
+    assert!(!world.project().join("d/c").exists() && !world.project().join("gone").exists());
+    world.undo().expect("undone");
+    assert_eq!(exactly(&world.project()), before);
 }

@@ -15,8 +15,9 @@ pub const LIMITS: ScanLimits = ScanLimits::LIST;
 
 /// The directories.
 pub struct World {
-    _temporary: Option<tempfile::TempDir>,
+    _temporary: Vec<tempfile::TempDir>,
     root: PathBuf,
+    project: PathBuf,
 }
 
 impl World {
@@ -24,7 +25,7 @@ impl World {
         let temporary = tempfile::tempdir().expect("a directory");
         let world = Self::in_directory(temporary.path());
         Self {
-            _temporary: Some(temporary),
+            _temporary: vec![temporary],
             ..world
         }
     }
@@ -37,11 +38,30 @@ impl World {
         Self::at(root)
     }
 
+    /// One whose project is on another file system than the rest; none where there is no other.
+    pub fn apart() -> Option<Self> {
+        let memory = tempfile::tempdir_in("/dev/shm").ok()?;
+        let disk = tempfile::tempdir().expect("a directory");
+        let device = |path: &Path| fs::metadata(path).expect("metadata").dev();
+        if device(memory.path()) == device(disk.path()) {
+            return None;
+        }
+        let project = disk.path().join("project");
+        fs::create_dir(&project).expect("a project");
+        std::os::unix::fs::symlink(&project, memory.path().join("elsewhere")).expect("a link");
+        let world = Self::in_directory(memory.path());
+        Some(Self {
+            _temporary: vec![memory, disk],
+            ..world
+        })
+    }
+
     /// One that another process made.
     pub fn at(root: &Path) -> Self {
         Self {
-            _temporary: None,
+            _temporary: Vec::new(),
             root: root.to_owned(),
+            project: fs::read_link(root.join("elsewhere")).unwrap_or_else(|_| root.join("project")),
         }
     }
 
@@ -50,7 +70,7 @@ impl World {
     }
 
     pub fn project(&self) -> PathBuf {
-        self.root.join("project")
+        self.project.clone()
     }
 
     pub fn upper(&self) -> PathBuf {
@@ -126,8 +146,10 @@ impl World {
             upper: self.upper(),
             set,
             decisions,
+            parts: std::collections::BTreeMap::new(),
             owners: None,
             now_ms: now_ms(),
+            note: None,
         };
         apply(&self.history_watched(pause)?, &request, pause)
     }

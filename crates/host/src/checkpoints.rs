@@ -1,0 +1,68 @@
+//! Checkpoints of change sets: taken while a sandbox is paused or has ended, gone back to
+//! when it has ended.
+
+use stockade_workspace::checkpoint::{self, Checkpoint, Rewound};
+
+use crate::control::Client;
+use crate::error::{Error, Result};
+use crate::state::{ChangeSet, StateDirs, unix_ms};
+
+/// Takes a checkpoint. A sandbox that uses the set is paused meanwhile.
+///
+/// # Errors
+/// [`Error::Busy`] if the sandbox cannot be paused here, with the reason, and [`Error::Write`].
+pub async fn take(dirs: &StateDirs, set: &ChangeSet, name: Option<&str>) -> Result<Checkpoint> {
+    let copy = || {
+        let directory = directory(set);
+        Ok(checkpoint::take(
+            directory,
+            &dirs.trash_path(),
+            name,
+            unix_ms(),
+            &|_| {},
+        )?)
+    };
+    let Some(user) = set.user.as_ref().filter(|_| set.live) else {
+        let _claim = dirs.claim_changes(set)?;
+        return copy();
+    };
+    if user.paused {
+        return copy();
+    }
+    let pause = async |pause: bool| Client::connect(dirs, &user.id).await?.pause(pause).await;
+    pause(true).await.map_err(|error| Error::Busy {
+        what: format!("take a checkpoint while {} runs", user.label()),
+        why: format!("it cannot be paused: {error}; stop it first"),
+    })?;
+    let taken = copy();
+    // What failed first is told first; a sandbox that stays paused is told by `stockade ls`.
+    let resumed = pause(false).await;
+    let taken = taken?;
+    resumed?;
+    Ok(taken)
+}
+
+/// The checkpoints of a set, oldest first.
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn list(set: &ChangeSet) -> Result<Vec<Checkpoint>> {
+    Ok(checkpoint::list(directory(set))?)
+}
+
+/// Goes back to a checkpoint, by its number or name.
+///
+/// # Errors
+/// [`Error::Busy`] while a sandbox uses the set, and [`Error::Write`].
+pub fn rewind(dirs: &StateDirs, set: &ChangeSet, which: &str) -> Result<Rewound> {
+    let claim = dirs.claim_changes(set)?;
+    let rewound = checkpoint::rewind(claim.path(), &dirs.trash_path(), which, unix_ms(), &|_| {})?;
+    if let Some(workspace) = set.workspace() {
+        dirs.recount_changes(&claim, workspace)?;
+    }
+    Ok(rewound)
+}
+
+fn directory(set: &ChangeSet) -> &std::path::Path {
+    set.upper.parent().unwrap_or(&set.upper)
+}

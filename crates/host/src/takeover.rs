@@ -1,0 +1,183 @@
+//! A change set on its way to the host: locked, compared, and applied or undone.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use stockade_linux::idmap::{Identity, RANGE, first_of_slot, slot_of};
+use stockade_workspace::checkpoint::Births;
+use stockade_workspace::{
+    Applied, ChangeSet, Decision, History, Owners, Request, ScanLimits, Trees, Undone, apply, conflicts,
+    judge,
+};
+
+use crate::error::{Error, Result};
+use crate::state::{ChangeSet as Kept, ChangesClaim, RunMeta, StateDirs, unix_ms};
+
+/// A change set that nobody else uses or applies while this lives.
+#[derive(Debug)]
+pub struct Takeover {
+    claim: ChangesClaim,
+    history: History,
+    project: PathBuf,
+    owners: Option<Owners>,
+    trees: Trees,
+    /// What differs.
+    pub set: ChangeSet,
+    /// Which of the changes meet a file that changed on the host since the sandbox began.
+    pub conflicts: Vec<bool>,
+}
+
+impl Takeover {
+    /// Locks a change set and its project, and compares them.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while a sandbox uses the set, and what opening and reading meets.
+    pub fn open(dirs: &StateDirs, kept: &Kept) -> Result<Self> {
+        let Some(project) = kept.workspace() else {
+            return Err(Error::NotFound {
+                what: "workspace known for the change set",
+                name: kept.name.clone(),
+                remedy: Some(format!("look at its files in {}", kept.upper.display())),
+            });
+        };
+        let claim = dirs.claim_changes(kept)?;
+        let history = dirs.history(project)?;
+        let compared = |error| {
+            Error::io(
+                "compare the changes with the project",
+                std::io::Error::other(error),
+            )
+        };
+        let trees = Trees::open(&kept.upper, project).map_err(compared)?;
+        let mut set = trees.scan(ScanLimits::LIST).map_err(compared)?;
+        judge(&trees, &mut set);
+        if set.truncated && set.unread.is_empty() {
+            return Err(Error::io(
+                format!("apply the changes {}", kept.name),
+                std::io::Error::other("there are more than can be looked at in one go"),
+            ));
+        }
+        let conflicts = conflicts(
+            &history,
+            &kept.upper,
+            &set,
+            &Births::of(claim.path())?,
+            &starts(kept),
+        )?;
+        Ok(Self {
+            owners: owners(kept, project)?,
+            project: project.to_owned(),
+            claim,
+            history,
+            trees,
+            set,
+            conflicts,
+        })
+    }
+
+    /// The user's directory.
+    #[must_use]
+    pub fn project(&self) -> &Path {
+        &self.project
+    }
+
+    /// The two sides, to look at.
+    #[must_use]
+    pub fn trees(&self) -> &Trees {
+        &self.trees
+    }
+
+    /// Applies what was decided, one decision for each change, and the content of those of
+    /// which only a part is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; nothing was changed then.
+    pub fn apply(
+        &self,
+        dirs: &StateDirs,
+        decisions: Vec<Decision>,
+        parts: BTreeMap<usize, Vec<u8>>,
+    ) -> Result<Applied> {
+        let request = Request {
+            project: self.project.clone(),
+            upper: self.claim.upper(),
+            set: &self.set,
+            decisions,
+            parts,
+            owners: self.owners,
+            now_ms: unix_ms(),
+            note: dirs.describe_changes(&self.claim)?,
+        };
+        let applied = apply(&self.history, &request, &|_| {})?;
+        dirs.recount_changes(&self.claim, &self.project)?;
+        Ok(applied)
+    }
+}
+
+/// Brings back what was there before the last apply to a project.
+///
+/// # Errors
+/// [`Error::Busy`] while a sandbox uses the change set that gets its changes back, and
+/// [`Error::Write`]; nothing was changed then.
+pub fn undo(dirs: &StateDirs, project: &Path, dry_run: bool) -> Result<Undone> {
+    let history = dirs.history(project)?;
+    let Some((upper, note)) = history.source()? else {
+        return Ok(history.undo(project, dry_run, &|_| {})?);
+    };
+    // What was applied becomes a pending change again, so its set has to be there and free.
+    let claim = dirs.reclaim_changes(&upper, note.as_deref(), dry_run)?;
+    let undone = history.undo(project, dry_run, &|_| {})?;
+    if let (Some(claim), false) = (claim, dry_run) {
+        dirs.recount_changes(&claim, project)?;
+    }
+    Ok(undone)
+}
+
+/// When the sandboxes that used a set began.
+fn starts(kept: &Kept) -> Vec<u64> {
+    let runs = kept.meta.iter().flat_map(|meta| &meta.runs);
+    let user = kept.user.iter().map(|user| user.created_ms);
+    runs.map(|run| run.created_ms).chain(user).collect()
+}
+
+/// How the files of the change set get their owners, where it has ids of its own.
+fn owners(kept: &Kept, project: &Path) -> Result<Option<Owners>> {
+    let last: Option<&RunMeta> = kept.meta.as_ref().and_then(|meta| meta.runs.last());
+    let of_user = || {
+        let record = kept.user.as_ref()?.record.as_ref()?;
+        record.body.get("identity").cloned()
+    };
+    let Some(identity) = of_user().or_else(|| last.and_then(|run| run.identity.clone())) else {
+        return unowned(kept);
+    };
+    let identity: Identity = serde_json::from_value(identity).map_err(|error| Error::Corrupt {
+        path: kept.upper.clone(),
+        why: format!("it is not known whose its files are: {error}"),
+    })?;
+    let Some(base) = identity.map.uids.first().filter(|_| identity.map.privileged) else {
+        return Ok(None);
+    };
+    let owner = std::fs::metadata(project)
+        .map_err(|error| Error::io(format!("read the owner of {}", project.display()), error))?;
+    // The range of the files that are there: an older sandbox's, if they were rewound.
+    let first = std::fs::metadata(&kept.upper).map(|upper| slot_of(upper.uid()).map(first_of_slot));
+    Ok(Some(Owners {
+        base: first.ok().flatten().unwrap_or(base.outside),
+        count: RANGE,
+        workload: (identity.uid, identity.gid),
+        project: (owner.uid(), owner.gid()),
+    }))
+}
+
+/// Files without a known sandbox are taken as they are only if they are ours.
+fn unowned(kept: &Kept) -> Result<Option<Owners>> {
+    let owner = std::fs::metadata(&kept.upper).map_err(|error| Error::state("read", &kept.upper, error))?;
+    if owner.uid() == rustix::process::geteuid().as_raw() {
+        return Ok(None);
+    }
+    Err(Error::Corrupt {
+        path: kept.upper.clone(),
+        why: "it is not known whose its files are: the sandbox left no record".to_owned(),
+    })
+}

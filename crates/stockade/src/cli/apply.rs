@@ -1,0 +1,246 @@
+//! `stockade apply` and `stockade undo`.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+
+use serde::Serialize;
+use stockade_host::workspace::{Applied, Change, Decision};
+
+use super::args::{ApplyArgs, ConflictArg, UndoArgs};
+use super::{Result, ask};
+use crate::failure::Failure;
+use crate::report::{self, Shown};
+use crate::service::apply::{self, Held, OnConflict, Open, Request};
+
+/// The exit code if something that was asked for is still a pending change.
+const HELD_BACK: i32 = 1;
+/// Lines in a list for a person.
+const MAX_LINES: usize = 50;
+
+/// `stockade apply`
+pub fn apply(args: &ApplyArgs) -> Result {
+    let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let is_decided = args.safe || args.all || !args.paths.is_empty() || args.dry_run;
+    if args.interactive && !can_ask || !is_decided && !can_ask {
+        return Err(Failure::NothingChosen);
+    }
+    let mut open = apply::open(&request(args))?;
+    if !args.json && (args.interactive || !is_decided) {
+        if open.questions().next().is_none() {
+            report::note("nothing to apply");
+            return Ok(0);
+        }
+        let go_on = if args.interactive {
+            ask::each(&mut open)?
+        } else {
+            ask::summary(&mut open)?
+        };
+        if !go_on {
+            report::note("nothing was changed");
+            return Ok(HELD_BACK);
+        }
+    }
+    let refused = args.safe && open.holds_back();
+    if args.dry_run || refused {
+        tell(&open, None, refused, args)?;
+        return Ok(i32::from(open.holds_back()) * HELD_BACK);
+    }
+    let applied = open.apply()?;
+    tell(&open, Some(&applied), false, args)?;
+    Ok(i32::from(open.holds_back()) * HELD_BACK)
+}
+
+fn request(args: &ApplyArgs) -> Request {
+    Request {
+        changes: args.changes.clone(),
+        paths: args.paths.clone(),
+        ignored: args.ignored,
+        risky: args.all,
+        conflicts: match args.conflicts {
+            ConflictArg::Leave => OnConflict::Leave,
+            ConflictArg::Host => OnConflict::Host,
+            ConflictArg::Sandbox => OnConflict::Sandbox,
+            ConflictArg::Beside => OnConflict::Beside,
+        },
+    }
+}
+
+/// As JSON: a path with what becomes of it.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    change: &'a Change,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<Decision>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<&'a Held>,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    project: String,
+    dry_run: bool,
+    #[serde(flatten)]
+    applied: Option<&'a Applied>,
+    changes: Vec<Told<'a>>,
+    held: Vec<Told<'a>>,
+}
+
+fn tell(open: &Open, applied: Option<&Applied>, refused: bool, args: &ApplyArgs) -> std::io::Result<()> {
+    if args.json {
+        let changes = open.planned().map(|(change, decision)| Told {
+            change,
+            decision: Some(decision),
+            held: None,
+        });
+        let held = open.held().map(|(change, held)| Told {
+            change,
+            decision: None,
+            held: Some(held),
+        });
+        return report::json(&Outcome {
+            project: Shown(open.project().as_os_str()).to_string(),
+            dry_run: args.dry_run,
+            applied,
+            changes: if refused { Vec::new() } else { changes.collect() },
+            held: held.collect(),
+        });
+    }
+    if args.dry_run {
+        report::out(&planned(open))?;
+    }
+    let what = match applied {
+        _ if refused => "nothing was applied: not everything is safe".to_owned(),
+        None => format!("would apply {}", count(open.to_apply() as u64)),
+        Some(applied) if applied.number.is_none() => "nothing to apply".to_owned(),
+        Some(applied) => format!(
+            "applied {} (`stockade undo` takes it back)",
+            count(applied.applied)
+        ),
+    };
+    report::note(&what);
+    let held = held_lines(open);
+    if !held.is_empty() {
+        report::note(&held);
+    }
+    Ok(())
+}
+
+fn planned(open: &Open) -> String {
+    let mut text = String::new();
+    for (change, decision) in open.planned() {
+        let how = match decision {
+            Decision::Keep => " (the host's is kept)",
+            Decision::Beside => " (put beside the host's, as .stockade)",
+            Decision::Part => " (in part)",
+            Decision::Apply | Decision::Leave => "",
+        };
+        let _ = writeln!(text, "{}{how}", report::change_line(change)); // writing to a string cannot fail
+    }
+    text
+}
+
+/// What is held back, with the reason and what to do.
+fn held_lines(open: &Open) -> String {
+    let held: Vec<_> = open.held().collect();
+    let ignored = held.iter().filter(|(_, held)| **held == Held::Ignored).count();
+    let mut text = String::new();
+    let shown = held.iter().filter(|(_, held)| **held != Held::Ignored);
+    let total = held.len() - ignored;
+    if total > 0 {
+        let _ = write!(text, "{} held back, and still pending:", count(total as u64));
+        for (change, held) in shown.take(MAX_LINES) {
+            let _ = write!(
+                text,
+                "\n  {} ({})",
+                Shown(change.path.as_os_str()),
+                held_text(held)
+            );
+        }
+        if total > MAX_LINES {
+            let _ = write!(text, "\n  and {} more", total - MAX_LINES);
+        }
+        text.push_str(&remedies(&held));
+    }
+    if ignored > 0 {
+        let line = format!(
+            "{} in what git ignores left out (--ignored takes them, too)",
+            count(ignored as u64)
+        );
+        text.push_str(if text.is_empty() { "" } else { "\n  " });
+        text.push_str(&line);
+    }
+    text
+}
+
+fn remedies(held: &[(&Change, &Held)]) -> String {
+    let has = |wanted: fn(&Held) -> bool| held.iter().any(|(_, held)| wanted(held));
+    let mut text = String::new();
+    if has(|held| matches!(held, Held::Risky { .. })) {
+        text.push_str("\n  fix: look at it with `stockade diff`, then name the file itself, or say --all");
+    }
+    if has(|held| *held == Held::Conflict) {
+        text.push_str(
+            "\n  fix: look at both sides with `stockade diff`, then say --conflicts host, sandbox or beside",
+        );
+    }
+    text
+}
+
+/// Why a change is held back, in a clause.
+pub fn held_text(held: &Held) -> String {
+    match held {
+        Held::Risky { why } => format!("risky: {}", why.join("; ")),
+        Held::Conflict => "conflict: it changed on the host, too".to_owned(),
+        Held::Special => "a pipe, socket or device is never applied".to_owned(),
+        Held::Ignored => "git ignores it".to_owned(),
+        Held::NotChosen => "not chosen".to_owned(),
+    }
+}
+
+fn count(number: u64) -> String {
+    match number {
+        1 => "1 change".to_owned(),
+        number => format!("{number} changes"),
+    }
+}
+
+/// `stockade undo`
+pub fn undo(args: &UndoArgs) -> Result {
+    if args.list {
+        let all = apply::undoable()?;
+        if args.json {
+            report::json(&all)?;
+            return Ok(0);
+        }
+        let rows = all.iter().map(|one| {
+            vec![
+                one.number.to_string(),
+                report::age(report::seconds_since(one.applied_ms)),
+                one.paths.to_string(),
+            ]
+        });
+        report::out(&report::table(
+            report::Paint::stdout(),
+            &["NUMBER", "AGE", "CHANGES"],
+            rows,
+        ))?;
+        return Ok(0);
+    }
+    let undone = apply::undo(args.dry_run)?;
+    if args.json {
+        report::json(&undone)?;
+        return Ok(0);
+    }
+    let verb = if args.dry_run { "would undo" } else { "undone:" };
+    let left = match undone.left {
+        0 => "nothing before it can be undone".to_owned(),
+        left => format!("{left} more can be undone"),
+    };
+    let age = report::age(report::seconds_since(undone.applied_ms));
+    report::note(&format!(
+        "{verb} {} of {age} ago, pending again; {left}",
+        count(undone.paths)
+    ));
+    Ok(0)
+}

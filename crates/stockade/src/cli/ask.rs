@@ -1,0 +1,216 @@
+//! Questions about changes, in a terminal. Names are shown escaped; the answer is one letter;
+//! end of input is no.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use stockade_host::workspace::{Change, Decision, Hunk, LineKind};
+
+use super::apply::held_text;
+use crate::failure::Failure;
+use crate::report::{self, Shown};
+use crate::service::apply::{Held, Open};
+
+/// Changes that are listed before a question.
+const LISTED: usize = 20;
+
+/// One question about all that is harmless, then one about each that is not. False if the
+/// answer was no to everything.
+pub fn summary(open: &mut Open) -> Result<bool, Failure> {
+    let asked: Vec<Asked> = gather(open);
+    let plain: Vec<&Asked> = asked.iter().filter(|one| one.why.is_none()).collect();
+    let mut text = String::new();
+    for one in plain.iter().take(LISTED) {
+        text.push_str(&format!("  {}\n", one.line));
+    }
+    if plain.len() > LISTED {
+        text.push_str(&format!("  and {} more\n", plain.len() - LISTED));
+    }
+    say(&text)?;
+    let mut any = false;
+    if !plain.is_empty() {
+        match question(
+            &format!(
+                "apply these {} to {}?",
+                plain.len(),
+                Shown(open.project().as_os_str())
+            ),
+            YES_NO_EACH,
+        )? {
+            'y' => any = true,
+            'e' => return each(open),
+            _ => {
+                let numbers: Vec<usize> = plain.iter().map(|one| one.number).collect();
+                numbers
+                    .into_iter()
+                    .for_each(|number| open.decide(number, Decision::Leave));
+            }
+        }
+    }
+    for one in asked.iter().filter(|one| one.why.is_some()) {
+        any |= ask_one(open, one)? == Some(true);
+    }
+    Ok(any)
+}
+
+/// A question about each change. False if none is to be applied.
+pub fn each(open: &mut Open) -> Result<bool, Failure> {
+    let asked = gather(open);
+    let mut any = false;
+    let mut rest = None;
+    for one in &asked {
+        if let Some(decision) = rest.filter(|_| one.why.is_none() || rest == Some(Decision::Leave)) {
+            open.decide(one.number, decision);
+            any |= decision != Decision::Leave;
+            continue;
+        }
+        if one.why.is_some() {
+            any |= ask_one(open, one)? == Some(true);
+            continue;
+        }
+        let hunks = open.hunks(one.number);
+        let answers = if hunks.len() > 1 {
+            WITH_HUNKS
+        } else {
+            YES_NO_ALL_QUIT
+        };
+        let answer = question(&one.line, answers)?;
+        if answer == 'h' {
+            any |= ask_hunks(open, one.number, &hunks)?;
+            continue;
+        }
+        let decision = if matches!(answer, 'y' | 'a') {
+            Decision::Apply
+        } else {
+            Decision::Leave
+        };
+        if matches!(answer, 'a' | 'q') {
+            rest = Some(decision);
+        }
+        open.decide(one.number, decision);
+        any |= decision != Decision::Leave;
+    }
+    Ok(any)
+}
+
+const YES_NO: &[(char, &str)] = &[('y', "yes"), ('n', "no")];
+const YES_NO_EACH: &[(char, &str)] = &[('y', "yes"), ('n', "no"), ('e', "each")];
+const YES_NO_ALL_QUIT: &[(char, &str)] = &[
+    ('y', "yes"),
+    ('n', "no"),
+    ('a', "all the harmless rest"),
+    ('q', "none of the rest"),
+];
+const WITH_HUNKS: &[(char, &str)] = &[
+    ('y', "yes"),
+    ('n', "no"),
+    ('h', "hunk by hunk"),
+    ('a', "all the harmless rest"),
+    ('q', "none of the rest"),
+];
+const SIDES: &[(char, &str)] = &[
+    ('l', "leave it pending"),
+    ('h', "keep the host's"),
+    ('s', "take the sandbox's"),
+    ('b', "put the sandbox's beside it"),
+];
+
+struct Asked {
+    number: usize,
+    line: String,
+    conflict: bool,
+    /// Why it is not harmless.
+    why: Option<String>,
+}
+
+fn gather(open: &Open) -> Vec<Asked> {
+    let all = open.questions();
+    all.filter(|one| !matches!(one.held, Some(Held::Special | Held::Ignored)))
+        .map(|one| Asked {
+            number: one.number,
+            line: report::change_line(one.change),
+            conflict: one.conflict,
+            why: one.held.map(held_text).or_else(|| risky(one.change)),
+        })
+        .collect()
+}
+
+fn risky(change: &Change) -> Option<String> {
+    let why: Vec<&'static str> = change.risks.iter().map(|risk| risk.why()).collect();
+    (!why.is_empty()).then(|| held_text(&Held::Risky { why }))
+}
+
+/// True if some of them are to be applied.
+fn ask_hunks(open: &mut Open, number: usize, hunks: &[Hunk]) -> Result<bool, Failure> {
+    let mut chosen = Vec::with_capacity(hunks.len());
+    for (index, hunk) in hunks.iter().enumerate() {
+        let mut text = String::new();
+        for line in &hunk.lines {
+            let mark = match line.kind {
+                LineKind::Context => ' ',
+                LineKind::Removed => '-',
+                LineKind::Added => '+',
+            };
+            let bytes = line.bytes.strip_suffix(b"\n").unwrap_or(&line.bytes);
+            text.push_str(&format!("{mark}{}\n", Shown(OsStr::from_bytes(bytes))));
+        }
+        say(&text)?;
+        chosen.push(question(&format!("apply hunk {} of {}?", index + 1, hunks.len()), YES_NO)? == 'y');
+    }
+    if chosen.iter().all(|chosen| *chosen) {
+        open.decide(number, Decision::Apply);
+    } else if chosen.contains(&true) {
+        open.decide_part(number, hunks, &chosen)?;
+    } else {
+        open.decide(number, Decision::Leave);
+    }
+    Ok(chosen.contains(&true))
+}
+
+/// True if it is to be done, false if not, none if the input has ended.
+fn ask_one(open: &mut Open, one: &Asked) -> std::io::Result<Option<bool>> {
+    let why = one.why.as_deref().unwrap_or_default();
+    let line = format!("{}\n    {why}\n  apply it?", one.line);
+    let answer = question(&line, if one.conflict { SIDES } else { YES_NO })?;
+    let decision = match answer {
+        'y' | 's' => Decision::Apply,
+        'h' => Decision::Keep,
+        'b' => Decision::Beside,
+        _ => Decision::Leave,
+    };
+    open.decide(one.number, decision);
+    Ok((answer != END).then_some(decision != Decision::Leave))
+}
+
+/// What is returned when the input has ended.
+const END: char = '\0';
+
+/// Asks until one of the letters is the answer.
+fn question(text: &str, answers: &[(char, &str)]) -> std::io::Result<char> {
+    let letters: Vec<String> = answers
+        .iter()
+        .map(|(letter, what)| format!("{letter} {what}"))
+        .collect();
+    loop {
+        say(&format!("{text} [{}] ", letters.join(", ")))?;
+        let mut line = String::new();
+        if std::io::stdin().lock().read_line(&mut line)? == 0 {
+            say("\n")?;
+            return Ok(END);
+        }
+        let answer = line.trim().to_lowercase();
+        let found = answers.iter().find(|(letter, what)| {
+            answer.chars().eq([*letter]) || what.split(' ').next() == Some(answer.as_str())
+        });
+        if let Some((letter, _)) = found {
+            return Ok(*letter);
+        }
+    }
+}
+
+fn say(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stderr().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}

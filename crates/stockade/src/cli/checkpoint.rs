@@ -1,0 +1,75 @@
+//! `stockade checkpoint` and `stockade rewind`.
+
+use stockade_host::workspace::checkpoint::Checkpoint;
+
+use super::Result;
+use super::args::{CheckpointArgs, RewindArgs};
+use crate::report::{self, Shown};
+use crate::service::{self, checkpoints};
+
+/// `stockade checkpoint`
+pub fn checkpoint(args: &CheckpointArgs) -> Result {
+    let set = args.changes.as_deref();
+    if args.list {
+        return list(set, args.json);
+    }
+    let taken = service::block_on(checkpoints::take(set, args.name.as_deref()))?;
+    if args.json {
+        report::json(&taken)?;
+    } else {
+        report::note(&format!(
+            "checkpoint {} taken (`stockade rewind {}` goes back to it)",
+            label(&taken),
+            taken.number
+        ));
+    }
+    Ok(0)
+}
+
+/// `stockade rewind`
+pub fn rewind(args: &RewindArgs) -> Result {
+    let rewound = checkpoints::rewind(args.changes.as_deref(), &args.which)?;
+    if args.json {
+        report::json(&rewound)?;
+    } else {
+        report::note(&format!(
+            "the changes are those of checkpoint {} again; what they were is checkpoint {}",
+            label(&rewound.to),
+            rewound.saved.number
+        ));
+    }
+    Ok(0)
+}
+
+fn list(set: Option<&str>, json: bool) -> Result {
+    let all = checkpoints::list(set)?;
+    if json {
+        report::json(&all)?;
+    } else if all.is_empty() {
+        report::note("no checkpoints");
+    } else {
+        let rows = all.iter().map(|one| {
+            vec![
+                one.number.to_string(),
+                one.name
+                    .as_deref()
+                    .map_or_else(String::new, |name| Shown::new(name).to_string()),
+                report::age(report::seconds_since(one.taken_ms)),
+                one.nodes.to_string(),
+            ]
+        });
+        report::out(&report::table(
+            report::Paint::stdout(),
+            &["NUMBER", "NAME", "AGE", "FILES"],
+            rows,
+        ))?;
+    }
+    Ok(0)
+}
+
+fn label(checkpoint: &Checkpoint) -> String {
+    match &checkpoint.name {
+        Some(name) => format!("{} ({})", checkpoint.number, Shown::new(name)),
+        None => checkpoint.number.to_string(),
+    }
+}

@@ -1,0 +1,380 @@
+//! Changes taken over to the host, and taken back.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
+use stockade_host::Error;
+use stockade_host::state::{ChangeSet as Kept, PENDING, StateDirs};
+use stockade_host::takeover::{self, Takeover};
+use stockade_host::workspace::{
+    Applied, Change, ChangeKind, Decision, Detail, Hunk, Item, MAX_TEXT_BYTES, NodeKind, Side, Undone,
+    compose,
+};
+
+use super::{Result, state};
+use crate::failure::Failure;
+
+/// What is to be applied.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The change set; the project's pending one if none is named.
+    pub changes: Option<String>,
+    /// Only these paths and what lies below them, from the current directory.
+    pub paths: Vec<PathBuf>,
+    /// What git ignores as well.
+    pub ignored: bool,
+    /// Risky files as well.
+    pub risky: bool,
+    /// What becomes of files that changed on the host, too.
+    pub conflicts: OnConflict,
+}
+
+/// What becomes of a file that changed inside and on the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It stays a pending change.
+    #[default]
+    Leave,
+    /// The host's file stays and the change is forgotten.
+    Host,
+    /// The sandbox's file takes its place.
+    Sandbox,
+    /// The sandbox's file is put beside it.
+    Beside,
+}
+
+/// Why a change that was asked for is not applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum Held {
+    /// It runs later on the host, or may do harm there otherwise.
+    Risky {
+        /// Why, each in a clause.
+        why: Vec<&'static str>,
+    },
+    /// The host's file changed, too, since the sandbox began.
+    Conflict,
+    /// A pipe, a socket or a device: never applied.
+    Special,
+    /// Git's rules leave it out.
+    Ignored,
+    /// It was not asked for.
+    NotChosen,
+}
+
+/// A change set that is open to be applied.
+pub struct Open {
+    dirs: std::sync::Arc<StateDirs>,
+    takeover: Takeover,
+    decisions: Vec<Decision>,
+    held: Vec<Option<Held>>,
+    parts: BTreeMap<usize, Vec<u8>>,
+}
+
+/// Opens a change set and decides what can be decided without asking.
+///
+/// # Errors
+/// There is no such set, a sandbox uses it, or it cannot be compared.
+pub fn open(request: &Request) -> Result<Open> {
+    let dirs = state()?;
+    let kept = find(&dirs, request.changes.as_deref())?;
+    let takeover = Takeover::open(&dirs, &kept)?;
+    let wanted = wanted(&takeover, &request.paths)?;
+    let changes = &takeover.set.changes;
+    let conflicts = &takeover.conflicts;
+    let held: Vec<Option<Held>> = changes
+        .iter()
+        .zip(conflicts)
+        .map(|(change, conflict)| why_held(request, &wanted, change, *conflict))
+        .collect();
+    let decisions = held
+        .iter()
+        .zip(conflicts)
+        .map(|(held, conflict)| match (held, conflict) {
+            (Some(_), _) => Decision::Leave,
+            (None, true) => on_conflict(request.conflicts),
+            (None, false) => Decision::Apply,
+        })
+        .collect();
+    Ok(Open {
+        dirs,
+        decisions,
+        held,
+        parts: BTreeMap::new(),
+        takeover,
+    })
+}
+
+fn on_conflict(choice: OnConflict) -> Decision {
+    match choice {
+        OnConflict::Leave => Decision::Leave,
+        OnConflict::Host => Decision::Keep,
+        OnConflict::Sandbox => Decision::Apply,
+        OnConflict::Beside => Decision::Beside,
+    }
+}
+
+fn why_held(request: &Request, wanted: &Wanted, change: &Change, conflict: bool) -> Option<Held> {
+    let (is_wanted, is_named) = wanted.has(&change.path);
+    if !is_wanted {
+        return Some(Held::NotChosen);
+    }
+    if change.after.is_some_and(|after| after.node == NodeKind::Special) {
+        return Some(Held::Special);
+    }
+    if change.ignored && !request.ignored && wanted.is_everything() {
+        return Some(Held::Ignored);
+    }
+    if conflict && request.conflicts == OnConflict::Leave {
+        return Some(Held::Conflict);
+    }
+    let keeps_host = conflict && request.conflicts == OnConflict::Host;
+    if !change.risks.is_empty() && !request.risky && !is_named && !keeps_host {
+        let why = change.risks.iter().map(|risk| risk.why()).collect();
+        return Some(Held::Risky { why });
+    }
+    None
+}
+
+/// The paths that were asked for, relative to the project.
+struct Wanted(Vec<PathBuf>);
+
+impl Wanted {
+    fn is_everything(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a path is asked for, and whether by its own name.
+    fn has(&self, path: &Path) -> (bool, bool) {
+        let is_named = self.0.iter().any(|wanted| wanted == path);
+        (
+            self.is_everything() || self.0.iter().any(|wanted| path.starts_with(wanted)),
+            is_named,
+        )
+    }
+}
+
+fn wanted(takeover: &Takeover, paths: &[PathBuf]) -> Result<Wanted> {
+    let here = std::env::current_dir().map_err(Failure::NoCurrentDirectory)?;
+    let mut wanted = Vec::new();
+    for path in paths {
+        let full = plain(&here.join(path));
+        let relative = full.strip_prefix(takeover.project()).ok();
+        let found = relative.filter(|relative| {
+            let mut changes = takeover.set.changes.iter();
+            changes.any(|change| change.path.starts_with(relative))
+        });
+        let Some(found) = found else {
+            return Err(Error::NotFound {
+                what: "change",
+                name: path.display().to_string(),
+                remedy: Some(
+                    "`stockade changes` lists them; paths are from the current directory".to_owned(),
+                ),
+            }
+            .into());
+        };
+        wanted.push(found.to_owned());
+    }
+    // The project's root is everything, and names nothing.
+    wanted.retain(|path| !path.as_os_str().is_empty());
+    Ok(Wanted(wanted))
+}
+
+/// Without `.` and `..`: what was changed inside may not exist on the host, so nothing can be
+/// asked of the file system.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// The set of this name, or that such a sandbox used; without a name the pending one of the
+/// project around the current directory.
+pub(super) fn find(dirs: &StateDirs, label: Option<&str>) -> Result<Kept> {
+    let here = std::env::current_dir().map_err(Failure::NoCurrentDirectory)?;
+    let mut sets = dirs.change_sets()?;
+    let is_here = |set: &Kept| {
+        set.workspace()
+            .is_some_and(|workspace| here.starts_with(workspace))
+    };
+    let depth = |set: &Kept| {
+        set.workspace()
+            .map_or(0, |workspace| workspace.components().count())
+    };
+    let name = label.unwrap_or(PENDING);
+    let nearest = (0..sets.len())
+        .filter(|index| sets[*index].name == name && is_here(&sets[*index]))
+        .max_by_key(|index| depth(&sets[*index]));
+    let used = || {
+        sets.iter()
+            .rposition(|set| label.is_some_and(|label| set.was_used_by(label)))
+    };
+    match nearest.or_else(used) {
+        Some(index) => Ok(sets.swap_remove(index)),
+        None => Err(Error::NotFound {
+            what: "change set",
+            name: match label {
+                Some(label) => label.to_owned(),
+                None => format!("{PENDING} for {}", here.display()),
+            },
+            remedy: Some(
+                "`stockade changes` lists them: change into the project, or name one with --changes"
+                    .to_owned(),
+            ),
+        }
+        .into()),
+    }
+}
+
+/// A change as it is asked about.
+pub struct Question<'a> {
+    /// Its number.
+    pub number: usize,
+    /// The change.
+    pub change: &'a Change,
+    /// It was changed on the host as well.
+    pub conflict: bool,
+    /// Why it would not be applied unasked.
+    pub held: Option<&'a Held>,
+}
+
+impl Open {
+    /// The user's directory.
+    pub fn project(&self) -> &Path {
+        self.takeover.project()
+    }
+
+    /// All changes that were asked for.
+    pub fn questions(&self) -> impl Iterator<Item = Question<'_>> {
+        let changes = self.takeover.set.changes.iter().zip(&self.takeover.conflicts);
+        let all = changes.zip(&self.held).enumerate();
+        all.map(|(number, ((change, conflict), held))| Question {
+            number,
+            change,
+            conflict: *conflict,
+            held: held.as_ref(),
+        })
+        .filter(|question| question.held != Some(&Held::NotChosen))
+    }
+
+    /// Changes that were asked for and are not applied, with the reason.
+    pub fn held(&self) -> impl Iterator<Item = (&Change, &Held)> {
+        let all = self.takeover.set.changes.iter().zip(&self.held);
+        all.filter_map(|(change, held)| Some((change, held.as_ref()?)))
+            .filter(|(_, held)| **held != Held::NotChosen)
+    }
+
+    /// True if something that was asked for would not be applied. What git ignores is not
+    /// asked for unless it is named.
+    pub fn holds_back(&self) -> bool {
+        self.held().any(|(_, held)| *held != Held::Ignored)
+    }
+
+    /// How many changes would be made.
+    pub fn to_apply(&self) -> usize {
+        let decided = self.decisions.iter();
+        decided.filter(|decision| **decision != Decision::Leave).count()
+    }
+
+    /// The changes that would be made, with what becomes of each.
+    pub fn planned(&self) -> impl Iterator<Item = (&Change, Decision)> {
+        let all = self.takeover.set.changes.iter().zip(&self.decisions);
+        all.filter(|(_, decision)| **decision != Decision::Leave)
+            .map(|(change, decision)| (change, *decision))
+    }
+
+    /// What somebody has decided.
+    pub fn decide(&mut self, number: usize, decision: Decision) {
+        if let (Some(decided), Some(held)) = (self.decisions.get_mut(number), self.held.get_mut(number)) {
+            *decided = decision;
+            *held = (decision == Decision::Leave).then_some(Held::NotChosen);
+        }
+    }
+
+    /// The hunks of a change, if it is one of a text that stands on both sides.
+    pub fn hunks(&self, number: usize) -> Vec<Hunk> {
+        let change = self.takeover.set.changes.get(number).cloned();
+        let change = change.filter(|change| change.kind == ChangeKind::Changed);
+        let item = change.map(|change| Item {
+            change,
+            renamed: None,
+        });
+        match item.map(|item| self.takeover.trees().detail(&item)) {
+            Some(Detail::Text(hunks)) => hunks,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Some hunks of a change are to be applied.
+    ///
+    /// # Errors
+    /// The host's file cannot be read.
+    pub fn decide_part(&mut self, number: usize, hunks: &[Hunk], chosen: &[bool]) -> Result<()> {
+        let Some(change) = self.takeover.set.changes.get(number) else {
+            return Ok(());
+        };
+        let failed = |error| Error::io("read the host's file", error);
+        let file = self.takeover.trees().file(Side::Before, &change.path);
+        let file = file.map_err(|error| failed(std::io::Error::other(error)))?;
+        let mut before = Vec::new();
+        file.take(MAX_TEXT_BYTES)
+            .read_to_end(&mut before)
+            .map_err(failed)?;
+        self.parts.insert(number, compose(&before, hunks, chosen));
+        self.decide(number, Decision::Part);
+        Ok(())
+    }
+
+    /// Applies it.
+    ///
+    /// # Errors
+    /// What stood in the way; nothing was changed then.
+    pub fn apply(&self) -> Result<Applied> {
+        Ok(self
+            .takeover
+            .apply(&self.dirs, self.decisions.clone(), self.parts.clone())?)
+    }
+}
+
+/// Brings back what was there before the last apply to the project around the current
+/// directory.
+///
+/// # Errors
+/// There is none, or the host's files have changed since.
+pub fn undo(dry_run: bool) -> Result<Undone> {
+    let (dirs, project) = applied_project()?;
+    Ok(takeover::undo(&dirs, &project, dry_run)?)
+}
+
+/// The applies to the project around the current directory that can be undone, oldest first.
+///
+/// # Errors
+/// There are none.
+pub fn undoable() -> Result<Vec<Undone>> {
+    let (dirs, project) = applied_project()?;
+    let history = dirs.history(&project)?;
+    Ok(history.list().map_err(Error::from)?)
+}
+
+fn applied_project() -> Result<(std::sync::Arc<StateDirs>, PathBuf)> {
+    let dirs = state()?;
+    let here = std::env::current_dir().map_err(Failure::NoCurrentDirectory)?;
+    let project = here.ancestors().find(|parent| dirs.has_history(parent));
+    let Some(project) = project.map(Path::to_owned) else {
+        return Err(
+            Error::from(stockade_host::workspace::WriteError::NothingToUndo { project: here }).into(),
+        );
+    };
+    Ok((dirs, project))
+}
