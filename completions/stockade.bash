@@ -16,6 +16,9 @@ _stockade() {
             ",$1")
                 cmd="stockade"
                 ;;
+            stockade,apply)
+                cmd="stockade__subcmd__apply"
+                ;;
             stockade,attach)
                 cmd="stockade__subcmd__attach"
                 ;;
@@ -24,6 +27,9 @@ _stockade() {
                 ;;
             stockade,changes)
                 cmd="stockade__subcmd__changes"
+                ;;
+            stockade,checkpoint)
+                cmd="stockade__subcmd__checkpoint"
                 ;;
             stockade,completions)
                 cmd="stockade__subcmd__completions"
@@ -73,6 +79,9 @@ _stockade() {
             stockade,resume)
                 cmd="stockade__subcmd__resume"
                 ;;
+            stockade,rewind)
+                cmd="stockade__subcmd__rewind"
+                ;;
             stockade,rm)
                 cmd="stockade__subcmd__rm"
                 ;;
@@ -90,6 +99,9 @@ _stockade() {
                 ;;
             stockade,top)
                 cmd="stockade__subcmd__top"
+                ;;
+            stockade,undo)
+                cmd="stockade__subcmd__undo"
                 ;;
             stockade__subcmd__audit,show)
                 cmd="stockade__subcmd__audit__subcmd__show"
@@ -119,12 +131,34 @@ _stockade() {
 
     case "${cmd}" in
         stockade)
-            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff policy preset audit rpc gc doctor setup help completions man"
+            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff apply undo checkpoint rewind policy preset audit rpc gc doctor setup help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__apply)
+            opts="-i -h -V --safe --all --interactive --ignored --conflicts --changes --dry-run --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --conflicts)
+                    COMPREPLY=($(compgen -W "leave host sandbox beside" -- "${cur}"))
+                    return 0
+                    ;;
+                --changes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -211,6 +245,24 @@ _stockade() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__checkpoint)
+            opts="-h -V --list --changes --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --changes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -861,6 +913,24 @@ _stockade() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        stockade__subcmd__rewind)
+            opts="-h -V --changes --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --changes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         stockade__subcmd__rm)
             opts="-f -h -V --force --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1119,6 +1189,20 @@ _stockade() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__undo)
+            opts="-h -V --list --dry-run --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
