@@ -21,7 +21,7 @@ const MAX_LINES: usize = 50;
 pub fn apply(args: &ApplyArgs) -> Result {
     let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let is_decided = args.safe || args.all || !args.paths.is_empty() || args.dry_run;
-    if args.interactive && !can_ask || !is_decided && !can_ask {
+    if !can_ask && (args.interactive || !is_decided) {
         return Err(Failure::NothingChosen);
     }
     let mut open = apply::open(&request(args))?;
