@@ -13,6 +13,7 @@
 //! channel   frames on a stream, without waiting
 //! exec/     one command: start, streams, reports, end
 //! files/    file requests, in a process of their own
+//! moved     places that are somewhere else than the host believes
 //! confine   the inner wall around whatever touches untrusted things
 //! sys       calls without a safe form; the only unsafe code
 //! ```
@@ -34,6 +35,7 @@ mod confine;
 mod door;
 mod exec;
 mod files;
+mod moved;
 mod serve;
 mod setup;
 mod sys;

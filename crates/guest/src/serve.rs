@@ -15,6 +15,7 @@ use crate::confine::Walls;
 use crate::door::{self, Visit};
 use crate::exec::Execs;
 use crate::files::Files;
+use crate::moved::Places;
 use crate::setup::Ready;
 use crate::sys;
 use ending::Ending;
@@ -56,6 +57,9 @@ struct Guest {
     link: Option<Link>,
     signals: OwnedFd,
     walls: Walls,
+    /// All that can be signalled is the sandbox's.
+    contained: bool,
+    moved: Places,
     execs: Execs,
     files: Files,
     hello: Hello,
@@ -85,7 +89,9 @@ impl Guest {
             link: None,
             signals,
             walls,
-            execs: Execs::new(ready.config.max_execs),
+            contained: ready.config.contained,
+            moved: Places::new(ready.moved),
+            execs: Execs::new(ready.config.max_execs, ready.terminals),
             files: Files::new(walls),
             hello: Hello::new(0, nonce()),
             childless: false,
@@ -227,6 +233,7 @@ impl Guest {
             ToGuest::Resume(resume) => self.resume(&resume)?,
             ToGuest::Exec(request) => {
                 if self.ending.is_none() {
+                    let request = self.moved.command(request)?;
                     self.execs.start(&request, &self.walls, &mut link.channel);
                 }
             }
@@ -245,7 +252,7 @@ impl Guest {
                 }
             }
             ToGuest::Forget { exec } => self.execs.forget(exec),
-            ToGuest::File(request) => self.files.request(request, self.now),
+            ToGuest::File(request) => self.files.request(self.moved.file(request)?, self.now),
             ToGuest::Shutdown { grace_ms } => self.begin_ending(grace_ms),
         }
         Ok(())

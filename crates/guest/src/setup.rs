@@ -10,8 +10,8 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
 };
-use stockade_linux::apply::{ApplyError, Door, apply, given_count};
-use stockade_linux::ops::{GuestSettings, MAX_PROGRAM_BYTES, Program, SetupReply};
+use stockade_linux::apply::{ApplyError, Door, Terminal, apply, given_count};
+use stockade_linux::ops::{Attestation, GuestSettings, MAX_PROGRAM_BYTES, Moved, Program, SetupReply};
 
 /// Where new links arrive; its end means that the supervisor is gone.
 const DOOR: i32 = 3;
@@ -30,6 +30,10 @@ pub struct Ready {
     pub door: OwnedFd,
     /// Settings for commands.
     pub config: GuestConfig,
+    /// Terminals for commands, where no more can be opened.
+    pub terminals: Vec<Terminal>,
+    /// Places that are somewhere else than the host believes.
+    pub moved: Vec<Moved>,
 }
 
 /// How commands are started.
@@ -39,13 +43,16 @@ pub struct GuestConfig {
     pub nested_landlock: bool,
     /// Commands known at once.
     pub max_execs: u32,
+    /// Nothing outside of the sandbox can be signalled, so all that can be is the sandbox's.
+    pub contained: bool,
 }
 
-impl From<GuestSettings> for GuestConfig {
-    fn from(settings: GuestSettings) -> Self {
+impl GuestConfig {
+    fn new(settings: &GuestSettings, attestation: &Attestation) -> Self {
         Self {
             nested_landlock: settings.nested_landlock,
             max_execs: settings.max_execs,
+            contained: std::process::id() == 1 || attestation.signals_kept,
         }
     }
 }
@@ -81,12 +88,15 @@ pub fn enter() -> Result<Ready, SetupError> {
     let program = read_program(&mut link).map_err(failed("read the set-up program"))?;
     let trees = receive_trees(&door, given_count(&program)).map_err(failed("receive the host's trees"))?;
     match apply(&program, trees, &[DOOR, LINK], &mut Way(&door)) {
-        Ok(attestation) => {
-            reply(&mut link, &SetupReply::Ready(attestation)).map_err(failed("answer"))?;
+        Ok(applied) => {
+            let config = GuestConfig::new(&program.guest, &applied.attestation);
+            reply(&mut link, &SetupReply::Ready(Box::new(applied.attestation))).map_err(failed("answer"))?;
             Ok(Ready {
                 link: link.into(),
                 door,
-                config: program.guest.into(),
+                config,
+                terminals: applied.terminals,
+                moved: program.guest.moved,
             })
         }
         Err(error) => {

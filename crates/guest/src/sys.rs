@@ -56,13 +56,12 @@ pub fn kill_group(group: Pid, signal: c_int) -> io::Result<()> {
     kill_raw(-raw, signal)
 }
 
-/// Sends a signal to every process of the sandbox but this one. Does nothing unless this
-/// is the first process of a PID namespace: elsewhere it would reach the whole machine.
+/// Sends a signal to every process that this one can reach. Only for the first process of a PID
+/// namespace, or one whose signals are kept in its sandbox: elsewhere it would reach the whole
+/// machine.
 pub fn kill_everything(signal: c_int) {
-    if std::process::id() == 1 {
-        // No process left to signal is what the caller wants.
-        let _ = kill_raw(-1, signal);
-    }
+    // No process left to signal is what the caller wants.
+    let _ = kill_raw(-1, signal);
 }
 
 fn kill_raw(target: libc::pid_t, signal: c_int) -> io::Result<()> {

@@ -47,7 +47,30 @@ pub enum Error {
 pub fn drop_all() -> Result<(), Error> {
     lock_secure_bits()?;
     empty_bounding_set()?;
+    release()
+}
+
+/// Makes sure that no capability can be gained: as [`drop_all`], but for those that the thread
+/// has, which it may need until it has taken other ids. Needs CAP_SETPCAP.
+///
+/// # Errors
+/// The first call that fails; the process must not go on.
+pub fn bound() -> Result<(), Error> {
+    lock_secure_bits()?;
+    empty_bounding_set()
+}
+
+/// Gives up what the calling thread has, which needs no right. Capabilities that executing a
+/// program could give are left to no_new_privs.
+///
+/// # Errors
+/// The first call that fails; the process must not go on.
+pub fn release() -> Result<(), Error> {
     clear_ambient_capability_set().or_else(|source| fail("prctl PR_CAP_AMBIENT_CLEAR_ALL", source))?;
+    release_sets()
+}
+
+fn release_sets() -> Result<(), Error> {
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
         permitted: CapabilitySet::empty(),

@@ -10,6 +10,7 @@ use stockade_domain::{ControlKind, Spec};
 
 use crate::idmap::Identity;
 use crate::ops::{GuestSettings, Op, Program, Source, SourceId, VERSION};
+use crate::seccomp::Substitutes;
 
 /// What the steps depend on besides the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,10 +107,10 @@ pub const CPU_TOPOLOGY: &str = "/sys/devices/system/cpu";
 pub const LANDLOCK_CANARY: &str = "/.stockade";
 
 /// First Landlock ABI that scopes signals (Linux 6.12).
-const SCOPES_ABI: u32 = 6;
+pub(crate) const SCOPES_ABI: u32 = 6;
 
 /// Commands that may run in one sandbox at the same time.
-const MAX_EXECS: u32 = 64;
+pub(crate) const MAX_EXECS: u32 = 64;
 
 /// Compiles a plan.
 #[must_use]
@@ -384,11 +385,17 @@ impl Compiler<'_> {
         }
         self.ops.push(Op::CgroupNamespace);
         let landlock = plan.enforces(ControlKind::SecondWall);
-        self.ops.extend([Op::CloseSources, Op::Baseline { landlock }]);
+        self.ops.extend([
+            Op::CloseSources,
+            Op::Baseline {
+                landlock: landlock.then(|| LANDLOCK_CANARY.into()),
+            },
+        ]);
         self.ops.extend([Op::NoNewPrivileges, Op::DropCapabilities]);
         self.ops.extend([Op::NotDumpable, Op::DeathSignal]);
         if landlock {
             self.ops.push(Op::Landlock {
+                list: vec!["/".into()],
                 read: readable(spec, self.shows_topology(spec)),
                 write: writable(spec),
             });
@@ -397,6 +404,7 @@ impl Compiler<'_> {
             self.ops.push(Op::Seccomp {
                 nested_namespaces: spec.nested_namespaces,
                 tell_starts: plan.enforces(ControlKind::ProcessStarts),
+                substitutes: Substitutes::default(),
             });
         }
         self.ops.push(Op::SelfTest);
@@ -419,6 +427,7 @@ impl Compiler<'_> {
             // Landlock refuses every mount, which namespaces are for.
             nested_landlock: self.context.landlock_abi >= SCOPES_ABI && !spec.nested_namespaces,
             max_execs: MAX_EXECS,
+            moved: Vec::new(),
         };
         Compiled {
             program: Program {

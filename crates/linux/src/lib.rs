@@ -8,6 +8,7 @@ mod child;
 pub mod compile;
 pub mod fds;
 pub mod idmap;
+pub mod jail;
 pub mod landlock;
 pub mod ops;
 pub mod posture;

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::seccomp::substitutes::{Substitutes, Tested};
+
 /// Version of this form; guest and host must agree.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Largest encoded program, in bytes.
 pub const MAX_PROGRAM_BYTES: usize = 1 << 20;
@@ -34,6 +36,17 @@ pub struct GuestSettings {
     pub nested_landlock: bool,
     /// Commands that may run at the same time.
     pub max_execs: u32,
+    /// Where places of the file view really are, in a sandbox that cannot have them at their own.
+    pub moved: Vec<Moved>,
+}
+
+/// A place of the file view that is somewhere else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Where the view has it.
+    pub from: PathBuf,
+    /// Where it is.
+    pub to: PathBuf,
 }
 
 /// Where a tree comes from.
@@ -176,9 +189,31 @@ pub enum Op {
     CloseSources,
     /// Remember how calls behave that the walls below must change.
     Baseline {
-        /// Landlock will be applied.
-        landlock: bool,
+        /// Landlock will be applied: a file that can be read and that its rules leave out.
+        landlock: Option<PathBuf>,
     },
+    /// Remember that the supervisor can be signalled, which the walls below must change.
+    SignalBaseline,
+    /// Remember that these can be used, which the walls below must change.
+    Canaries(Vec<Canary>),
+    /// Open terminals while the host's can be reached. Commands get these and no others.
+    OpenTerminals {
+        /// How many.
+        count: u32,
+    },
+    /// Make a directory the root of all paths.
+    ChangeRoot {
+        /// Where it is on the host.
+        at: PathBuf,
+    },
+    /// No capability can ever be gained: while the right to say so is still there.
+    BoundCapabilities,
+    /// Give up all capabilities, as far as that can be done without any: what executing could
+    /// give is [`Op::NoNewPrivileges`]'s matter.
+    ReleaseCapabilities,
+    /// Start a process that kills all others of the sandbox when the guest has ended: where there
+    /// is no PID namespace to do it.
+    Keeper,
     /// No privileges can be gained by executing.
     NoNewPrivileges,
     /// Drop all capabilities for good.
@@ -189,7 +224,9 @@ pub enum Op {
     DeathSignal,
     /// Repeat the file rules by Landlock.
     Landlock {
-        /// Readable and executable trees. Directories can be listed everywhere.
+        /// Trees whose directories can be listed, without what files hold.
+        list: Vec<PathBuf>,
+        /// Readable and executable trees.
         read: Vec<PathBuf>,
         /// Writable trees.
         write: Vec<PathBuf>,
@@ -201,9 +238,35 @@ pub enum Op {
         /// Tell the supervisor before a process becomes another program. The descriptor on which
         /// it is told goes through the door.
         tell_starts: bool,
+        /// Refused in place of walls that are not there.
+        substitutes: Substitutes,
     },
     /// Compare with [`Op::Baseline`]: attests what cannot be read from outside.
     SelfTest,
+}
+
+/// Something that can be used before the walls stand, and not after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// How it is used.
+    pub way: Way,
+    /// What is used.
+    pub path: PathBuf,
+}
+
+/// Ways to use a canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Way {
+    /// Open it for reading.
+    Read,
+    /// Open it for writing.
+    Write,
+    /// Cut it to its own length, by its path.
+    Truncate,
+    /// List it.
+    List,
+    /// Make a file in it, and remove it.
+    Create,
 }
 
 impl fmt::Display for Op {
@@ -243,6 +306,13 @@ impl fmt::Display for Op {
             Self::WriteTest { at } => write!(out, "write test in {}", at.display()),
             Self::CloseSources => write!(out, "close descriptors"),
             Self::Baseline { .. } => write!(out, "take the self-test's base line"),
+            Self::SignalBaseline => write!(out, "signal the supervisor once"),
+            Self::Canaries(canaries) => write!(out, "use {} canaries once", canaries.len()),
+            Self::OpenTerminals { count } => write!(out, "open {count} terminals"),
+            Self::ChangeRoot { at } => write!(out, "change root to {}", at.display()),
+            Self::BoundCapabilities => write!(out, "bound capabilities to none"),
+            Self::ReleaseCapabilities => write!(out, "give up capabilities"),
+            Self::Keeper => write!(out, "start the keeper"),
             Self::NoNewPrivileges => write!(out, "no new privileges"),
             Self::DropCapabilities => write!(out, "drop all capabilities"),
             Self::NotDumpable => write!(out, "make the guest untraceable"),
@@ -250,6 +320,7 @@ impl fmt::Display for Op {
             Self::Landlock {
                 read,
                 write: writable,
+                ..
             } => {
                 write!(
                     out,
@@ -261,6 +332,7 @@ impl fmt::Display for Op {
             Self::Seccomp {
                 nested_namespaces,
                 tell_starts,
+                ..
             } => {
                 let when = |yes: bool, text: &'static str| if yes { text } else { "" };
                 write!(
@@ -279,7 +351,7 @@ impl fmt::Display for Op {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SetupReply {
     /// Everything was applied and tested.
-    Ready(Attestation),
+    Ready(Box<Attestation>),
     /// A step failed; the guest exits.
     Failed {
         /// The step, as printed by `--dry-run`.
@@ -308,4 +380,15 @@ pub struct Attestation {
     pub max_user_namespaces: Option<u64>,
     /// Directories in which a file was written and removed.
     pub writable: Vec<PathBuf>,
+    /// What the filter refuses in place of other walls.
+    pub substitutes: Tested,
+    /// Canaries that could be used before and not after.
+    pub canaries: Vec<Canary>,
+    /// Nothing outside of the sandbox can be signalled: the supervisor could, before, and
+    /// cannot now.
+    pub signals_kept: bool,
+    /// The process that ends the sandbox after the guest, by its number.
+    pub keeper: Option<i32>,
+    /// Numbers of the terminals that were opened, as in /dev/pts.
+    pub terminals: Vec<u32>,
 }

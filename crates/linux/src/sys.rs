@@ -5,8 +5,13 @@
 // every conversion here is of a value that fits.
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::io::Errno;
 
 /// `struct mount_attr` of mount_setattr(2), Linux 5.12.
 #[repr(C)]
@@ -67,6 +72,92 @@ pub(crate) fn take_ids(uid: u32, gid: u32, drop_groups: bool) -> io::Result<()> 
         }
         check(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
         check(libc::syscall(libc::SYS_setresuid, uid, uid, uid))
+    }
+}
+
+/// Asks whether the parent could be signalled.
+pub(crate) fn signal_parent() -> Result<(), Errno> {
+    // SAFETY: plain system calls; signal 0 only asks.
+    let result = unsafe { libc::kill(libc::getppid(), 0) };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// truncate(2), which rustix has for descriptors only.
+pub(crate) fn truncate(path: &Path, length: i64) -> Result<(), Errno> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+    // SAFETY: the path is a valid C string.
+    let result = unsafe { libc::truncate(path.as_ptr(), length) };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+}
+
+/// Starts a process that waits until this one has ended, and then kills all that it can reach:
+/// only for a process whose signals reach nothing outside of its sandbox. It has no descriptors,
+/// no name of ours to signal by and hears no signal but SIGKILL; `wait` does not see it, because
+/// its end sends none.
+pub(crate) fn start_keeper() -> io::Result<i32> {
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())?;
+    // SAFETY: without flags and stack it is fork(2) with another signal at the end: the child has
+    // a copy of everything, and this process has a single thread.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+    if pid == 0 {
+        keep(own.as_raw_fd())
+    }
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(pid as i32)
+}
+
+/// How often the keeper looks, a millisecond apart, whether all that it has killed is gone.
+const KEEPER_ROUNDS: u32 = 1_000;
+
+/// What the keeper does, until its end.
+fn keep(guest: RawFd) -> ! {
+    let number = guest as libc::c_uint;
+    // SAFETY: plain system calls; the set is filled before it is used; the structure of poll
+    // outlives each call. No destructor of the copied process runs.
+    unsafe {
+        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut());
+        libc::setsid();
+        libc::prctl(libc::PR_SET_NAME, c"stockade-keeper".as_ptr());
+        if number > 0 {
+            libc::syscall(
+                libc::SYS_close_range,
+                0 as libc::c_uint,
+                number - 1,
+                0 as libc::c_uint,
+            );
+        }
+        libc::syscall(
+            libc::SYS_close_range,
+            number + 1,
+            libc::c_uint::MAX,
+            0 as libc::c_uint,
+        );
+        loop {
+            let mut poll = libc::pollfd {
+                fd: guest,
+                events: libc::POLLIN,
+                revents: 0,
+            };
+            if libc::poll(&raw mut poll, 1, -1) == 1 {
+                break;
+            }
+        }
+        // Gone when there is nobody left to signal; zombies wait for others than us.
+        for _ in 0..KEEPER_ROUNDS {
+            if libc::kill(-1, libc::SIGKILL) != 0 {
+                break;
+            }
+            libc::poll(std::ptr::null_mut(), 0, 1);
+        }
+        libc::_exit(0)
     }
 }
 

@@ -20,6 +20,40 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
+    /// The workspace could not be copied.
+    #[error("cannot copy {path} of the workspace: {cause}; use --workspace-mode ro or rw, or driver native")]
+    Copy {
+        /// The file, relative to the workspace.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
+    /// The workspace is too large to be copied.
+    #[error(
+        "the workspace is too large to be copied: {what}; name a smaller one with --workspace, or use --workspace-mode ro or rw, or driver native"
+    )]
+    CopyLimit {
+        /// What there is too much of.
+        what: String,
+    },
+    /// Whoever wanted a copy does not want it any more.
+    #[error(
+        "copying the workspace was stopped at {path}; it takes too long: name a smaller one with --workspace"
+    )]
+    CopyStopped {
+        /// How far it came.
+        path: PathBuf,
+    },
+    /// The changes could not be taken out of a copy.
+    #[error(
+        "cannot take the changes out of the copy of the workspace: {path}: {cause}; free space and run `stockade gc`"
+    )]
+    Distil {
+        /// The file, relative to the copy.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
     /// A directory inside the change set could not be listed.
     #[error("cannot list {path} in the change set: {cause}; run as the user that made the sandbox")]
     List {

@@ -22,6 +22,7 @@ mod overlay;
 mod patch;
 mod place;
 mod rename;
+pub mod replica;
 mod review;
 mod risk;
 mod scan;

@@ -83,6 +83,19 @@ impl Trees {
     /// [`Error::List`] if the change set cannot be listed. What is wrong further down is told
     /// in the result.
     pub fn scan(&self, limits: ScanLimits) -> Result<ChangeSet> {
+        self.scan_from(limits, false)
+    }
+
+    /// The same for a tree that holds everything, what is unchanged too: costs with the size of
+    /// the workspace.
+    ///
+    /// # Errors
+    /// As [`Trees::scan`].
+    pub fn scan_whole(&self, limits: ScanLimits) -> Result<ChangeSet> {
+        self.scan_from(limits, true)
+    }
+
+    fn scan_from(&self, limits: ScanLimits, pure: bool) -> Result<ChangeSet> {
         let mut scan = Scan {
             trees: self,
             limits,
@@ -94,7 +107,7 @@ impl Trees {
                 path: PathBuf::new(),
                 before: true,
                 after: true,
-                pure: false,
+                pure,
             }],
             found: ChangeSet::default(),
         };

@@ -201,7 +201,7 @@ pub(crate) fn open_root(what: &'static str, path: &Path) -> Result<OwnedFd> {
     })
 }
 
-fn open_below(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn open_below(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     if path.as_os_str().is_empty() {
         return rustix::fs::openat(root, c".", flags, Mode::empty());
     }

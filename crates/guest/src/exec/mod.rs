@@ -68,8 +68,12 @@ pub struct Exec {
 
 impl Exec {
     /// Starts a command.
-    pub fn start(request: &ExecRequest, walls: &Walls) -> Result<Self, ExecFailure> {
-        let spawned = spawn::spawn(request, walls)?;
+    pub fn start(
+        request: &ExecRequest,
+        walls: &Walls,
+        terminals: &mut spawn::Pool,
+    ) -> Result<Self, ExecFailure> {
+        let spawned = spawn::spawn(request, walls, terminals)?;
         let tty = request.tty.is_some();
         let has_input = spawned.input.is_some();
         Ok(Self {

@@ -7,6 +7,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{Winsize, tcsetwinsize};
+use stockade_linux::apply::Terminal;
 use stockade_wire::{ExecFailure, ExecRequest, FailureKind, Stream, WindowSize};
 
 use super::child::{self, Stdio};
@@ -30,15 +31,46 @@ pub struct Spawned {
     pub reports: OwnedFd,
 }
 
+/// Terminals that were opened at the set-up; where there are none, new ones are opened.
+pub struct Pool {
+    ready: Vec<Terminal>,
+    /// There were some: no other can be opened.
+    only: bool,
+}
+
+impl Pool {
+    /// All that are given are nobody's yet.
+    pub fn new(ready: Vec<Terminal>) -> Self {
+        let only = !ready.is_empty();
+        Self { ready, only }
+    }
+
+    /// Both ends of one that nobody has used.
+    fn take(&mut self) -> Result<(OwnedFd, OwnedFd)> {
+        match self.ready.pop() {
+            Some(Terminal { master, slave, .. }) => Ok((master, slave)),
+            None if self.only => Err(Failed(
+                "take a terminal: all that this sandbox was made with were used",
+                std::io::Error::from_raw_os_error(libc::ENXIO),
+            )),
+            None => terminal(),
+        }
+    }
+}
+
 /// A call that failed, by what it was for.
 struct Failed(&'static str, std::io::Error);
 
 type Result<T> = std::result::Result<T, Failed>;
 
 /// Starts a command.
-pub fn spawn(request: &ExecRequest, walls: &Walls) -> std::result::Result<Spawned, ExecFailure> {
+pub fn spawn(
+    request: &ExecRequest,
+    walls: &Walls,
+    terminals: &mut Pool,
+) -> std::result::Result<Spawned, ExecFailure> {
     let spawned = match request.tty {
-        Some(size) => with_terminal(request, walls, size),
+        Some(size) => with_terminal(request, walls, size, terminals),
         None => with_pipes(request, walls),
     };
     spawned.map_err(|Failed(what, error)| {
@@ -79,8 +111,13 @@ fn with_pipes(request: &ExecRequest, walls: &Walls) -> Result<Spawned> {
     }
 }
 
-fn with_terminal(request: &ExecRequest, walls: &Walls, size: WindowSize) -> Result<Spawned> {
-    let (master, slave) = terminal()?;
+fn with_terminal(
+    request: &ExecRequest,
+    walls: &Walls,
+    size: WindowSize,
+    terminals: &mut Pool,
+) -> Result<Spawned> {
+    let (master, slave) = terminals.take()?;
     set_window_size(master.as_fd(), size);
     let input = fcntl_dupfd_cloexec(&master, 3)
         .map_err(|errno| Failed("copy a terminal's descriptor", errno.into()))?;

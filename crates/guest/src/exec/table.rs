@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use rustix::process::{Pid, WaitStatus};
+use stockade_linux::apply::Terminal;
 use stockade_wire::{
     ExecFailure, ExecId, ExecRequest, FailureKind, Resume, Stream, ToGuest, ToHost, WireError,
 };
 
 use super::output::Output;
+use super::spawn::Pool;
 use super::{Exec, reports};
 use crate::channel::Channel;
 use crate::confine::Walls;
@@ -20,16 +22,18 @@ const QUEUE_BOUND: usize = 128 << 10;
 pub struct Execs {
     all: BTreeMap<ExecId, Exec>,
     max: usize,
+    terminals: Pool,
     /// Whose turn it is to send output: one that floods must not silence the others.
     turn: ExecId,
 }
 
 impl Execs {
     /// At most `max` commands.
-    pub fn new(max: u32) -> Self {
+    pub fn new(max: u32, terminals: Vec<Terminal>) -> Self {
         Self {
             all: BTreeMap::new(),
             max: usize::try_from(max).unwrap_or(usize::MAX),
+            terminals: Pool::new(terminals),
             turn: ExecId(0),
         }
     }
@@ -42,7 +46,7 @@ impl Execs {
             return;
         }
         let started = if self.all.len() < self.max {
-            Exec::start(request, walls)
+            Exec::start(request, walls, &mut self.terminals)
         } else {
             Err(self.too_many(request.id))
         };

@@ -83,6 +83,8 @@ impl Guest {
         for exec in self.execs.iter_mut() {
             exec.signal(u8::try_from(signal).unwrap_or(9), true);
         }
-        sys::kill_everything(signal);
+        if self.contained {
+            sys::kill_everything(signal);
+        }
     }
 }

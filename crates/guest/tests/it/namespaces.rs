@@ -42,7 +42,13 @@ pub fn serve(config: GuestConfig) -> ! {
     let null = File::options().read(true).write(true).open("/dev/null").unwrap();
     rustix::stdio::dup2_stdin(&null).unwrap();
     rustix::stdio::dup2_stdout(&null).unwrap();
-    std::process::exit(stockade_guest::serve(Ready { link, door, config }))
+    std::process::exit(stockade_guest::serve(Ready {
+        link,
+        door,
+        config,
+        terminals: Vec::new(),
+        moved: Vec::new(),
+    }))
 }
 
 /// True if a guest can be started here.

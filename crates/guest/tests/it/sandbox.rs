@@ -20,6 +20,7 @@ pub fn serve() -> ! {
     namespaces::serve(GuestConfig {
         nested_landlock: std::env::var_os(NESTED).is_some(),
         max_execs: MAX_EXECS,
+        contained: true,
     })
 }
 

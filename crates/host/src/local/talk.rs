@@ -107,7 +107,7 @@ pub(crate) async fn receive_reply(driver: &str, link: &mut UnixStream) -> Result
     let mut body = vec![0; usize::try_from(length).unwrap_or(0)];
     link.read_exact(&mut body).await.map_err(lost)?;
     match postcard::from_bytes(&body) {
-        Ok(SetupReply::Ready(attestation)) => Ok(attestation),
+        Ok(SetupReply::Ready(attestation)) => Ok(*attestation),
         Ok(SetupReply::Failed { step, call, errno }) => Err(failed_step(driver, step, call, errno)),
         Err(error) => Err(Error::protocol(format!(
             "the answer to the set-up cannot be read: {error}"

@@ -15,6 +15,7 @@ pub fn serve() -> ! {
     namespaces::serve(GuestConfig {
         nested_landlock: false,
         max_execs: 32,
+        contained: true,
     })
 }
 

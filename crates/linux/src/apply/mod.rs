@@ -1,9 +1,11 @@
 //! Interprets a [`Program`] in the process that becomes a sandbox's PID 1. The process is
 //! single-threaded since its exec; it leaves here confined or not at all.
 
+mod canary;
 mod mounts;
 mod place;
 mod privileges;
+mod terminals;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,6 +16,8 @@ use crate::sys;
 
 use self::mounts::Sources;
 use self::privileges::Confinement;
+
+pub use self::terminals::Terminal;
 
 /// A step that failed: the set-up stops there and the guest ends.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +66,16 @@ struct State {
     root: Option<OwnedFd>,
     confinement: Confinement,
     attestation: Attestation,
+    terminals: Vec<Terminal>,
+}
+
+/// What the set-up leaves.
+#[derive(Debug)]
+pub struct Applied {
+    /// What was seen of the confinement.
+    pub attestation: Attestation,
+    /// Terminals for commands, where no more can be opened later.
+    pub terminals: Vec<Terminal>,
 }
 
 /// The way to the supervisor for descriptors, while the steps run.
@@ -89,7 +103,7 @@ pub fn apply(
     given: Vec<OwnedFd>,
     keep: &[i32],
     door: &mut dyn Door,
-) -> Result<Attestation, ApplyError> {
+) -> Result<Applied, ApplyError> {
     let failed = |step: &dyn std::fmt::Display, (call, source)| ApplyError {
         step: step.to_string(),
         call,
@@ -111,11 +125,15 @@ pub fn apply(
         root: None,
         confinement: Confinement::default(),
         attestation: Attestation::default(),
+        terminals: Vec::new(),
     };
     for op in &program.ops {
         state.step(op, keep, door).map_err(|error| failed(op, error))?;
     }
-    Ok(state.attestation)
+    Ok(Applied {
+        attestation: state.attestation,
+        terminals: state.terminals,
+    })
 }
 
 impl State {
@@ -174,10 +192,20 @@ impl State {
                 }
             }
             Op::CloseSources => self.close_sources(keep)?,
+            Op::OpenTerminals { count } => {
+                self.terminals = terminals::open(*count)?;
+                self.attestation.terminals = self.terminals.iter().map(|one| one.number).collect();
+            }
+            Op::ChangeRoot { at } => place::change_root(at)?,
             Op::Hostname(_)
             | Op::LoopbackUp
             | Op::ForbidUserNamespaces
             | Op::Baseline { .. }
+            | Op::SignalBaseline
+            | Op::Canaries(_)
+            | Op::BoundCapabilities
+            | Op::ReleaseCapabilities
+            | Op::Keeper
             | Op::NoNewPrivileges
             | Op::DropCapabilities
             | Op::NotDumpable

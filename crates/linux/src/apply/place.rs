@@ -136,6 +136,13 @@ pub(super) fn write_test(at: &Path) -> CallResult {
     written.map(drop)
 }
 
+/// Makes a directory the root of all paths, and the current one. What was open outside of it must be closed
+/// before anybody else runs here: it would be a way out.
+pub(super) fn change_root(at: &Path) -> CallResult {
+    rustix::process::chroot(at).in_call(|| format!("chroot {}", at.display()))?;
+    rustix::process::chdir("/").in_call(|| "chdir /")
+}
+
 /// Standard streams of the guest: the sandbox's own null device.
 pub(super) fn null_standard_streams() -> CallResult {
     let null = rustix::fs::openat2(

@@ -2,15 +2,17 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::PathBuf;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{CallResult, InCall};
-use crate::compile::LANDLOCK_CANARY;
-use crate::ops::{Attestation, Op};
+use crate::ops::{Attestation, Canary, Op};
+use crate::seccomp::substitutes;
 use crate::{caps, fds, landlock, seccomp, sys};
+
+use super::canary;
 
 /// What was seen before the walls went up, and which of them did.
 #[derive(Default)]
@@ -18,7 +20,11 @@ pub(super) struct Confinement {
     seccomp_before: Option<seccomp::Baseline>,
     landlock_before: Option<landlock::Baseline>,
     landlock: Option<landlock::Entered>,
-    seccomp: bool,
+    /// The supervisor could be signalled.
+    signals_before: bool,
+    canaries: Vec<Canary>,
+    seccomp: Option<seccomp::Profile>,
+    substitutes_before: Option<substitutes::Baseline>,
     listener: Option<OwnedFd>,
     tells_starts: bool,
 }
@@ -31,14 +37,27 @@ impl Confinement {
             }
             Op::LoopbackUp => sys::loopback_up().in_call(|| "ioctl SIOCSIFFLAGS lo"),
             Op::ForbidUserNamespaces => forbid_user_namespaces(attestation),
-            Op::Baseline { landlock } => self.baseline(*landlock),
+            Op::Baseline { landlock } => self.baseline(landlock.as_ref()),
+            Op::SignalBaseline => {
+                sys::signal_parent().in_call(|| "kill the supervisor with signal 0")?;
+                self.signals_before = true;
+                Ok(())
+            }
+            Op::Canaries(canaries) => {
+                canaries.iter().try_for_each(canary::usable)?;
+                self.canaries.clone_from(canaries);
+                Ok(())
+            }
+            Op::BoundCapabilities => caps::bound().in_words(),
+            Op::ReleaseCapabilities => caps::release().in_words(),
+            Op::Keeper => Self::keeper(attestation),
             Op::NoNewPrivileges => caps::no_new_privs().in_words(),
             Op::DropCapabilities => caps::drop_all().in_words(),
             Op::NotDumpable => not_dumpable(attestation),
             Op::DeathSignal => death_signal(attestation),
-            Op::Landlock { read, write } => {
+            Op::Landlock { list, read, write } => {
                 let rules = landlock::Rules {
-                    list: vec!["/".into()],
+                    list: list.clone(),
                     read: read.clone(),
                     write: write.clone(),
                 };
@@ -47,19 +66,22 @@ impl Confinement {
             }
             Op::Seccomp {
                 nested_namespaces,
+                substitutes,
                 tell_starts,
             } => {
                 let profile = seccomp::Profile {
                     nested_namespaces: *nested_namespaces,
+                    substitutes: *substitutes,
                     tell_starts: *tell_starts,
                 };
+                self.substitutes_before = Some(substitutes::before(*substitutes));
                 if *tell_starts {
                     self.listener = Some(seccomp::install_telling(&profile).in_words()?);
                     self.tells_starts = true;
                 } else {
                     seccomp::install(&profile).in_words()?;
                 }
-                self.seccomp = true;
+                self.seccomp = Some(profile);
                 Ok(())
             }
             Op::SelfTest => self.self_test(attestation),
@@ -73,36 +95,54 @@ impl Confinement {
         self.listener.take()
     }
 
-    fn baseline(&mut self, landlock: bool) -> CallResult {
-        if landlock {
-            self.landlock_before = Some(landlock::before(Path::new(LANDLOCK_CANARY)).in_words()?);
+    fn baseline(&mut self, landlock: Option<&PathBuf>) -> CallResult {
+        if let Some(canary) = landlock {
+            self.landlock_before = Some(landlock::before(canary).in_words()?);
         }
         self.seccomp_before = Some(seccomp::before());
         Ok(())
     }
 
-    /// Each claim needs its control: what is refused now was possible before.
+    /// Each claim needs its control: what is refused now was possible before. It may be made twice:
+    /// Landlock's needs sockets, which a filter may refuse.
     fn self_test(&mut self, attestation: &mut Attestation) -> CallResult {
         let base_line = || "find the base line";
-        if let Some(entered) = &self.landlock {
+        if let Some(entered) = self.landlock.take() {
             let before = self
                 .landlock_before
                 .take()
                 .ok_or(Errno::NODATA)
                 .in_call(base_line)?;
-            attestation.landlock = landlock::after(&before, entered).in_words()?;
+            attestation.landlock = landlock::after(&before, &entered).in_words()?;
         }
-        if self.seccomp {
+        self.canaries.iter().try_for_each(canary::refused)?;
+        attestation.canaries.append(&mut self.canaries);
+        if self.signals_before {
+            attestation.signals_kept = sys::signal_parent() == Err(Errno::PERM);
+        }
+        if let Some(profile) = self.seccomp.take() {
             let before = self
                 .seccomp_before
                 .as_ref()
                 .ok_or(Errno::NODATA)
                 .in_call(base_line)?;
             attestation.seccomp = seccomp::after(before).in_words()?;
+            let before = self.substitutes_before.take();
+            let before = before.ok_or(Errno::NODATA).in_call(base_line)?;
+            attestation.substitutes = substitutes::after(&before, profile.nested_namespaces).in_words()?;
         }
         if self.tells_starts {
             attestation.starts = seccomp::test_telling().in_words()?;
         }
+        Ok(())
+    }
+
+    /// It kills all that it can reach, so it must be known that this is the sandbox alone.
+    fn keeper(attestation: &mut Attestation) -> CallResult {
+        if !attestation.signals_kept {
+            return Err(Errno::NODATA).in_call(|| "start it only where signals are kept inside");
+        }
+        attestation.keeper = Some(sys::start_keeper().in_call(|| "clone")?);
         Ok(())
     }
 }

@@ -2,9 +2,9 @@
 
 use libc::{EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT, sock_filter};
 
-use super::Profile;
 use super::bpf::{Assembler, Place, Test, Word};
 use super::rules::{self, Action, Check};
+use super::{Profile, Substitutes};
 
 /// Highest known number plus one, rounded up. Numbers from here on are unknown.
 const KNOWN: usize = 512;
@@ -56,6 +56,11 @@ const TERMINAL_COMMANDS: &[u32] = &[0x5412, 0x541c, 0x541d, 0x5423];
 const HIGHEST_INTERNET_TYPE: u32 = 3;
 /// `SOCK_TYPE_MASK` of the kernel: the rest are flags.
 const SOCKET_TYPE: u32 = 0xf;
+/// What `setpriority` and `ioprio_set` call one process.
+const PRIO_PROCESS: u32 = 0;
+const IOPRIO_WHO_PROCESS: u32 = 1;
+/// SOCK_STREAM and SOCK_SEQPACKET.
+const CONNECTED: &[u32] = &[1, 5];
 /// Default, ICMP, TCP, UDP, ICMPv6.
 const INTERNET_PROTOCOLS: &[u32] = &[0, 1, 6, 17, 58];
 
@@ -129,10 +134,36 @@ fn table(profile: Profile) -> [Outcome; KNOWN] {
     for rule in refused.copied().flatten() {
         set(&rule.call, outcome_of(rule.action, profile));
     }
+    substitute(profile.substitutes, &mut set);
     if profile.tell_starts {
         rules::STARTS.iter().for_each(|call| set(call, Outcome::Tell));
     }
     table
+}
+
+/// What stands in for walls that are not there, over what was decided before.
+fn substitute(wanted: Substitutes, set: &mut impl FnMut(&rules::Call, Outcome)) {
+    if wanted.network {
+        set(&rules::SOCKET, Outcome::Fail(EAFNOSUPPORT));
+        set(&rules::SOCKETPAIR, Outcome::Check(Check::Pair));
+    }
+    if wanted.ipc {
+        rules::IPC
+            .iter()
+            .for_each(|call| set(call, Outcome::Fail(ENOSYS)));
+    }
+    if wanted.processes {
+        for call in rules::OTHERS_PRIORITY {
+            set(call, Outcome::Check(Check::Own));
+        }
+        set(&rules::SETPRIORITY, Outcome::Check(Check::OwnPriority));
+        set(&rules::IOPRIO_SET, Outcome::Check(Check::OwnIoPriority));
+    }
+    if wanted.metadata {
+        let newer = rules::NATIVE_METADATA.iter().copied().flatten();
+        let all = rules::METADATA.iter().chain(newer);
+        all.for_each(|call| set(call, Outcome::Fail(EPERM)));
+    }
 }
 
 fn outcome_of(action: Action, profile: Profile) -> Outcome {
@@ -155,22 +186,28 @@ fn place_of(assembler: &mut Assembler, outcome: Outcome) -> Place {
         Outcome::Fail(error) => fail(assembler, error),
         #[cfg(target_arch = "x86_64")]
         Outcome::Kill => assembler.give(libc::SECCOMP_RET_KILL_PROCESS),
-        Outcome::Check(Check::Socket) => socket(assembler),
-        Outcome::Check(check) => {
-            let allow = assembler.give(libc::SECCOMP_RET_ALLOW);
-            let refuse = fail(assembler, EPERM);
-            let (argument, test) = match check {
-                Check::CloneFlags => (0, assembler.branch(Test::AnyBitOf, NEW_NAMESPACES, refuse, allow)),
-                Check::UnshareFlags => (
-                    0,
-                    assembler.branch(Test::AnyBitOf, NEW_NAMESPACES | NEW_TIME, refuse, allow),
-                ),
-                Check::Personality => (0, assembler.one_of(PERSONALITIES, allow, refuse)),
-                Check::Ioctl | Check::Socket => (1, assembler.one_of(TERMINAL_COMMANDS, refuse, allow)),
-            };
-            assembler.load(Word::Argument(argument), test)
-        }
+        Outcome::Check(check) => check_arguments(assembler, check),
     }
+}
+
+fn check_arguments(assembler: &mut Assembler, check: Check) -> Place {
+    let allow = assembler.give(libc::SECCOMP_RET_ALLOW);
+    let refuse = fail(assembler, EPERM);
+    let (argument, test) = match check {
+        Check::Socket => return socket(assembler),
+        Check::Pair => return pair(assembler),
+        Check::Own => return own_process(assembler, 0, None),
+        Check::OwnPriority => return own_process(assembler, 1, Some(PRIO_PROCESS)),
+        Check::OwnIoPriority => return own_process(assembler, 1, Some(IOPRIO_WHO_PROCESS)),
+        Check::CloneFlags => (0, assembler.branch(Test::AnyBitOf, NEW_NAMESPACES, refuse, allow)),
+        Check::UnshareFlags => (
+            0,
+            assembler.branch(Test::AnyBitOf, NEW_NAMESPACES | NEW_TIME, refuse, allow),
+        ),
+        Check::Personality => (0, assembler.one_of(PERSONALITIES, allow, refuse)),
+        Check::Ioctl => (1, assembler.one_of(TERMINAL_COMMANDS, refuse, allow)),
+    };
+    assembler.load(Word::Argument(argument), test)
 }
 
 /// `socket(family, type, protocol)`.
@@ -192,6 +229,30 @@ fn socket(assembler: &mut Assembler) -> Place {
     let families = assembler.one_of(INTERNET, internet, families);
     let families = assembler.branch(Test::Equal, UNIX, allow, families);
     assembler.load(Word::Argument(0), families)
+}
+
+/// `socketpair(AF_UNIX, SOCK_STREAM or SOCK_SEQPACKET, …)`: both stay connected to each other,
+/// where datagram sockets can be sent to any address.
+fn pair(assembler: &mut Assembler) -> Place {
+    let allow = assembler.give(libc::SECCOMP_RET_ALLOW);
+    let refuse = fail(assembler, EAFNOSUPPORT);
+    let kind = assembler.one_of(CONNECTED, allow, refuse);
+    let kind = assembler.mask(SOCKET_TYPE, kind);
+    let kind = assembler.load(Word::Argument(1), kind);
+    let family = assembler.branch(Test::Equal, UNIX, kind, refuse);
+    assembler.load(Word::Argument(0), family)
+}
+
+/// A process named by an argument must be the caller itself, and by another argument it must be
+/// one process that is named.
+fn own_process(assembler: &mut Assembler, argument: u32, which: Option<u32>) -> Place {
+    let allow = assembler.give(libc::SECCOMP_RET_ALLOW);
+    let refuse = fail(assembler, EPERM);
+    let own = assembler.branch(Test::Equal, 0, allow, refuse);
+    let own = assembler.load(Word::Argument(argument), own);
+    let Some(which) = which else { return own };
+    let which = assembler.branch(Test::Equal, which, own, refuse);
+    assembler.load(Word::Argument(0), which)
 }
 
 /// The tables hold only errors of the C library, which are small and positive.

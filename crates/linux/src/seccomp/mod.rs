@@ -17,6 +17,7 @@ mod filter;
 mod notify;
 mod rules;
 mod self_test;
+pub mod substitutes;
 mod sys;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use caller::{Origin, Program, Watched};
 pub use notify::{Listener, Question};
 pub use rules::{Action, Call, Check, NATIVE_REFUSED, REFUSED, Rule};
 pub use self_test::{Baseline, after, before};
+pub use substitutes::Substitutes;
 
 /// What differs between filters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct Profile {
     pub nested_namespaces: bool,
     /// A supervisor is told before a process becomes another program.
     pub tell_starts: bool,
+    /// What the filter refuses in place of walls that are not there.
+    pub substitutes: Substitutes,
 }
 
 /// Why a filter is not in force.

@@ -11,7 +11,7 @@ mod refused;
 
 use libc::c_long;
 
-pub(super) use allowed::{ALLOWED, NATIVE_ALLOWED};
+pub(super) use allowed::{ALLOWED, IPC, METADATA, NATIVE_ALLOWED, NATIVE_METADATA, OTHERS_PRIORITY};
 pub use refused::{NATIVE_REFUSED, REFUSED};
 
 /// A system call by name and number.
@@ -43,6 +43,14 @@ pub enum Check {
     UnshareFlags,
     /// `socket`, `socketpair`: unix, internet with common protocols, netlink routing.
     Socket,
+    /// `socketpair` where there are no sockets: connected for good.
+    Pair,
+    /// Acts on a process named by the first argument: 0, the caller itself.
+    Own,
+    /// `setpriority`: the caller itself.
+    OwnPriority,
+    /// `ioprio_set`: the same.
+    OwnIoPriority,
     /// `ioctl`: no commands that drive a terminal from outside or load line disciplines.
     Ioctl,
     /// `personality`: only what changes names, nothing that weakens memory protection.
@@ -89,6 +97,16 @@ pub(super) const STARTS: &[Call] = calls! { SYS_execve, SYS_execveat };
 const fn newer(name: &'static str, number: c_long) -> Call {
     Call { name, number }
 }
+
+/// The call that makes a socket.
+pub(super) const SOCKET: Call = newer("SYS_socket", libc::SYS_socket);
+/// The call that makes two connected ones.
+pub(super) const SOCKETPAIR: Call = newer("SYS_socketpair", libc::SYS_socketpair);
+
+/// The call that sets priorities.
+pub(super) const SETPRIORITY: Call = newer("SYS_setpriority", libc::SYS_setpriority);
+/// The call that sets priorities of input and output.
+pub(super) const IOPRIO_SET: Call = newer("SYS_ioprio_set", libc::SYS_ioprio_set);
 
 impl Call {
     /// The name without libc's prefix.

@@ -97,7 +97,7 @@ fn unknown_netlink() -> Result<(), Errno> {
 }
 
 /// The short name of an errno where one is expected here, else its number.
-fn describe(result: Result<(), Errno>) -> String {
+pub(super) fn describe(result: Result<(), Errno>) -> String {
     let Err(error) = result else {
         return "success".to_owned();
     };
@@ -110,6 +110,8 @@ fn describe(result: Result<(), Errno>) -> String {
         Errno::INVAL => "EINVAL",
         Errno::OPNOTSUPP => "EOPNOTSUPP",
         Errno::NOSYS => "ENOSYS",
+        Errno::NOENT => "ENOENT",
+        Errno::ACCESS => "EACCES",
         other => return format!("error {}", other.raw_os_error()),
     };
     name.to_owned()

@@ -246,6 +246,80 @@ pub(super) fn ring_of_nothing() -> Result<(), Errno> {
     outcome(unsafe { libc::syscall(libc::SYS_io_uring_setup, 0 as c_long, std::ptr::null::<u8>()) })
 }
 
+/// `shmget` of a segment without size.
+pub(super) fn shared_memory_of_nothing() -> Result<(), Errno> {
+    // SAFETY: plain system call; a size of zero is refused, so no segment is made.
+    outcome(unsafe { libc::syscall(libc::SYS_shmget, libc::IPC_PRIVATE, 0 as c_ulong, 0 as c_long) })
+}
+
+/// `mq_open` without a name.
+pub(super) fn queue_without_a_name() -> Result<(), Errno> {
+    // SAFETY: the name is a null pointer, which the kernel refuses to read.
+    outcome(unsafe {
+        libc::syscall(
+            libc::SYS_mq_open,
+            std::ptr::null::<u8>(),
+            0 as c_long,
+            0 as c_long,
+            0 as c_long,
+        )
+    })
+}
+
+/// `fchmodat` of an empty name, which no file has.
+pub(super) fn mode_of_nothing() -> Result<(), Errno> {
+    // SAFETY: the name is a valid C string.
+    outcome(unsafe { libc::syscall(libc::SYS_fchmodat, libc::AT_FDCWD, c"".as_ptr(), 0 as c_long) })
+}
+
+/// `fchmod(-1)`.
+pub(super) fn mode_of_no_descriptor() -> Result<(), Errno> {
+    // SAFETY: no descriptor is -1, so the kernel stops there.
+    outcome(unsafe { libc::syscall(libc::SYS_fchmod, -1, 0 as c_long) })
+}
+
+/// `utimensat(-1, NULL, NULL)`.
+pub(super) fn times_of_no_descriptor() -> Result<(), Errno> {
+    let nothing = std::ptr::null::<u8>();
+    // SAFETY: no descriptor is -1, so the kernel stops there; the times are none.
+    outcome(unsafe { libc::syscall(libc::SYS_utimensat, -1, nothing, nothing, 0 as c_long) })
+}
+
+/// `fsetxattr(-1)`.
+pub(super) fn attribute_of_no_descriptor() -> Result<(), Errno> {
+    let name = c"user.stockade".as_ptr();
+    // SAFETY: no descriptor is -1; name and value are valid for the lengths given.
+    outcome(unsafe { libc::syscall(libc::SYS_fsetxattr, -1, name, name, 0 as c_ulong, 0 as c_long) })
+}
+
+/// `prlimit64` of a process that cannot be.
+pub(super) fn limits_of_nobody() -> Result<(), Errno> {
+    let nothing = std::ptr::null::<u8>();
+    // SAFETY: no process has this number; both limits are none.
+    outcome(unsafe { libc::syscall(libc::SYS_prlimit64, -1, libc::RLIMIT_CORE, nothing, nothing) })
+}
+
+/// `setpriority` of a process that cannot be.
+pub(super) fn priority_of_nobody() -> Result<(), Errno> {
+    // SAFETY: no process has this number.
+    outcome(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, -1, 0) })
+}
+
+/// `sched_setaffinity` of a process that cannot be.
+pub(super) fn processors_of_nobody() -> Result<(), Errno> {
+    let mask = [0u64; 1];
+    // SAFETY: no process has this number; the mask is as long as is said.
+    outcome(unsafe { libc::syscall(libc::SYS_sched_setaffinity, -1, size_of_val(&mask), mask.as_ptr()) })
+}
+
+/// `unshare` with CLONE_NEWUSER and a bit that is no flag of it.
+pub(super) fn impossible_namespaces() -> Result<(), Errno> {
+    const NO_FLAG: c_long = 1;
+    let flags = c_long::from(libc::CLONE_NEWUSER) | NO_FLAG;
+    // SAFETY: plain system call; the kernel refuses unknown flags before it does anything.
+    outcome(unsafe { libc::syscall(libc::SYS_unshare, flags) })
+}
+
 fn outcome(result: c_long) -> Result<(), Errno> {
     if result >= 0 {
         return Ok(());

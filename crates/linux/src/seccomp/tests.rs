@@ -7,16 +7,24 @@ use libc::{EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT};
 use super::bpf::interpreter::{self, Call};
 use super::filter::ARCHITECTURE;
 use super::rules::{ALLOWED, Action, NATIVE_ALLOWED, NATIVE_REFUSED, REFUSED};
-use super::{Profile, program};
+use super::{Profile, Substitutes, program};
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+const NONE: Substitutes = Substitutes {
+    network: false,
+    ipc: false,
+    metadata: false,
+    processes: false,
+};
 const STRICT: Profile = Profile {
     nested_namespaces: false,
+    substitutes: NONE,
     tell_starts: false,
 };
 const NESTING: Profile = Profile {
     nested_namespaces: true,
+    substitutes: NONE,
     tell_starts: false,
 };
 
@@ -307,5 +315,102 @@ fn programs_stay_small() {
         assert!(program.len() <= 200, "{} instructions", program.len());
         assert!(longest <= 24, "{longest} instructions for one call");
         println!("{} instructions, at most {longest} for one call", program.len());
+    }
+}
+
+/// All substitutes at once.
+const SHARED: Profile = Profile {
+    nested_namespaces: false,
+    substitutes: Substitutes {
+        network: true,
+        ipc: true,
+        metadata: true,
+        processes: true,
+    },
+    tell_starts: false,
+};
+
+/// No socket but a pair that is connected for good.
+#[test]
+fn without_a_network_namespace_there_are_no_sockets() {
+    for family in 0..46 {
+        let made = answer(SHARED, libc::SYS_socket, &[family, 1, 0]);
+        assert_eq!(made, fails(EAFNOSUPPORT), "{family}");
+    }
+    let pair = |family: i32, kind: u64| {
+        answer(
+            SHARED,
+            libc::SYS_socketpair,
+            &[u64::from(family.unsigned_abs()), kind, 0],
+        )
+    };
+    let flags = u64::from((libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).unsigned_abs());
+    assert_eq!(pair(libc::AF_UNIX, 1 | flags), ALLOW);
+    assert_eq!(pair(libc::AF_UNIX, 5), ALLOW);
+    assert_eq!(pair(libc::AF_UNIX, 2 | flags), fails(EAFNOSUPPORT));
+    assert_eq!(pair(libc::AF_INET, 1), fails(EAFNOSUPPORT));
+}
+
+/// What an IPC namespace would keep apart does not exist.
+#[test]
+fn without_an_ipc_namespace_there_is_no_ipc() {
+    for call in [
+        libc::SYS_shmget,
+        libc::SYS_shmat,
+        libc::SYS_msgrcv,
+        libc::SYS_semctl,
+        libc::SYS_mq_open,
+    ] {
+        assert_eq!(answer(SHARED, call, &[0; 3]), fails(libc::ENOSYS));
+        assert_eq!(answer(STRICT, call, &[0; 3]), ALLOW);
+    }
+}
+
+/// Modes and times of every file stay as they are; reading them is free.
+#[test]
+fn metadata_can_be_kept() {
+    for call in [
+        libc::SYS_fchmod,
+        libc::SYS_fchmodat,
+        libc::SYS_fchownat,
+        libc::SYS_utimensat,
+        libc::SYS_fsetxattr,
+        452,
+        463,
+        466,
+        469,
+    ] {
+        assert_eq!(answer(SHARED, call, &[0; 3]), fails(EPERM), "{call}");
+        assert_eq!(answer(STRICT, call, &[0; 3]), ALLOW, "{call}");
+    }
+    assert_eq!(answer(SHARED, libc::SYS_fgetxattr, &[0; 3]), ALLOW);
+}
+
+/// Limits and priorities: one's own, by the number 0.
+#[test]
+fn other_processes_keep_their_limits_and_priorities() {
+    for call in [
+        libc::SYS_prlimit64,
+        libc::SYS_sched_setaffinity,
+        libc::SYS_sched_setscheduler,
+    ] {
+        assert_eq!(answer(SHARED, call, &[0, 1]), ALLOW);
+        assert_eq!(answer(SHARED, call, &[77, 1]), fails(EPERM));
+    }
+    assert_eq!(answer(SHARED, libc::SYS_setpriority, &[0, 0]), ALLOW);
+    assert_eq!(answer(SHARED, libc::SYS_setpriority, &[0, 77]), fails(EPERM));
+    // All processes of a user.
+    assert_eq!(answer(SHARED, libc::SYS_setpriority, &[2, 0]), fails(EPERM));
+    assert_eq!(answer(SHARED, libc::SYS_ioprio_set, &[1, 0]), ALLOW);
+    assert_eq!(answer(SHARED, libc::SYS_ioprio_set, &[3, 0]), fails(EPERM));
+}
+
+/// Substitutes only take away.
+#[test]
+fn substitutes_allow_nothing_that_is_refused_without_them() {
+    for number in 0..512 {
+        if answer(STRICT, number, &[0; 3]) != ALLOW {
+            assert_ne!(answer(SHARED, number, &[0; 3]), ALLOW, "{number}");
+        }
     }
 }

@@ -170,11 +170,13 @@ impl Wall {
             Self::Seccomp => seccomp::install(&seccomp::Profile {
                 nested_namespaces: false,
                 tell_starts: false,
+                substitutes: seccomp::Substitutes::default(),
             })
             .unwrap(),
             Self::SeccompNesting => seccomp::install(&seccomp::Profile {
                 nested_namespaces: true,
                 tell_starts: false,
+                substitutes: seccomp::Substitutes::default(),
             })
             .unwrap(),
             Self::Landlock { read, write } => {

@@ -1,7 +1,9 @@
 //! Scans of change sets as overlayfs leaves them and as hostile code may shape them.
 
-#![allow(clippy::expect_used)] // a failing set-up is a failing test
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a failing set-up is a failing test
+
 mod patch;
+mod replica;
 mod review;
 mod write;
 

@@ -84,7 +84,7 @@ const SOCKETS: &[Call] = calls! {
 };
 
 /// The IPC namespace is the sandbox's own.
-const IPC: &[Call] = calls! {
+pub(in super::super) const IPC: &[Call] = calls! {
     SYS_mq_getsetattr, SYS_mq_notify, SYS_mq_open, SYS_mq_timedreceive, SYS_mq_timedsend, SYS_mq_unlink,
     SYS_msgctl, SYS_msgget, SYS_msgrcv, SYS_msgsnd, SYS_semctl, SYS_semget, SYS_semop, SYS_semtimedop,
     SYS_shmat, SYS_shmctl, SYS_shmdt, SYS_shmget,
@@ -115,6 +115,35 @@ const NEWER: &[Call] = &[
     newer("listxattrat", 465),
     newer("removexattrat", 466),
     newer("file_getattr", 468),
+    newer("file_setattr", 469),
+];
+
+/// Changes what a process named by the first argument may use, among the calls above.
+pub(in super::super) const OTHERS_PRIORITY: &[Call] = calls! {
+    SYS_prlimit64, SYS_sched_setaffinity, SYS_sched_setattr, SYS_sched_setparam, SYS_sched_setscheduler,
+};
+
+/// Changes of modes, owners, times and extended attributes, among the calls above.
+pub(in super::super) const METADATA: &[Call] = calls! {
+    SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat, SYS_utimensat, SYS_setxattr, SYS_lsetxattr,
+    SYS_fsetxattr, SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr,
+};
+
+/// The same, of which libc does not know all.
+#[cfg(target_arch = "x86_64")]
+pub(in super::super) const NATIVE_METADATA: &[&[Call]] = &[
+    calls! { SYS_chmod, SYS_chown, SYS_lchown, SYS_futimesat, SYS_utime, SYS_utimes },
+    NEWER_METADATA,
+];
+
+/// The same, of which libc does not know all.
+#[cfg(target_arch = "aarch64")]
+pub(in super::super) const NATIVE_METADATA: &[&[Call]] = &[NEWER_METADATA];
+
+const NEWER_METADATA: &[Call] = &[
+    newer("fchmodat2", 452),
+    newer("setxattrat", 463),
+    newer("removexattrat", 466),
     newer("file_setattr", 469),
 ];
 

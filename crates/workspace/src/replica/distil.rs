@@ -1,0 +1,187 @@
+//! From a copy to a change set: only what is different stays, in the form of an overlay's upper
+//! directory.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, RenameFlags, Stat};
+use rustix::io::Errno;
+
+use super::list::List;
+use super::walk::{Difference, walk};
+use super::{COPY, LIST, UPPER, open_below};
+use crate::error::{Error, Result};
+use crate::trees::open_root;
+
+/// Takes the changes out of the copy in a change set's directory, if there is one that has not
+/// been looked through. May be called again after it was interrupted. What is left of the copy
+/// stays where it is. Nothing may write to the copy any more.
+///
+/// # Errors
+/// [`Error::Open`], [`Error::List`] and [`Error::Distil`]; the list stays then, and so do all
+/// changes, in the copy or taken out.
+pub fn distil(changes: &Path) -> Result<bool> {
+    let Some((list, copy)) = open(changes)? else {
+        return Ok(false);
+    };
+    let upper = changes.join(UPPER);
+    let root = rustix::fs::fstat(&copy).map_err(|cause| failed(Path::new("."), cause))?;
+    match rustix::fs::mkdirat(CWD, &upper, Mode::RWXU) {
+        Ok(()) => give(&upper, &root).map_err(|cause| failed(Path::new("."), cause))?,
+        Err(Errno::EXIST) => {}
+        Err(cause) => return Err(failed(Path::new("."), cause)),
+    }
+    let upper = open_root("the change set", &upper)?;
+    let mut taking = Taking {
+        copy: &copy,
+        upper: &upper,
+        closed: Vec::new(),
+    };
+    walk(&copy, &list, &mut |difference| taking.take(&difference))?;
+    taking.close();
+    std::fs::remove_file(changes.join(LIST)).map_err(|cause| Error::Distil {
+        path: LIST.into(),
+        cause,
+    })?;
+    Ok(true)
+}
+
+/// Where the copy in a change set's directory is, while its changes have not been taken out: it
+/// is to be compared as a whole.
+#[must_use]
+pub fn at(changes: &Path) -> Option<PathBuf> {
+    changes.join(LIST).exists().then_some(())?;
+    std::fs::canonicalize(changes.join(COPY)).ok()
+}
+
+fn open(changes: &Path) -> Result<Option<(List, OwnedFd)>> {
+    let list = match List::read(&changes.join(LIST)) {
+        Ok(list) => list,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => {
+            return Err(Error::Distil {
+                path: LIST.into(),
+                cause,
+            });
+        }
+    };
+    // Ours, and where the copy is: resolved, because a copy may lie elsewhere.
+    let at = std::fs::canonicalize(changes.join(COPY)).map_err(|cause| Error::Distil {
+        path: COPY.into(),
+        cause,
+    })?;
+    Ok(Some((list, open_root("the copy of the workspace", &at)?)))
+}
+
+struct Taking<'a> {
+    copy: &'a OwnedFd,
+    upper: &'a OwnedFd,
+    /// Directories that get the mode they have in the copy once all is in them.
+    closed: Vec<(PathBuf, Stat)>,
+}
+
+impl Taking<'_> {
+    fn take(&mut self, difference: &Difference) -> Result<()> {
+        let (path, done) = match difference {
+            Difference::File(path) => (path, self.carry(path)),
+            Difference::NewDirectory(path, now) => (path, self.carry_directory(path, now)),
+            Difference::Mode(path, now) => (path, self.directory(path, now)),
+            Difference::Gone(path) => (path, self.whiteout(path)),
+        };
+        done.map_err(|cause| failed(path, cause))
+    }
+
+    fn carry(&mut self, path: &Path) -> rustix::io::Result<()> {
+        let (from, to) = (self.copy_parent(path)?, self.upper_parent(path)?);
+        let name = path.file_name().ok_or(Errno::INVAL)?;
+        rustix::fs::renameat_with(&from, name, &to, name, RenameFlags::empty())
+    }
+
+    /// Moving a directory writes its `..`, which its own mode may forbid.
+    fn carry_directory(&mut self, path: &Path, now: &Stat) -> rustix::io::Result<()> {
+        match self.carry(path) {
+            Err(Errno::ACCESS) => {
+                let from = self.copy_parent(path)?;
+                let name = path.file_name().ok_or(Errno::INVAL)?;
+                rustix::fs::chmodat(&from, name, Mode::RWXU, AtFlags::empty())?;
+                self.carry(path)?;
+                let to = self.upper_parent(path)?;
+                rustix::fs::chmodat(&to, name, Mode::from_raw_mode(now.st_mode), AtFlags::empty())
+            }
+            other => other,
+        }
+    }
+
+    fn directory(&mut self, path: &Path, now: &Stat) -> rustix::io::Result<()> {
+        self.upper_parent(&path.join("x"))?;
+        self.closed.push((path.to_owned(), *now));
+        Ok(())
+    }
+
+    /// A deletion, as overlay writes it: a character device 0:0, which needs no right (Linux 5.8).
+    fn whiteout(&mut self, path: &Path) -> rustix::io::Result<()> {
+        let to = self.upper_parent(path)?;
+        let name = path.file_name().ok_or(Errno::INVAL)?;
+        match rustix::fs::mknodat(&to, name, FileType::CharacterDevice, Mode::empty(), 0) {
+            // Taken out before this was interrupted.
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    fn copy_parent(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+        open_below(self.copy, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// The directory that holds a path in the change set, made like that of the copy.
+    fn upper_parent(&mut self, path: &Path) -> rustix::io::Result<OwnedFd> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        match open_below(self.upper, parent) {
+            Err(Errno::NOENT) => {}
+            other => return other,
+        }
+        let (above, name) = (
+            self.upper_parent(parent)?,
+            parent.file_name().ok_or(Errno::INVAL)?,
+        );
+        rustix::fs::mkdirat(&above, name, Mode::RWXU)?;
+        let like = rustix::fs::fstat(open_below(self.copy, parent)?)?;
+        let made = open_below(self.upper, parent)?;
+        if rustix::process::geteuid().is_root() {
+            let (uid, gid) = (
+                rustix::fs::Uid::from_raw(like.st_uid),
+                rustix::fs::Gid::from_raw(like.st_gid),
+            );
+            rustix::fs::fchown(&made, Some(uid), Some(gid))?;
+        }
+        self.closed.push((parent.to_owned(), like));
+        Ok(made)
+    }
+
+    fn close(&self) {
+        for (path, like) in self.closed.iter().rev() {
+            if let Ok(directory) = open_below(self.upper, path) {
+                // A mode that could not be given shows as a change of mode, no more.
+                let _ = rustix::fs::fchmod(&directory, Mode::from_raw_mode(like.st_mode & 0o7777));
+            }
+        }
+    }
+}
+
+fn give(upper: &Path, like: &Stat) -> rustix::io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        let (uid, gid) = (
+            rustix::fs::Uid::from_raw(like.st_uid),
+            rustix::fs::Gid::from_raw(like.st_gid),
+        );
+        rustix::fs::chown(upper, Some(uid), Some(gid))?;
+    }
+    rustix::fs::chmod(upper, Mode::from_raw_mode(like.st_mode & 0o7777))
+}
+
+fn failed(path: &Path, cause: Errno) -> Error {
+    Error::Distil {
+        path: path.to_owned(),
+        cause: cause.into(),
+    }
+}

@@ -1,0 +1,241 @@
+//! Making the copy. Regular files share their blocks with the original where the file system can.
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+
+use super::list::{List, Was};
+use super::{Copied, Order, open_below};
+use crate::error::{Error, Result};
+use crate::overlay::stat_at;
+use crate::scan::each_name;
+use crate::trees::open_root;
+
+/// Permissions that a copy keeps: what gives other ids when it is executed is left out.
+const KEPT_MODE: u32 = 0o1777;
+
+/// Copies a workspace. `stop` is asked now and then whether to go on.
+///
+/// # Errors
+/// [`Error::Copy`], [`Error::CopyLimit`] and [`Error::CopyStopped`]; what was made so far stays.
+pub fn make(order: &Order, stop: &dyn Fn() -> bool) -> Result<Copied> {
+    let source = open_root("the workspace", &order.source)?;
+    let root = rustix::fs::fstat(&source).map_err(|cause| failed(Path::new("."), cause))?;
+    rustix::fs::mkdirat(CWD, &order.copy, Mode::RWXU).map_err(|cause| failed(&order.copy, cause))?;
+    let copy = open_root("the copy of the workspace", &order.copy)?;
+    let mut making = Making {
+        order,
+        stop,
+        source,
+        copy,
+        root,
+        list: List::new(),
+        done: Copied::default(),
+        pending: vec![PathBuf::new()],
+        directories: vec![(PathBuf::new(), root)],
+    };
+    while let Some(directory) = making.pending.pop() {
+        making.directory(&directory)?;
+    }
+    making.close()?;
+    making.list.write(&order.list).map_err(|cause| Error::Copy {
+        path: order.list.clone(),
+        cause,
+    })?;
+    Ok(making.done)
+}
+
+struct Making<'a> {
+    order: &'a Order,
+    stop: &'a dyn Fn() -> bool,
+    source: OwnedFd,
+    copy: OwnedFd,
+    root: Stat,
+    list: List,
+    done: Copied,
+    pending: Vec<PathBuf>,
+    /// Directories get their modes and times at the end: until then they must be writable.
+    directories: Vec<(PathBuf, Stat)>,
+}
+
+impl Making<'_> {
+    fn directory(&mut self, at: &Path) -> Result<()> {
+        let from = match open_below(&self.source, at) {
+            Ok(from) => from,
+            // What the caller cannot read, the sandbox cannot either.
+            Err(Errno::ACCESS | Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            Err(cause) => return Err(failed(at, cause)),
+        };
+        let to = open_below(&self.copy, at).map_err(|cause| failed(at, cause))?;
+        let mut names: Vec<CString> = Vec::new();
+        each_name(&from, |name| {
+            names.push(name.to_owned());
+            true
+        })
+        .map_err(|cause| failed(at, cause))?;
+        for name in names {
+            let path = at.join(OsStr::from_bytes(name.as_bytes()));
+            self.count(&path)?;
+            self.name(&from, &to, &name, &path)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, path: &Path) -> Result<()> {
+        self.done.names += 1;
+        let limits = self.order.limits;
+        if self.done.names > limits.names {
+            return Err(Error::CopyLimit {
+                what: format!("more than {} names", limits.names),
+            });
+        }
+        if self.done.bytes > limits.bytes {
+            return Err(Error::CopyLimit {
+                what: format!("more than {} bytes", limits.bytes),
+            });
+        }
+        if self.done.names.is_multiple_of(64) && (self.stop)() {
+            return Err(Error::CopyStopped {
+                path: path.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, from: &OwnedFd, to: &OwnedFd, name: &CString, path: &Path) -> Result<()> {
+        let Ok(stat) = stat_at(from, name) else {
+            return Ok(()); // removed meanwhile
+        };
+        let hidden = self.order.hidden.iter().any(|hidden| hidden == path);
+        let made = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                rustix::fs::mkdirat(to, name, Mode::RWXU).map_err(|cause| failed(path, cause))?;
+                self.directories.push((path.to_owned(), stat));
+                if stat.st_dev == self.root.st_dev && !hidden {
+                    self.pending.push(path.to_owned());
+                } else {
+                    self.done.left_out += 1;
+                }
+                return Ok(());
+            }
+            FileType::RegularFile => self.file(from, to, name, &stat, hidden),
+            FileType::Symlink => self.link(from, to, name, &stat),
+            _ => Ok(false),
+        };
+        if made.map_err(|cause| failed(path, cause))? {
+            let now = stat_at(to, name).map_err(|cause| failed(path, cause))?;
+            self.list
+                .names
+                .insert(path.as_os_str().as_bytes().to_vec(), Was::of(&now));
+        } else {
+            self.done.left_out += 1;
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        name: &CString,
+        stat: &Stat,
+        hidden: bool,
+    ) -> rustix::io::Result<bool> {
+        let common = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let source = match rustix::fs::openat(from, name, OFlags::RDONLY | common, Mode::empty()) {
+            Ok(source) => source,
+            Err(Errno::ACCESS | Errno::NOENT | Errno::LOOP) => return Ok(false),
+            Err(cause) => return Err(cause),
+        };
+        if FileType::from_raw_mode(rustix::fs::fstat(&source)?.st_mode) != FileType::RegularFile {
+            return Ok(false);
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | common;
+        let copy = rustix::fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?;
+        if !hidden && stat.st_size > 0 && rustix::fs::ioctl_ficlone(&copy, &source).is_err() {
+            let limit = self.order.limits.bytes.saturating_sub(self.done.bytes) + 1;
+            let (mut source, mut copy) = (
+                std::io::Read::take(File::from(source), limit),
+                File::from(copy.try_clone().map_err(|error| errno(&error))?),
+            );
+            self.done.bytes += std::io::copy(&mut source, &mut copy).map_err(|error| errno(&error))?;
+        }
+        if let Some((uid, gid)) = self.owner(stat) {
+            rustix::fs::fchown(&copy, Some(uid), Some(gid))?;
+        }
+        rustix::fs::fchmod(&copy, Mode::from_raw_mode(stat.st_mode & KEPT_MODE))?;
+        rustix::fs::futimens(&copy, &times(stat))?;
+        Ok(true)
+    }
+
+    fn link(&self, from: &OwnedFd, to: &OwnedFd, name: &CString, stat: &Stat) -> rustix::io::Result<bool> {
+        let target = rustix::fs::readlinkat(from, name, Vec::new())?;
+        rustix::fs::symlinkat(&target, to, name)?;
+        if let Some((uid, gid)) = self.owner(stat) {
+            rustix::fs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        rustix::fs::utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(true)
+    }
+
+    fn owner(&self, stat: &Stat) -> Option<(Uid, Gid)> {
+        let owner = self.order.owner?;
+        let (uid, gid) = if stat.st_uid == self.root.st_uid {
+            owner.workload
+        } else {
+            owner.others
+        };
+        Some((Uid::from_raw(uid), Gid::from_raw(gid)))
+    }
+
+    /// Modes and times of directories, the deepest first.
+    fn close(&mut self) -> Result<()> {
+        for (path, stat) in std::mem::take(&mut self.directories).iter().rev() {
+            let closed = self.close_one(path, stat).map_err(|cause| failed(path, cause))?;
+            if !path.as_os_str().is_empty() {
+                self.list
+                    .names
+                    .insert(path.as_os_str().as_bytes().to_vec(), closed);
+            }
+        }
+        Ok(())
+    }
+
+    fn close_one(&self, path: &Path, stat: &Stat) -> rustix::io::Result<Was> {
+        let directory = open_below(&self.copy, path)?;
+        if let Some((uid, gid)) = self.owner(stat) {
+            rustix::fs::fchown(&directory, Some(uid), Some(gid))?;
+        }
+        rustix::fs::fchmod(&directory, Mode::from_raw_mode(stat.st_mode & KEPT_MODE))?;
+        rustix::fs::futimens(directory.as_fd(), &times(stat))?;
+        Ok(Was::of(&rustix::fs::fstat(&directory)?))
+    }
+}
+
+#[allow(clippy::unnecessary_fallible_conversions, clippy::useless_conversion)] // widths differ by architecture
+fn times(stat: &Stat) -> Timestamps {
+    let time = Timespec {
+        tv_sec: stat.st_mtime.into(),
+        tv_nsec: stat.st_mtime_nsec.try_into().unwrap_or(0),
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+fn failed(path: &Path, cause: Errno) -> Error {
+    Error::Copy {
+        path: path.to_owned(),
+        cause: cause.into(),
+    }
+}
