@@ -176,7 +176,6 @@ impl ControlKind {
             Self::SystemReadOnly | Self::FilesUnreadable | Self::NetworkNone => &[Self::Privileges],
             Self::NetworkAllowlist => &[Self::Privileges, Self::LocalSocketsHidden],
             Self::Privileges | Self::DevicesHidden => &[Self::DescriptorsClosed],
-            Self::GuestProtected => &[Self::ProcessesHidden],
             // Starts are told by the filter.
             Self::ProcessStarts => &[Self::SyscallFilter],
             Self::LocalSocketsHidden
@@ -192,6 +191,7 @@ impl ControlKind {
             | Self::CleanEnvironment
             | Self::DescriptorsClosed
             | Self::TerminalPrivate
+            | Self::GuestProtected
             | Self::DiesWithSupervisor
             | Self::OwnKernel
             | Self::OwnMachine

@@ -83,6 +83,8 @@ pub fn enter() -> Result<Ready, SetupError> {
     let link = stockade_linux::sys::inherited(LINK).map_err(failed("take the link"))?;
     // Out of the launcher's session: its terminal is not ours.
     rustix::process::setsid().map_err(|error| failed("leave the launcher's session")(error.into()))?;
+    // Nor is its directory; steps name paths from the root.
+    rustix::process::chdir("/").map_err(|error| failed("leave the launcher's directory")(error.into()))?;
     rustix::thread::set_name(c"stockade-guest").map_err(|error| failed("set its name")(error.into()))?;
     let mut link = File::from(link);
     let program = read_program(&mut link).map_err(failed("read the set-up program"))?;

@@ -37,6 +37,23 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// The owner of the workspace cannot be read.
     fn identity(&self, target: &Target, workspace: Option<&Path>) -> std::io::Result<Identity>;
+    /// The ordered set-up steps of a plan, to be shown.
+    ///
+    /// # Errors
+    /// What the steps depend on cannot be read.
+    fn steps(&self, target: &Target, plan: &Plan) -> Result<Vec<String>> {
+        let _ = (target, plan);
+        Ok(Vec::new())
+    }
+    /// Tries out what a survey only concludes from settings. Costs more than a survey; leaves
+    /// nothing.
+    ///
+    /// # Errors
+    /// Why no sandbox could be built, and what to do.
+    fn probe(&self, target: &Target) -> std::result::Result<(), Support> {
+        let _ = target;
+        Ok(())
+    }
     /// Builds the wall and gathers the receipt. When it fails or is cancelled, nothing stays.
     fn create<'a>(&'a self, plan: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>>;
     /// Takes over a sandbox after a restart of its supervisor: planned and checked anew.

@@ -65,6 +65,9 @@ pub enum Error {
         /// What it did.
         why: String,
     },
+    /// The workspace could not be copied, or its changes not be taken out of the copy.
+    #[error(transparent)]
+    Workspace(#[from] stockade_workspace::Error),
     /// A file inside could not be read or written.
     #[error("{} in the sandbox: {text}", path.display())]
     File {

@@ -55,6 +55,7 @@ pub fn compile(plan: &Plan, context: &Context) -> Program {
     let mut ops = vec![
         Op::CloseSources,
         Op::OpenTerminals { count: TERMINALS },
+        Op::Inventory,
         Op::SignalBaseline,
     ];
     ops.extend(context.root.clone().map(|at| Op::ChangeRoot { at }));

@@ -201,6 +201,9 @@ pub enum Op {
         /// How many.
         count: u32,
     },
+    /// List the own descriptors and the environment, while /proc can be read: a supervisor without
+    /// rights cannot read them of a process that is not dumpable.
+    Inventory,
     /// Make a directory the root of all paths.
     ChangeRoot {
         /// Where it is on the host.
@@ -309,6 +312,7 @@ impl fmt::Display for Op {
             Self::SignalBaseline => write!(out, "signal the supervisor once"),
             Self::Canaries(canaries) => write!(out, "use {} canaries once", canaries.len()),
             Self::OpenTerminals { count } => write!(out, "open {count} terminals"),
+            Self::Inventory => write!(out, "list descriptors and environment"),
             Self::ChangeRoot { at } => write!(out, "change root to {}", at.display()),
             Self::BoundCapabilities => write!(out, "bound capabilities to none"),
             Self::ReleaseCapabilities => write!(out, "give up capabilities"),
@@ -363,6 +367,15 @@ pub enum SetupReply {
     },
 }
 
+/// What a guest has from its launcher.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Numbers and what they refer to, as in /proc.
+    pub descriptors: Vec<(i32, String)>,
+    /// Bytes of the environment that it was executed with.
+    pub environment_bytes: u64,
+}
+
 /// What the guest saw of its own confinement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attestation {
@@ -389,6 +402,8 @@ pub struct Attestation {
     pub signals_kept: bool,
     /// The process that ends the sandbox after the guest, by its number.
     pub keeper: Option<i32>,
+    /// What was open, and whether the environment was empty.
+    pub inventory: Option<Inventory>,
     /// Numbers of the terminals that were opened, as in /dev/pts.
     pub terminals: Vec<u32>,
 }

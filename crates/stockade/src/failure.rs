@@ -66,6 +66,14 @@ pub enum Failure {
         /// The nearest of them.
         suggestion: Option<&'static str>,
     },
+    /// None of the drivers can enforce what is required.
+    #[error("{}", no_driver(refusal.as_ref(), others))]
+    NoDriver {
+        /// What the strongest says.
+        refusal: Option<stockade_domain::Refusal>,
+        /// All that were asked.
+        others: Vec<crate::service::auto::PassedOver>,
+    },
     /// `--status-fd` names no open descriptor.
     #[error(
         "--status-fd {number}: {cause}\n    fix: open it for the command, for example with 3>events.json"
@@ -195,9 +203,26 @@ impl Failure {
                 stockade_host::Error::Refused(refusal) => &refusal.missing,
                 _ => &[],
             },
+            Self::NoDriver {
+                refusal: Some(refusal),
+                ..
+            } => &refusal.missing,
             _ => &[],
         }
     }
+}
+
+/// The strongest driver's refusal in full, and of the others what they lack.
+fn no_driver(
+    refusal: Option<&stockade_domain::Refusal>,
+    asked: &[crate::service::auto::PassedOver],
+) -> String {
+    let mut text = refusal.map_or_else(|| "refused: no driver works here".to_owned(), ToString::to_string);
+    let told = refusal.map(|refusal| refusal.driver.as_str());
+    for one in asked.iter().filter(|one| Some(one.driver.as_str()) != told) {
+        text.push_str(&format!("\n  nor can driver {}: {}", one.driver, one.why));
+    }
+    text
 }
 
 fn fix(known: &[&str], suggestion: Option<&str>) -> String {

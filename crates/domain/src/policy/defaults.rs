@@ -10,8 +10,8 @@ use crate::units::{ByteCount, CpuLimit, Limit};
 
 /// Processes and threads of a sandbox, where nobody wrote a limit.
 pub const DEFAULT_PIDS: u32 = 4096;
-/// The driver where nobody wrote one.
-pub const DEFAULT_DRIVER: &str = "native";
+/// The driver where nobody wrote one: the strongest that meets the policy.
+pub const DEFAULT_DRIVER: &str = "auto";
 /// The host name where nobody wrote one.
 pub const DEFAULT_HOSTNAME: &str = "stockade";
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{major, minor, stat};
+use stockade_linux::ops::Inventory;
 use stockade_linux::posture::{self, Namespace, Namespaces, Process};
 
 /// One mount, from mountinfo.
@@ -27,6 +28,8 @@ pub(crate) struct Thread {
     pub mixed_or_root: bool,
     pub groups: usize,
     pub capabilities_empty: bool,
+    /// But for the bounding set, which gives nothing where executing gives nothing.
+    pub capabilities_released: bool,
     pub no_new_privs: bool,
     pub seccomp: u8,
 }
@@ -44,8 +47,10 @@ pub(crate) struct Seen {
     pub host_proc: (u32, u32),
     /// None on a host without terminals, which none of the sandbox's could be confused with.
     pub host_pts: Option<(u32, u32)>,
-    inside: Namespaces,
-    host: Namespaces,
+    /// The guest's and the supervisor's own; unknown where they cannot be read.
+    namespaces: Option<(Namespaces, Namespaces)>,
+    /// The guest has told of its descriptors and environment itself.
+    pub told: bool,
 }
 
 impl Seen {
@@ -63,25 +68,48 @@ impl Seen {
             environment_empty: process.environment().map_err(text)?.is_empty(),
             session,
             terminal,
-            process_owner: stat(format!("/proc/{pid}/stat"))
-                .map_err(|error| format!("stat: {error}"))?
-                .st_uid,
+            process_owner: owner(pid)?,
             network_devices: network_devices(&file(pid, "net/dev")?),
             host_proc: device("/proc").map_err(|error| format!("/proc: {error}"))?,
             host_pts: device("/dev/pts").ok(),
-            inside: process.namespaces().map_err(text)?,
-            host: own.namespaces().map_err(text)?,
+            namespaces: Some((
+                process.namespaces().map_err(text)?,
+                own.namespaces().map_err(text)?,
+            )),
+            told: false,
+        })
+    }
+
+    /// Reads what everybody can, of a process that lets nobody look inside. The rest is what the
+    /// guest has told before.
+    pub(crate) fn read_closed(pid: i32, told: Option<&Inventory>) -> Result<Self, String> {
+        let status = file(pid, "stat")?;
+        let (session, terminal) = session_and_terminal(&status).ok_or("its stat is not understood")?;
+        let told = told.ok_or("the guest has not told of its descriptors and environment")?;
+        Ok(Self {
+            threads: threads(pid)?,
+            mounts: Vec::new(),
+            descriptors: told.descriptors.clone(),
+            environment_empty: told.environment_bytes == 0,
+            session,
+            terminal,
+            process_owner: owner(pid)?,
+            network_devices: Vec::new(),
+            host_proc: device("/proc").map_err(|error| format!("/proc: {error}"))?,
+            host_pts: device("/dev/pts").ok(),
+            namespaces: None,
+            told: true,
         })
     }
 
     /// The number of a namespace of the guest.
     pub(crate) fn namespace(&self, kind: Namespace) -> Option<u64> {
-        self.inside.get(kind)
+        self.namespaces.as_ref()?.0.get(kind)
     }
 
     /// The number of the supervisor's own.
     pub(crate) fn host_namespace(&self, kind: Namespace) -> Option<u64> {
-        self.host.get(kind)
+        self.namespaces.as_ref()?.1.get(kind)
     }
 
     /// The mount that is seen at a path: the last one there covers the others.
@@ -98,6 +126,11 @@ fn thread(thread: &posture::Thread) -> Thread {
         mixed_or_root: !alike || uid == 0 || thread.group.real == 0,
         groups: thread.groups.len(),
         capabilities_empty: thread.capabilities.are_empty(),
+        capabilities_released: posture::Capabilities {
+            bounding: 0,
+            ..thread.capabilities
+        }
+        .are_empty(),
         no_new_privs: thread.no_new_privs == Some(true),
         // A kernel without seccomp has no such line, and no filter.
         seccomp: thread.seccomp.mode.unwrap_or(0),
@@ -128,9 +161,32 @@ fn file(pid: i32, name: &str) -> Result<String, String> {
     std::fs::read_to_string(format!("/proc/{pid}/{name}")).map_err(|error| format!("{name}: {error}"))
 }
 
+fn owner(pid: i32) -> Result<u32, String> {
+    let seen = stat(format!("/proc/{pid}/stat")).map_err(|error| format!("stat: {error}"))?;
+    Ok(seen.st_uid)
+}
+
 fn device(path: &str) -> rustix::io::Result<(u32, u32)> {
     let seen = stat(path)?;
     Ok((major(seen.st_dev), minor(seen.st_dev)))
+}
+
+/// The parent of a process.
+pub(crate) fn parent(pid: i32) -> Result<i32, String> {
+    let stat = file(pid, "stat")?;
+    let (_, rest) = stat.rsplit_once(')').ok_or("its stat is not understood")?;
+    let parent = rest
+        .split_whitespace()
+        .nth(1)
+        .and_then(|field| field.parse().ok());
+    parent.ok_or_else(|| "its stat is not understood".to_owned())
+}
+
+/// What the threads of a process may do.
+pub(crate) fn threads(pid: i32) -> Result<Vec<Thread>, String> {
+    let text = |error: posture::Error| error.to_string();
+    let process = Process::open(pid).map_err(text)?;
+    Ok(process.threads().map_err(text)?.iter().map(thread).collect())
 }
 
 /// stat(5): the name may hold anything, so counting starts behind its last parenthesis.

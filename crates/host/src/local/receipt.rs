@@ -5,7 +5,7 @@ use stockade_domain::{Control, EvidenceKind, Finding, Receipt};
 use stockade_linux::cgroup::{Group, GroupLimits};
 use stockade_linux::ops::Attestation;
 
-use super::evidence::Seen;
+use super::evidence::{Seen, Thread};
 use super::wall::Observed;
 
 /// What findings are made from.
@@ -37,7 +37,11 @@ pub(crate) fn gather(
     attestation: &Attestation,
     mut find: impl FnMut(&Control, &Basis<'_>) -> Finding,
 ) -> Receipt {
-    let seen = Seen::read(observed.pid);
+    let seen = if observed.closed {
+        Seen::read_closed(observed.pid, attestation.inventory.as_ref())
+    } else {
+        Seen::read(observed.pid)
+    };
     let group = observed.group.map(|group| GroupSeen::read(group, observed.pid));
     Receipt::gather(controls.iter(), |control| match &seen {
         Ok(seen) => {
@@ -109,13 +113,20 @@ impl Basis<'_> {
 
     /// No thread has any right, none can come back, and the ids are the sandbox's.
     pub(crate) fn no_rights(&self) -> Finding {
+        self.rights(|thread| thread.capabilities_empty)
+    }
+
+    /// The same without a word on what executing could give, which no_new_privs keeps away: emptying
+    /// that set needs a right.
+    pub(crate) fn rights_released(&self) -> Finding {
+        self.rights(|thread| thread.capabilities_released)
+    }
+
+    fn rights(&self, released: impl Fn(&Thread) -> bool) -> Finding {
         let expected = "no capabilities, no_new_privs and an unprivileged id in every thread";
         let uid = self.observed.identity.host_uid();
         let bad = self.seen.threads.iter().find(|thread| {
-            !thread.capabilities_empty
-                || !thread.no_new_privs
-                || uid != Some(thread.uid)
-                || thread.mixed_or_root
+            !released(thread) || !thread.no_new_privs || uid != Some(thread.uid) || thread.mixed_or_root
         });
         let groups = self.seen.threads.iter().any(|thread| thread.groups > 0);
         if groups && self.observed.identity.drop_groups {
@@ -158,7 +169,7 @@ impl Basis<'_> {
         } else {
             "variables in the guest's environment"
         };
-        host(
+        self.read_or_told(
             self.seen.environment_empty,
             "an empty environment of the guest",
             found,
@@ -169,16 +180,39 @@ impl Basis<'_> {
         let list = &self.seen.descriptors;
         let stranger = list
             .iter()
-            .find(|(number, target)| !is_guests_own(*number, target));
+            .find(|(number, target)| !is_guests_own(*number, target) && !self.is_own_terminal(target));
         let found = stranger.map_or_else(
             || format!("{} descriptors, all of the guest's own", list.len()),
             |(number, target)| format!("{number} -> {target}"),
         );
-        host(
+        self.read_or_told(
             stranger.is_none() && !list.is_empty(),
             "only sockets to the supervisor and the null device",
             found,
         )
+    }
+
+    /// The kind of evidence for what only the guest can list where its process is closed.
+    fn read_or_told(&self, holds: bool, expected: &str, found: impl Into<String>) -> Finding {
+        let kind = if self.seen.told {
+            EvidenceKind::GuestAttested
+        } else {
+            EvidenceKind::HostRead
+        };
+        verdict(kind, holds, expected, found)
+    }
+
+    /// One that the guest has opened for commands, by the number that it has told.
+    fn is_own_terminal(&self, target: &str) -> bool {
+        let own = &self.attestation.terminals;
+        let number = target
+            .strip_prefix("/dev/pts/")
+            .and_then(|rest| rest.parse().ok());
+        !own.is_empty()
+            && match number {
+                Some(number) => own.contains(&number),
+                None => matches!(target, "/dev/ptmx" | "/dev/pts/ptmx"),
+            }
     }
 
     pub(crate) fn terminal(&self) -> Finding {

@@ -24,7 +24,6 @@ pub(crate) enum Isolation {
         privileged: bool,
     },
     /// None: the walls are others.
-    #[expect(dead_code, reason = "for drivers without namespaces")]
     Shared,
 }
 
@@ -40,21 +39,45 @@ pub(crate) struct Started {
 /// The one that was started early and that nobody has taken yet.
 static EARLY: Mutex<Option<Started>> = Mutex::new(None);
 
-/// Starts a guest for the next sandbox of this process, with an own network namespace. The
-/// calling thread must live as long as that sandbox. A failure is not reported: creating the
+/// Starts a guest for the next sandbox of this process: in namespaces of its own, the network's too,
+/// or in none. The calling thread must live as long as that sandbox. A failure is not reported: creating the
 /// sandbox starts its own guest then, and reports.
-pub fn start_early(program: &GuestProgram) {
+pub fn start_early(program: &GuestProgram, namespaces: bool) {
     // A cgroup of version 2 must exist before the process that is born into it.
     if starts_in_its_cgroup() {
         return;
     }
-    let isolation = Isolation::Namespaces {
-        network: true,
-        privileged: survey::privileged(),
+    let isolation = if namespaces {
+        Isolation::Namespaces {
+            network: true,
+            privileged: survey::privileged(),
+        }
+    } else {
+        Isolation::Shared
     };
-    if let Ok(started) = Started::new("native", program, isolation, None) {
+    // Nobody hears of a failure, so it is nobody's.
+    if let Ok(started) = Started::new("", program, isolation, None) {
         *EARLY.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
     }
+}
+
+/// Whether a guest in namespaces of its own can be started here: one that was is the best proof.
+pub(crate) fn try_namespaces() -> std::result::Result<(), String> {
+    let early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    let stands = |one: &Started| matches!(one.isolation, Isolation::Namespaces { .. });
+    if early.as_ref().is_some_and(stands) {
+        return Ok(());
+    }
+    let arguments = ["stockade-guest".to_owned()];
+    let request = SpawnRequest {
+        // It ends at once: nothing is handed to it. Dropping it waits for that.
+        program: GuestImage::File(std::path::Path::new("/proc/self/exe")),
+        arguments: &arguments,
+        namespaces: Namespaces::Own { network: true },
+        into_cgroup: None,
+        inherit: Vec::new(),
+    };
+    spawn(&request).map(drop).map_err(|error| error.to_string())
 }
 
 fn starts_in_its_cgroup() -> bool {

@@ -13,6 +13,7 @@ use stockade_linux::spawn::Spawned;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::evidence;
 use super::identity::Claimed;
 use crate::audit::Watcher;
 use crate::driver::{Leftover, LeftoverKind};
@@ -27,6 +28,8 @@ pub(crate) struct Parts {
     /// None once it is shut: the guest ends by that, too.
     pub door: Option<OwnedFd>,
     pub claimed: Claimed,
+    /// The supervisor has no right to look into the guest's process.
+    pub closed: bool,
 }
 
 /// A killed process ends at once, unless the kernel itself is stuck with it.
@@ -41,6 +44,13 @@ pub(crate) struct Wall {
     stopping: AtomicBool,
     destroyed: bool,
     starts: Option<Watcher>,
+    /// Ends the sandbox's processes after the guest, where no PID namespace does.
+    keeper: Option<Keeper>,
+}
+
+struct Keeper {
+    pid: i32,
+    exit: AsyncFd<OwnedFd>,
 }
 
 /// What the receipt looks at.
@@ -50,6 +60,10 @@ pub(crate) struct Observed<'a> {
     pub identity: &'a Identity,
     /// How often the supervisor was told that the guest itself tries to start a program.
     pub told_by_guest: u32,
+    /// The supervisor has no right to look into the guest's process.
+    pub closed: bool,
+    /// The process that ends the sandbox after its guest.
+    pub keeper: Option<i32>,
 }
 
 impl Wall {
@@ -73,6 +87,7 @@ impl Wall {
             stopping: AtomicBool::new(false),
             destroyed: false,
             starts: None,
+            keeper: None,
         })
     }
 
@@ -120,7 +135,29 @@ impl Wall {
             group: self.group(),
             identity: self.identity(),
             told_by_guest: self.starts.as_ref().map_or(0, Watcher::told_by_guest),
+            closed: self.parts.closed,
+            keeper: self.keeper.as_ref().map(|keeper| keeper.pid),
         }
+    }
+
+    /// Follows the process that the guest has named as its keeper. Only its child can be.
+    pub(crate) fn set_keeper(&mut self, pid: i32) -> Result<()> {
+        let failed = |cause: String| Error::building(self.parts.driver, "find the keeper", cause);
+        let number =
+            rustix::process::Pid::from_raw(pid).ok_or_else(|| failed(format!("no process {pid}")))?;
+        let pidfd = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty())
+            .map_err(|error| failed(format!("pidfd_open {pid}: {error}")))?;
+        // In this order: the number cannot be another's any more.
+        let parent = evidence::parent(pid).map_err(failed)?;
+        if parent != self.parts.spawned.pid {
+            return Err(failed(format!(
+                "process {pid} is a child of {parent}, not of the guest"
+            )));
+        }
+        let exit = crate::sys::watch(pidfd, Interest::READABLE)
+            .map_err(|error| Error::io("watch the keeper's process", error))?;
+        self.keeper = Some(Keeper { pid, exit });
+        Ok(())
     }
 
     /// Why the guest ended before it answered.
@@ -206,6 +243,11 @@ impl Wall {
             ]);
         }
         let mut leftovers = Vec::new();
+        if let Some(keeper) = &self.keeper
+            && tokio::time::timeout(DEATH, keeper.exit.readable()).await.is_err()
+        {
+            leftovers.push(self.leftover(LeftoverKind::Process, keeper.pid.to_string()));
+        }
         if let Some(group) = &self.parts.group
             && group.kill().and_then(|()| group.remove()).is_err()
         {

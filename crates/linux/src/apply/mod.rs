@@ -2,6 +2,7 @@
 //! single-threaded since its exec; it leaves here confined or not at all.
 
 mod canary;
+mod inventory;
 mod mounts;
 mod place;
 mod privileges;
@@ -196,6 +197,7 @@ impl State {
                 self.terminals = terminals::open(*count)?;
                 self.attestation.terminals = self.terminals.iter().map(|one| one.number).collect();
             }
+            Op::Inventory => self.attestation.inventory = Some(inventory::take()?),
             Op::ChangeRoot { at } => place::change_root(at)?,
             Op::Hostname(_)
             | Op::LoopbackUp

@@ -63,6 +63,9 @@ pub async fn prepare(args: &SandboxArgs, command: &[OsString]) -> service::Resul
 /// Says what the user should know of the file view.
 pub fn say_notes(prepared: &Prepared, quiet: bool) {
     if !quiet {
+        if let Some(note) = prepared.choice.note() {
+            report::note(&format!("note: {note}"));
+        }
         for note in &prepared.notes {
             report::note(&format!("note: {note}"));
         }
@@ -155,7 +158,12 @@ pub fn show(prepared: &Prepared, json: bool) -> Result {
     if json {
         report::json(&shown)?;
     } else {
-        report::out(&report::plan_text(shown.plan, &shown.steps, Paint::stdout()))?;
+        report::out(&report::plan_text(
+            shown.plan,
+            shown.choice,
+            &shown.steps,
+            Paint::stdout(),
+        ))?;
         for note in shown.notes {
             report::note(&format!("note: {note}"));
         }

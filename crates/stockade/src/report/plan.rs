@@ -7,10 +7,11 @@ use stockade_domain::view::{Access, Content, ViewEntry};
 use stockade_domain::{Bounds, Control, Level, Need, Plan, Planned, Support};
 
 use super::{Paint, Shown, table};
+use crate::service::auto::Choice;
 
 /// The whole plan.
-pub fn plan_text(plan: &Plan, steps: &[String], paint: Paint) -> String {
-    let mut text = summary(plan);
+pub fn plan_text(plan: &Plan, choice: &Choice, steps: &[String], paint: Paint) -> String {
+    let mut text = summary(plan, choice);
     section(&mut text, paint, "Controls");
     text.push_str(&table(
         paint,
@@ -42,7 +43,7 @@ pub(super) fn section(text: &mut String, paint: Paint, title: &str) {
     let _ = writeln!(text, "\n{}", paint.bold(title));
 }
 
-fn summary(plan: &Plan) -> String {
+fn summary(plan: &Plan, choice: &Choice) -> String {
     let spec = plan.spec();
     let workspace = spec.workspace.as_ref().map_or("none".to_owned(), |workspace| {
         format!(
@@ -57,11 +58,20 @@ fn summary(plan: &Plan) -> String {
     };
     let enforced = plan.enforced().count();
     format!(
-        "Driver     {} (level: {})\nWorkspace  {workspace}\nNetwork    {network}\nControls   {enforced} of {} will be enforced\nNothing was created.\n",
+        "Driver     {} (level: {})\nChosen     {}\nWorkspace  {workspace}\nNetwork    {network}\nControls   {enforced} of {} will be enforced\nNothing was created.\n",
         plan.driver(),
         level(plan.level()),
+        choice_text(choice),
         plan.planned().len(),
     )
+}
+
+fn choice_text(choice: &Choice) -> String {
+    let mut text = choice.why.clone();
+    for one in &choice.passed_over {
+        text.push_str(&format!("; not {}: {}", one.driver, one.why));
+    }
+    Shown::new(&text).to_string()
 }
 
 pub(super) fn level(level: Level) -> &'static str {

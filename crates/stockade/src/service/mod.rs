@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod attach;
 pub mod audit;
+pub mod auto;
 pub mod changes;
 pub mod checkpoints;
 pub mod copy;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stockade_host::driver::Driver;
+use stockade_host::drivers::landlock::{self, Landlock};
 use stockade_host::drivers::native::{self, Native};
 use stockade_host::state::StateDirs;
 
@@ -35,13 +37,14 @@ use crate::failure::Failure;
 /// Result of the facade.
 pub type Result<T> = std::result::Result<T, Failure>;
 
-/// Names of all drivers.
-pub const DRIVERS: [&str; 1] = [native::NAME];
+/// Names of all drivers, the strongest first.
+pub const DRIVERS: [&str; 2] = [native::NAME, landlock::NAME];
 
 /// A driver by its name.
 fn driver(name: &str) -> Result<Arc<dyn Driver>> {
     match name {
         native::NAME => Ok(Arc::new(Native::new())),
+        landlock::NAME => Ok(Arc::new(Landlock::new())),
         _ => Err(unknown_driver(name)),
     }
 }
@@ -54,7 +57,7 @@ fn drivers() -> Result<Vec<Arc<dyn Driver>>> {
 fn unknown_driver(name: &str) -> Failure {
     Failure::UnknownDriver {
         name: name.to_owned(),
-        known: DRIVERS.to_vec(),
+        known: std::iter::once(auto::AUTO).chain(DRIVERS).collect(),
         suggestion: nearest(name, &DRIVERS),
     }
 }

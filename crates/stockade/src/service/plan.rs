@@ -4,17 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
-use stockade_domain::policy::{Clause, HostDefaults, Overrides, Policy};
+use stockade_domain::policy::{Clause, HostDefaults, Layers, Overrides, Policy};
 use stockade_domain::target::Facts;
-use stockade_domain::{Plan, Target};
+use stockade_domain::{Plan, Refusal, Target};
 use stockade_host::compose::compose;
 use stockade_host::driver::Driver;
-use stockade_host::drivers::native;
 use stockade_host::open;
 use stockade_host::view::{Context, Note};
 
+use super::Result;
+use super::auto::{self, AUTO, Choice, PassedOver};
 use super::policy::{Gathered, gather};
-use super::{Result, driver};
+use crate::failure::Failure;
 
 /// What is asked for beside the layers that are found: each comes on top of the one before.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,8 @@ pub struct Launch {
 pub struct Prepared {
     /// Who will build it.
     pub driver: Arc<dyn Driver>,
+    /// Why that one.
+    pub choice: Choice,
     /// On what.
     pub target: Target,
     /// What will be enforced.
@@ -48,6 +51,8 @@ pub struct Prepared {
 pub struct Shown<'a> {
     /// The plan.
     pub plan: &'a Plan,
+    /// Why this driver.
+    pub choice: &'a Choice,
     /// What the user should know about the file view.
     pub notes: &'a [Note],
     /// The ordered set-up steps.
@@ -62,27 +67,82 @@ pub async fn prepare(launch: Launch) -> Result<Prepared> {
     let Gathered {
         layers,
         context,
-        driver: name,
+        driver: named,
         ..
     } = gather(launch)?;
-    let driver = driver(&name)?;
+    let is_named = named != AUTO;
+    let mut passed_over = Vec::new();
+    let mut strongest: Option<Refusal> = None;
+    for driver in auto::candidates(&named)? {
+        match ask(&driver, &layers, &context).await? {
+            Asked::Refused(refusal) => {
+                passed_over.push(PassedOver::refused(&refusal));
+                strongest.get_or_insert(refusal);
+            }
+            Asked::Planned(planned) => {
+                let (target, plan, notes) = *planned;
+                if !is_named && let Err(found) = driver.probe(&target) {
+                    passed_over.push(PassedOver::unusable(driver.name(), &found));
+                    continue;
+                }
+                let choice = Choice::new(driver.name(), is_named, passed_over);
+                return Ok(prepared(driver, target, plan, notes, choice, &context));
+            }
+        }
+    }
+    Err(nobody(strongest, passed_over))
+}
+
+/// What a driver says to a policy.
+enum Asked {
+    Planned(Box<(Target, Plan, Vec<Note>)>),
+    Refused(Refusal),
+}
+
+async fn ask(driver: &Arc<dyn Driver>, layers: &Layers, context: &Context) -> Result<Asked> {
     let target = driver.survey().await?;
     let Facts::Host(facts) = &target.facts;
-    let policy = Policy::layered(Policy::defaults(&HostDefaults::from(facts.as_ref())), &layers)?;
-    let composed = compose(&policy, facts, &context, &|workspace| {
+    let policy = Policy::layered(Policy::defaults(&HostDefaults::from(facts.as_ref())), layers)?;
+    let composed = compose(&policy, facts, context, &|workspace| {
         driver.identity(&target, workspace)
     })?;
-    let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands)?;
+    match open::plan(driver.as_ref(), &target, composed.spec, &composed.demands) {
+        Ok(plan) => Ok(Asked::Planned(Box::new((target, plan, composed.notes)))),
+        Err(stockade_host::Error::Refused(refusal)) => Ok(Asked::Refused(refusal)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// No driver can: what the strongest lacks is told in full, the others in short.
+fn nobody(strongest: Option<Refusal>, passed_over: Vec<PassedOver>) -> Failure {
+    match strongest {
+        Some(refusal) if passed_over.len() == 1 => stockade_host::Error::Refused(refusal).into(),
+        strongest => Failure::NoDriver {
+            refusal: strongest,
+            others: passed_over,
+        },
+    }
+}
+
+fn prepared(
+    driver: Arc<dyn Driver>,
+    target: Target,
+    plan: Plan,
+    notes: Vec<Note>,
+    choice: Choice,
+    context: &Context,
+) -> Prepared {
     let host_path = context.variable("PATH").unwrap_or_default().to_owned();
-    let cwd = starting_directory(&plan, &context);
-    Ok(Prepared {
+    let cwd = starting_directory(&plan, context);
+    Prepared {
         driver,
+        choice,
         target,
         plan,
-        notes: composed.notes,
+        notes,
         host_path,
         cwd,
-    })
+    }
 }
 
 impl Prepared {
@@ -91,11 +151,11 @@ impl Prepared {
     /// # Errors
     /// The workspace is gone.
     pub fn shown(&self) -> Result<Shown<'_>> {
-        let Facts::Host(facts) = &self.target.facts;
         Ok(Shown {
             plan: &self.plan,
+            choice: &self.choice,
             notes: &self.notes,
-            steps: native::steps(&self.plan, facts)?,
+            steps: self.driver.steps(&self.target, &self.plan)?,
         })
     }
 }

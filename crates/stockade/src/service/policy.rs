@@ -1,6 +1,7 @@
 //! Policies: the layers that hold here, what follows from them, and what is wrong with one.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use stockade_domain::demand::Origin;
@@ -14,7 +15,7 @@ use stockade_host::layers::{Found, LayerFile, Places};
 use stockade_host::view::{self, Context};
 
 use super::plan::Launch;
-use super::{Result, driver, drivers, state_path};
+use super::{Result, auto, drivers, state_path};
 use crate::failure::Failure;
 
 /// The layers that hold for a run that is started here.
@@ -121,8 +122,7 @@ pub struct DriverRow {
 /// A layer that cannot be used, clauses that cannot hold together, an unknown driver.
 pub async fn explain(launch: Launch) -> Result<Explained> {
     let gathered = gather(launch)?;
-    let named = driver(&gathered.driver)?;
-    let target = named.survey().await?;
+    let target = strongest(&gathered.driver)?.survey().await?;
     let Facts::Host(facts) = &target.facts;
     let policy = Policy::layered(
         Policy::defaults(&HostDefaults::from(facts.as_ref())),
@@ -148,6 +148,12 @@ pub async fn explain(launch: Launch) -> Result<Explained> {
         controls,
         drivers: rows,
     })
+}
+
+/// The first driver that is asked.
+fn strongest(named: &str) -> Result<Arc<dyn Driver>> {
+    let first = auto::candidates(named)?.into_iter().next();
+    first.ok_or_else(|| super::unknown_driver(named))
 }
 
 async fn ask(driver: &dyn Driver, demands: &Demands, controls: &mut [ControlRow]) -> Result<DriverRow> {
@@ -282,7 +288,7 @@ pub struct Checked {
 pub fn check_here() -> Result<Vec<Checked>> {
     let gathered = gather(Launch::default())?;
     let policy = Policy::layered(defaults(), &gathered.layers)?;
-    driver(&policy.driver.value)?;
+    strongest(&policy.driver.value)?;
     let checked = |file: LayerFile| Checked {
         layer: file.layer,
         file: file.path.to_string_lossy().into_owned(),
@@ -307,6 +313,6 @@ pub fn check(path: &Path, kind: LayerKind) -> Result<()> {
         LayerKind::Named | LayerKind::Flags => layers.named = layer,
     }
     let policy = Policy::layered(defaults(), &layers)?;
-    driver(&policy.driver.value)?;
+    strongest(&policy.driver.value)?;
     Ok(())
 }

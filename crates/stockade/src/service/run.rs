@@ -12,7 +12,7 @@ use stockade_domain::view::Content;
 use stockade_domain::{Plan, Planned, Receipt};
 use stockade_host::audit::{AuditLog, Event, Redactor};
 use stockade_host::driver::{Boundary, Driver, Seed, SeedOrigin};
-use stockade_host::drivers::native;
+use stockade_host::drivers;
 use stockade_host::session::Command;
 use stockade_host::shim::screen::Rules;
 use stockade_host::shim::stdio::Io;
@@ -22,6 +22,7 @@ use stockade_host::view::explain_missing;
 use stockade_host::{CancellationToken, Error, open};
 
 use super::audit::Readers;
+use super::auto::AUTO;
 use super::plan::Prepared;
 use super::{Result, guest, not_started, state};
 use crate::failure::Failure;
@@ -274,15 +275,35 @@ fn seed(folder: &SandboxFolder) -> Result<Seed> {
 pub fn start_guest_early() {
     let mut words = std::env::args_os().skip(1);
     let is_run = words.next().is_some_and(|word| word == "run");
-    let mut flags = words.take_while(|word| word != "--");
+    let flags: Vec<OsString> = words.take_while(|word| word != "--").collect();
     // Where it is detached, another process needs it.
     const NONE_HERE: [&str; 5] = ["--dry-run", "--help", "-h", "--detach", "-d"];
     if is_run
-        && !flags.any(|flag| NONE_HERE.into_iter().any(|none| flag == none))
+        && !flags
+            .iter()
+            .any(|flag| NONE_HERE.into_iter().any(|none| flag == none))
         && let Ok(program) = guest::program()
     {
-        native::start_early(&program);
+        drivers::start_early(&program, named_driver(&flags).filter(|name| *name != AUTO));
     }
+}
+
+/// What `--driver` says, read before all else is.
+fn named_driver(flags: &[OsString]) -> Option<&str> {
+    const FLAG: &str = "--driver";
+    let mut words = flags.iter().filter_map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        match word.strip_prefix(FLAG) {
+            Some("") => return words.next(),
+            Some(rest) => {
+                if let Some(name) = rest.strip_prefix('=') {
+                    return Some(name);
+                }
+            }
+            None => {}
+        }
+    }
+    None
 }
 
 /// Says what to do about a command that did not start, and where it is if the policy hides it.

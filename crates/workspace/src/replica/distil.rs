@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::list::List;
 use super::walk::{Difference, walk};
-use super::{COPY, LIST, UPPER, open_below};
+use super::{COPY, DONE, LIST, NEW, OLD, UPPER, open_below};
 use crate::error::{Error, Result};
 use crate::trees::open_root;
 
@@ -21,10 +21,13 @@ use crate::trees::open_root;
 /// [`Error::Open`], [`Error::List`] and [`Error::Distil`]; the list stays then, and so do all
 /// changes, in the copy or taken out.
 pub fn distil(changes: &Path) -> Result<bool> {
+    if changes.join(DONE).exists() {
+        return put_in_place(changes).map(|()| true);
+    }
     let Some((list, copy)) = open(changes)? else {
         return Ok(false);
     };
-    let upper = changes.join(UPPER);
+    let upper = changes.join(NEW);
     let root = rustix::fs::fstat(&copy).map_err(|cause| failed(Path::new("."), cause))?;
     match rustix::fs::mkdirat(CWD, &upper, Mode::RWXU) {
         Ok(()) => give(&upper, &root).map_err(|cause| failed(Path::new("."), cause))?,
@@ -39,11 +42,28 @@ pub fn distil(changes: &Path) -> Result<bool> {
     };
     walk(&copy, &list, &mut |difference| taking.take(&difference))?;
     taking.close();
-    std::fs::remove_file(changes.join(LIST)).map_err(|cause| Error::Distil {
-        path: LIST.into(),
-        cause,
-    })?;
+    std::fs::rename(changes.join(LIST), changes.join(DONE)).map_err(at_file(LIST))?;
+    put_in_place(changes)?;
     Ok(true)
+}
+
+/// All has been taken out: it takes the place of what earlier sandboxes changed, which is in it.
+fn put_in_place(changes: &Path) -> Result<()> {
+    let (upper, new) = (changes.join(UPPER), changes.join(NEW));
+    if new.exists() {
+        if upper.exists() {
+            std::fs::rename(&upper, changes.join(OLD)).map_err(at_file(UPPER))?;
+        }
+        std::fs::rename(&new, &upper).map_err(at_file(NEW))?;
+    }
+    std::fs::remove_file(changes.join(DONE)).map_err(at_file(DONE))
+}
+
+fn at_file(name: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |cause| Error::Distil {
+        path: name.into(),
+        cause,
+    }
 }
 
 /// Where the copy in a change set's directory is, while its changes have not been taken out: it

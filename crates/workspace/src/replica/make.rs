@@ -38,9 +38,13 @@ pub fn make(order: &Order, stop: &dyn Fn() -> bool) -> Result<Copied> {
         done: Copied::default(),
         pending: vec![PathBuf::new()],
         directories: vec![(PathBuf::new(), root)],
+        over: Vec::new(),
     };
     while let Some(directory) = making.pending.pop() {
         making.directory(&directory)?;
+    }
+    if let Some(upper) = order.upper.as_ref().filter(|upper| upper.exists()) {
+        making.lay_over(&open_root("the change set", upper)?)?;
     }
     making.close()?;
     making.list.write(&order.list).map_err(|cause| Error::Copy {
@@ -50,7 +54,7 @@ pub fn make(order: &Order, stop: &dyn Fn() -> bool) -> Result<Copied> {
     Ok(making.done)
 }
 
-struct Making<'a> {
+pub(super) struct Making<'a> {
     order: &'a Order,
     stop: &'a dyn Fn() -> bool,
     source: OwnedFd,
@@ -61,6 +65,8 @@ struct Making<'a> {
     pending: Vec<PathBuf>,
     /// Directories get their modes and times at the end: until then they must be writable.
     directories: Vec<(PathBuf, Stat)>,
+    /// Directories of earlier changes.
+    over: Vec<(PathBuf, Stat)>,
 }
 
 impl Making<'_> {
@@ -86,7 +92,7 @@ impl Making<'_> {
         Ok(())
     }
 
-    fn count(&mut self, path: &Path) -> Result<()> {
+    pub(super) fn count(&mut self, path: &Path) -> Result<()> {
         self.done.names += 1;
         let limits = self.order.limits;
         if self.done.names > limits.names {
@@ -183,6 +189,44 @@ impl Making<'_> {
         Ok(true)
     }
 
+    /// Copies what is no directory, of a tree whose owners are those of a sandbox already.
+    pub(super) fn copy_node(
+        &mut self,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        name: &CString,
+        stat: &Stat,
+    ) -> rustix::io::Result<()> {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => self.file(from, to, name, stat, false)?,
+            FileType::Symlink => self.link(from, to, name, stat)?,
+            _ => false,
+        };
+        Ok(())
+    }
+
+    /// A directory that is to look like another one than that of the workspace.
+    pub(super) fn forget(&mut self, path: &Path, stat: &Stat) {
+        if let Some(index) = self.directories.iter().position(|(other, _)| other == path) {
+            let (_, before) = self.directories.swap_remove(index);
+            self.list_directory(path, &before);
+        }
+        self.over.push((path.to_owned(), *stat));
+    }
+
+    pub(super) fn copy(&self) -> &OwnedFd {
+        &self.copy
+    }
+
+    /// A path of the copy by its name.
+    pub(super) fn place(&self, path: &Path) -> PathBuf {
+        self.order.copy.join(path)
+    }
+
+    pub(super) fn step<T>(&self, path: &Path, result: rustix::io::Result<T>) -> Result<T> {
+        result.map_err(|cause| failed(path, cause))
+    }
+
     fn owner(&self, stat: &Stat) -> Option<(Uid, Gid)> {
         let owner = self.order.owner?;
         let (uid, gid) = if stat.st_uid == self.root.st_uid {
@@ -193,27 +237,39 @@ impl Making<'_> {
         Some((Uid::from_raw(uid), Gid::from_raw(gid)))
     }
 
-    /// Modes and times of directories, the deepest first.
+    /// Modes and times of directories, the deepest first. The list has the modes of the workspace,
+    /// so that a former change of mode is one again.
     fn close(&mut self) -> Result<()> {
-        for (path, stat) in std::mem::take(&mut self.directories).iter().rev() {
-            let closed = self.close_one(path, stat).map_err(|cause| failed(path, cause))?;
-            if !path.as_os_str().is_empty() {
-                self.list
-                    .names
-                    .insert(path.as_os_str().as_bytes().to_vec(), closed);
+        let listed = std::mem::take(&mut self.directories);
+        for (path, stat) in listed.iter().rev() {
+            self.list_directory(path, stat);
+            match self.close_one(path, stat) {
+                // An earlier change has removed it.
+                Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(cause) => return Err(failed(path, cause)),
             }
+        }
+        for (path, stat) in std::mem::take(&mut self.over).iter().rev() {
+            self.close_one(path, stat).map_err(|cause| failed(path, cause))?;
         }
         Ok(())
     }
 
-    fn close_one(&self, path: &Path, stat: &Stat) -> rustix::io::Result<Was> {
+    fn list_directory(&mut self, path: &Path, stat: &Stat) {
+        if !path.as_os_str().is_empty() {
+            let mut was = Was::of(stat);
+            was.mode = stat.st_mode & !0o7777 | (stat.st_mode & KEPT_MODE);
+            self.list.names.insert(path.as_os_str().as_bytes().to_vec(), was);
+        }
+    }
+
+    fn close_one(&self, path: &Path, stat: &Stat) -> rustix::io::Result<()> {
         let directory = open_below(&self.copy, path)?;
         if let Some((uid, gid)) = self.owner(stat) {
             rustix::fs::fchown(&directory, Some(uid), Some(gid))?;
         }
         rustix::fs::fchmod(&directory, Mode::from_raw_mode(stat.st_mode & KEPT_MODE))?;
-        rustix::fs::futimens(directory.as_fd(), &times(stat))?;
-        Ok(Was::of(&rustix::fs::fstat(&directory)?))
+        rustix::fs::futimens(directory.as_fd(), &times(stat))
     }
 }
 

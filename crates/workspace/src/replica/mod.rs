@@ -6,6 +6,7 @@
 //! overlay's upper directory, so that whoever reads change sets knows one form.
 
 mod distil;
+mod former;
 mod list;
 mod make;
 mod walk;
@@ -20,8 +21,14 @@ pub use make::make;
 pub const COPY: &str = "copy";
 /// What the copy was like when it was made. It is there until the changes have been taken out.
 pub const LIST: &str = "copy.list";
-/// The changes, once they have been taken out.
+/// The list once all changes have been taken out and only have to be put in their place.
+const DONE: &str = "copy.done";
+/// The changes.
 const UPPER: &str = "upper";
+/// The changes while they are taken out.
+const NEW: &str = "upper.new";
+/// The changes of earlier sandboxes, when new ones have replaced them.
+pub const OLD: &str = "upper.old";
 
 /// How much may be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +64,8 @@ pub struct Order {
     pub source: PathBuf,
     /// The copy: made here.
     pub copy: PathBuf,
+    /// Changes of earlier sandboxes that are to be in the copy: an overlay's upper directory.
+    pub upper: Option<PathBuf>,
     /// The file that will tell what the copy was like.
     pub list: PathBuf,
     /// Nobody but the caller where there is none.

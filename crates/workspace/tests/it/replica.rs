@@ -48,6 +48,7 @@ impl Place {
         Order {
             source: self.source(),
             copy: self.copy(),
+            upper: Some(self.changes().join("upper")),
             list: self.changes().join(replica::LIST),
             owner: None,
             hidden: vec![".env".into()],
@@ -184,21 +185,51 @@ fn closed_directories_are_looked_into() {
     assert_eq!(text(&place.changes().join("upper/dir/b")), "other");
 }
 
+/// The next sandbox goes on with what the last one changed, and changes it back in part.
+#[test]
+fn a_later_copy_goes_on_with_earlier_changes() {
+    let place = Place::new().made();
+    let copy = place.copy();
+    fs::write(copy.join("a"), "other").unwrap();
+    fs::write(copy.join("new"), "new").unwrap();
+    fs::remove_file(copy.join("dir/b")).unwrap();
+    fs::remove_dir_all(copy.join("gone")).unwrap();
+    fs::set_permissions(copy.join("dir/deep"), fs::Permissions::from_mode(0o700)).unwrap();
+    let first = place.told();
+    fs::remove_dir_all(place.copy()).unwrap();
+    let place = place.made();
+    assert_eq!(text(&copy.join("a")), "other");
+    assert!(!copy.join("dir/b").exists() && !copy.join("gone").exists());
+    assert_eq!(place.told(), first, "nothing was done, and the set is another");
+    fs::remove_dir_all(place.copy()).unwrap();
+    fs::remove_dir_all(place.changes().join(replica::OLD)).unwrap();
+    let place = place.made();
+    fs::write(copy.join("a"), "a").unwrap();
+    fs::write(copy.join("dir/b"), "b").unwrap();
+    fs::remove_file(copy.join("new")).unwrap();
+    let left: Vec<String> = place.told().into_iter().map(|(_, path)| path).collect();
+    assert_eq!(left, ["dir/deep", "gone", "gone/d"]);
+}
+
 /// Taken out half and then once more.
 #[test]
 fn an_interrupted_look_goes_on() {
     let place = Place::new().made();
-    let copy = place.copy();
+    let (copy, changes) = (place.copy(), place.changes());
     fs::write(copy.join("a"), "other").unwrap();
     fs::remove_file(copy.join("dir/b")).unwrap();
-    let list = place.changes().join(replica::LIST);
+    let list = changes.join(replica::LIST);
     let kept = fs::read(&list).unwrap();
-    assert_eq!(place.told().len(), 2);
+    let first = place.told();
+    // All was carried and nothing said to be done.
+    fs::rename(changes.join("upper"), changes.join("upper.new")).unwrap();
     fs::write(&list, kept).unwrap();
-    let told = place.told();
-    assert_eq!(told[0], (ChangeKind::Changed, "a".to_owned()));
-    assert_eq!(told.len(), 2);
-    assert!(!replica::distil(&place.changes()).unwrap());
+    assert_eq!(place.told(), first);
+    // All was said to be done and nothing put in place.
+    fs::rename(changes.join("upper"), changes.join("upper.new")).unwrap();
+    fs::write(changes.join("copy.done"), "").unwrap();
+    assert_eq!(place.told(), first);
+    assert!(!replica::distil(&changes).unwrap());
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
         group: early,
         door: Some(door),
         claimed,
+        closed: false,
     })?;
     let mut link = talk::stream(link)?;
     layers::prepare(plan.spec(), &seed, wall.identity())?;

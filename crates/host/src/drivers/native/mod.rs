@@ -17,10 +17,8 @@ use stockade_linux::ops::Program;
 
 use crate::driver::{Boundary, BoxFuture, Driver, Leftover, Record, Seed, Sweep};
 use crate::error::{Error, Result};
-use crate::local::{self, group, host_facts, identity};
+use crate::local::{self, group, host_facts, identity, start};
 use crate::view;
-
-pub use local::start_early;
 
 /// The driver's name.
 pub const NAME: &str = "native";
@@ -66,7 +64,7 @@ impl Native {
 ///
 /// # Errors
 /// The owner of the workspace cannot be read.
-pub fn steps(plan: &Plan, facts: &HostFacts) -> Result<Vec<String>> {
+fn steps(plan: &Plan, facts: &HostFacts) -> Result<Vec<String>> {
     let identity = identity::expected(
         facts,
         plan.spec()
@@ -131,6 +129,18 @@ impl Driver for Native {
     fn identity(&self, target: &Target, workspace: Option<&Path>) -> std::io::Result<view::Identity> {
         let Identity { uid, gid, .. } = identity::expected(host_facts(target), workspace)?;
         Ok(view::Identity { uid, gid })
+    }
+
+    fn steps(&self, target: &Target, plan: &Plan) -> Result<Vec<String>> {
+        steps(plan, host_facts(target))
+    }
+
+    /// Settings do not tell of filters around us that refuse namespaces.
+    fn probe(&self, target: &Target) -> std::result::Result<(), Support> {
+        if host_facts(target).privileged {
+            return Ok(());
+        }
+        start::try_namespaces().map_err(Support::impossible)
     }
 
     fn create<'a>(&'a self, plan: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>> {

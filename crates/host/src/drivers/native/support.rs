@@ -1,7 +1,9 @@
 //! What the native driver can enforce, from the facts alone.
 
-use stockade_domain::target::{Fact, HostFacts};
-use stockade_domain::{Bounds, Control, ControlKind, Demand, Support};
+use stockade_domain::target::HostFacts;
+use stockade_domain::{Bounds, ControlKind, Demand, Support};
+
+use crate::local::support::{absent, limit, when};
 
 /// Landlock ABI below which renames across directories are refused inside.
 const LANDLOCK_FLOOR: u32 = 2;
@@ -11,33 +13,7 @@ pub(super) fn support(facts: &HostFacts, demand: &Demand) -> Support {
     if let Some(absent) = cannot_start(facts) {
         return absent;
     }
-    match &demand.control {
-        Control::Wall(kind) => wall(facts, *kind),
-        Control::Memory(_) => limit(
-            &facts.memory_cgroup,
-            "memory cgroup, swap included",
-            Bounds::Exact,
-        ),
-        Control::Pids(_) => limit(&facts.pids_cgroup, "pids cgroup", Bounds::Exact),
-        Control::Cpu(_) => limit(
-            &facts.cpu_cgroup,
-            "cpu cgroup",
-            Bounds::Overshoot("within one period of 100 ms".into()),
-        ),
-        Control::Disk(_) => Support::Watched {
-            by: stockade_domain::Enforcer::HostProxy,
-            how: "the change set is measured every second".to_owned(),
-            overshoot: "what can be written in a second".to_owned(),
-        },
-        Control::WallTime(_) => Support::supervisor(
-            "the supervisor's timer",
-            Bounds::Overshoot("a few milliseconds".into()),
-        ),
-        Control::Output(_) => Support::supervisor(
-            "the supervisor counts what it passes on",
-            Bounds::Overshoot("nothing beyond the limit is passed on".into()),
-        ),
-    }
+    limit(facts, &demand.control).unwrap_or_else(|kind| wall(facts, kind))
 }
 
 /// Without these there is no native sandbox at all.
@@ -45,28 +21,6 @@ fn cannot_start(facts: &HostFacts) -> Option<Support> {
     [&facts.user_namespaces, &facts.static_program]
         .into_iter()
         .find_map(absent)
-}
-
-fn absent(fact: &Fact) -> Option<Support> {
-    match fact {
-        Fact::Yes => None,
-        Fact::No { why, fix } => Some(Support::Absent {
-            why: why.clone(),
-            fix: fix.clone(),
-        }),
-    }
-}
-
-fn limit(fact: &Fact, how: &str, within: Bounds) -> Support {
-    absent(fact).unwrap_or_else(|| Support::Enforced {
-        by: stockade_domain::Enforcer::HostKernel,
-        how: how.to_owned(),
-        within,
-    })
-}
-
-fn when(fact: &Fact, how: &str) -> Support {
-    limit(fact, how, Bounds::Exact)
 }
 
 fn wall(facts: &HostFacts, kind: ControlKind) -> Support {

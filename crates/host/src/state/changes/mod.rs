@@ -282,6 +282,9 @@ impl StateDirs {
 
     /// Removes a change set that holds nothing and that nobody will describe any more.
     pub(crate) fn drop_if_empty(&self, set: &ChangeSet) -> Result<bool> {
+        if let Ok(dir) = self.root().open_below(&path_of(&set.key)) {
+            settle::take_out(self, &dir)?;
+        }
         if set.upper.exists() && !stockade_workspace::is_empty(&set.upper).unwrap_or(false) {
             return Ok(false);
         }

@@ -115,6 +115,7 @@ fn user_of(dirs: &StateDirs, key: &str) -> Result<Option<crate::state::Status>> 
 
 /// Goes on with what earlier sandboxes changed.
 fn go_on(dirs: &StateDirs, workspace: &Path, claim: ChangesClaim) -> Result<Opened> {
+    settle::take_out(dirs, &claim.dir)?;
     // Overlay refuses the scratch directory of a mount that was not ended in order.
     match dirs.trash()?.take(claim.dir.fd(), WORK) {
         Ok(()) | Err(Errno::NOENT) => {}
@@ -144,6 +145,7 @@ fn go_on(dirs: &StateDirs, workspace: &Path, claim: ChangesClaim) -> Result<Open
 
 /// Gives a set another name, so that its own is free: the id of the last sandbox that used it.
 fn set_aside(dirs: &StateDirs, workspace: &Path, claim: &ChangesClaim) -> Result<String> {
+    settle::take_out(dirs, &claim.dir)?;
     let last = meta::read(&claim.dir)?.and_then(|meta| meta.runs.last().map(|run| run.id.clone()));
     let names = last.into_iter().chain((0..ATTEMPTS).map(|_| id::new_id()));
     let from = path_of(&claim.key);

@@ -24,6 +24,7 @@ pub(in crate::state) fn settle(
     if status.discard_changes {
         return discard(dirs, &claim.key).map(|()| None);
     }
+    take_out(dirs, &claim.dir)?;
     let Some(kept) = look(claim, workspace) else {
         return hand_on_or_discard(dirs, claim).map(|()| None);
     };
@@ -32,6 +33,21 @@ pub(in crate::state) fn settle(
         Ok(()) | Err(Errno::NOENT) => Ok(Some(kept)),
         Err(error) => Err(claim.dir.error("remove", WORK, error)),
     }
+}
+
+/// A workspace that was copied: what changed in the copy becomes the change set.
+pub(super) fn take_out(dirs: &StateDirs, dir: &Dir) -> Result<()> {
+    use stockade_workspace::replica::{COPY, OLD, distil};
+    if !distil(dir.path())? {
+        return Ok(());
+    }
+    for name in [COPY, OLD] {
+        match dirs.trash()?.take_any(dir.fd(), name) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(dir.error("remove", name, error)),
+        }
+    }
+    Ok(())
 }
 
 /// What the change set holds; none if nothing. What cannot be read is kept.

@@ -12,7 +12,7 @@ use super::run::{LimitArgs, ViewArgs};
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Policy")]
 pub struct PolicyFlags {
-    /// The way to build the sandbox [default: native]
+    /// The way to build the sandbox [default: auto, the strongest that meets the policy]
     #[arg(long, value_name = "NAME")]
     pub driver: Option<String>,
     /// Policy file, on top of those of the organisation, the user and the project

@@ -1,0 +1,53 @@
+//! Builds one landlock sandbox.
+
+use stockade_domain::target::HostFacts;
+use stockade_domain::{Plan, Spec};
+use stockade_linux::jail::Context;
+use stockade_workspace::replica::LIST;
+
+use super::places::Places;
+use super::{Landlock, NAME, receipt, rules};
+use crate::driver::{Boundary, Seed};
+use crate::error::Result;
+use crate::local::identity;
+use crate::local::jail::{self, Jail, workspace};
+
+/// Makes the places, builds the wall, gathers the receipt.
+pub(super) async fn create(driver: &Landlock, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
+    jail::refuse_snapshot(NAME, &seed)?;
+    let facts = driver.host.facts();
+    let spec = plan.spec();
+    let places = Places::new(&seed.state_dir, seed.changes_dir.as_deref(), spec);
+    places.make()?;
+    if let Some((source, changes)) = workspace::to_copy(spec, &seed)
+        && let Some(copy) = &places.copy
+    {
+        workspace::make(spec, source, &seed, copy.clone(), changes.join(LIST), None)?;
+    }
+    let jail = Jail {
+        driver: NAME,
+        host: &driver.host,
+        claimed: identity::claim(facts, spec, None)?,
+        context: context(spec, facts, &places)?,
+        mutation: driver.mutation(),
+    };
+    let expected = places.canaries(spec);
+    jail::create(jail, &plan, &seed, |controls, observed, attestation| {
+        receipt::gather(controls, &places, &expected, observed, attestation)
+    })
+    .await
+}
+
+/// What the steps depend on besides the plan.
+pub(super) fn context(spec: &Spec, facts: &HostFacts, places: &Places) -> Result<Context> {
+    Ok(Context {
+        ids: None,
+        root: None,
+        joins_cgroups: false,
+        landlock_abi: facts.landlock_abi,
+        rules: Some(rules::rules(spec, places)?),
+        canaries: places.canaries(spec),
+        writable: places.writable(),
+        moved: places.moved(spec),
+    })
+}

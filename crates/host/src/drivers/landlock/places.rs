@@ -1,0 +1,157 @@
+//! Where a sandbox without a root of its own has what is private to it.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use stockade_domain::Spec;
+use stockade_domain::spec::WorkspaceMode;
+use stockade_domain::view::{Access, Content};
+use stockade_linux::ops::{Canary, Moved, Way};
+use stockade_workspace::replica::COPY;
+
+use crate::error::{Error, Result};
+
+/// Directories of the view that are private, and the one that stands for them.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+
+/// The directories of one sandbox.
+pub(super) struct Places {
+    /// Holds the others. In no rule.
+    jail: PathBuf,
+    home: PathBuf,
+    temporary: PathBuf,
+    /// Readable: shows that it cannot be written.
+    shown: PathBuf,
+    /// The copy of the workspace, where there is one.
+    pub copy: Option<PathBuf>,
+    source: Option<PathBuf>,
+    home_outside: PathBuf,
+}
+
+impl Places {
+    pub(super) fn new(state: &Path, changes: Option<&Path>, spec: &Spec) -> Self {
+        let jail = state.join("jail");
+        let workspace = spec
+            .workspace
+            .as_ref()
+            .filter(|workspace| workspace.mode == WorkspaceMode::Cow);
+        Self {
+            home: jail.join("home"),
+            temporary: jail.join("tmp"),
+            shown: jail.join("shown"),
+            copy: workspace.and(changes).map(|changes| changes.join(COPY)),
+            source: workspace.map(|workspace| workspace.source.clone()),
+            home_outside: spec.home.clone(),
+            jail,
+        }
+    }
+
+    /// Makes all but the copy.
+    pub(super) fn make(&self) -> Result<()> {
+        let failed = |path: &Path, error| Error::state("create", path, error);
+        for path in [&self.jail, &self.home, &self.temporary, &self.shown] {
+            DirBuilder::new()
+                .mode(0o700)
+                .create(path)
+                .map_err(|error| failed(path, error))?;
+        }
+        for directory in [&self.jail, &self.shown] {
+            let path = directory.join("canary");
+            write_canary(&path).map_err(|error| failed(&path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Can be read and written.
+    pub(super) fn writable(&self) -> Vec<PathBuf> {
+        let mut all = vec![self.home.clone(), self.temporary.clone()];
+        all.extend(self.copy.clone());
+        all
+    }
+
+    /// Can be read.
+    pub(super) fn readable(&self) -> PathBuf {
+        self.shown.clone()
+    }
+
+    /// A file in no rule.
+    pub(super) fn canary(&self) -> PathBuf {
+        self.jail.join("canary")
+    }
+
+    /// What can be used without the walls and must not be with them. Those of the host are left
+    /// out where they cannot be used anyway: a control that fails would show nothing.
+    pub(super) fn canaries(&self, spec: &Spec) -> Vec<Canary> {
+        let canary = |way, path: PathBuf| Canary { way, path };
+        let shown = self.shown.join("canary");
+        let mut all = vec![
+            canary(Way::Read, self.canary()),
+            canary(Way::Write, self.canary()),
+            canary(Way::Truncate, self.canary()),
+            canary(Way::List, self.jail.clone()),
+            canary(Way::Create, self.jail.clone()),
+            canary(Way::Write, shown.clone()),
+            canary(Way::Truncate, shown),
+            canary(Way::Create, self.shown.clone()),
+            canary(Way::Read, "/proc/self/stat".into()),
+            canary(Way::Write, "/proc/self/comm".into()),
+            canary(Way::List, "/dev/pts".into()),
+            canary(Way::List, "/proc".into()),
+        ];
+        for path in std::iter::once(&self.home_outside).chain(&self.source) {
+            if !is_shown(spec, path) && fs::read_dir(path).is_ok() {
+                all.push(canary(Way::List, path.clone()));
+            }
+        }
+        all
+    }
+
+    /// What the host calls by other names.
+    pub(super) fn moved(&self, spec: &Spec) -> Vec<Moved> {
+        let moved = |from: &Path, to: &Path| Moved {
+            from: from.into(),
+            to: to.into(),
+        };
+        let mut all = vec![moved(&self.home_outside, &self.home)];
+        all.extend(TEMPORARY.map(|from| moved(Path::new(from), &self.temporary)));
+        if let (Some(source), Some(copy)) = (&self.source, &self.copy) {
+            all.push(moved(source, copy));
+        }
+        // What is shown below a moved place stays where it is.
+        let hosts = spec.view.entries.iter().filter(|entry| match &entry.what {
+            Content::Host { .. } => true,
+            Content::Workspace => self.copy.is_none(),
+            _ => false,
+        });
+        all.extend(hosts.map(|entry| moved(&entry.at, &entry.at)));
+        all
+    }
+}
+
+/// Whether the view shows a directory of the host, or part of what it holds by listing it.
+fn is_shown(spec: &Spec, path: &Path) -> bool {
+    spec.view.entries.iter().any(|entry| match &entry.what {
+        Content::Host { access, .. } => {
+            path.starts_with(&entry.at) || (entry.at.starts_with(path) && *access == Access::ReadWrite)
+        }
+        Content::Workspace => {
+            let copied = spec
+                .workspace
+                .as_ref()
+                .is_some_and(|workspace| workspace.mode == WorkspaceMode::Cow);
+            !copied && path.starts_with(&entry.at)
+        }
+        _ => false,
+    })
+}
+
+fn write_canary(path: &Path) -> std::io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(b"stockade\n")
+}

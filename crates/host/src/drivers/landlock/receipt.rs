@@ -1,0 +1,98 @@
+//! The evidence of a landlock sandbox. Landlock cannot be read from outside: the guest has tried
+//! canaries before and after, and the filter's substitutes too.
+
+use stockade_domain::{Control, ControlKind, Finding, Receipt};
+use stockade_linux::ops::{Attestation, Canary};
+
+use super::places::Places;
+use crate::local::receipt::{self as shared, Basis, all, attested};
+use crate::local::wall::Observed;
+
+/// Gathers the finding for every control.
+pub(super) fn gather(
+    controls: &[Control],
+    places: &Places,
+    expected: &[Canary],
+    observed: &Observed<'_>,
+    attestation: &Attestation,
+) -> Receipt {
+    shared::gather(controls, observed, attestation, |control, basis| match control {
+        Control::Wall(kind) => Check {
+            places,
+            expected,
+            basis,
+        }
+        .wall(*kind),
+        _ => Finding::Unchecked {
+            why: "disk space is only watched here".to_owned(),
+        },
+    })
+}
+
+struct Check<'a> {
+    places: &'a Places,
+    expected: &'a [Canary],
+    basis: &'a Basis<'a>,
+}
+
+impl Check<'_> {
+    fn wall(&self, kind: ControlKind) -> Finding {
+        let basis = self.basis;
+        match kind {
+            ControlKind::FilesUnreadable
+            | ControlKind::SystemReadOnly
+            | ControlKind::HomeHidden
+            | ControlKind::WorkspaceReadOnly
+            | ControlKind::DevicesHidden
+            | ControlKind::KernelKnobsProtected => self.rules(),
+            ControlKind::MetadataProtected => all([basis.no_metadata(), basis.rights_released()]),
+            ControlKind::LocalSocketsHidden | ControlKind::NetworkNone => basis.no_sockets(),
+            ControlKind::WorkspaceCopyOnWrite => all([self.rules(), self.copy()]),
+            ControlKind::IpcPrivate => basis.no_ipc(),
+            ControlKind::Privileges => basis.rights_released(),
+            ControlKind::SyscallFilter => all([basis.filtered(), basis.filter_attested()]),
+            ControlKind::NestedNamespacesOff => all([basis.no_namespaces(), basis.filter_attested()]),
+            ControlKind::CleanEnvironment => basis.environment(),
+            ControlKind::DescriptorsClosed => basis.descriptors(),
+            ControlKind::TerminalPrivate => all([basis.terminal(), self.rules()]),
+            ControlKind::GuestProtected => all([basis.guest_out_of_reach(), self.rules()]),
+            ControlKind::DiesWithSupervisor => basis.ends_with_supervisor(),
+            ControlKind::NamesHidden
+            | ControlKind::ProcessesHidden
+            | ControlKind::HostnamePrivate
+            | ControlKind::SecondWall
+            | ControlKind::NetworkAllowlist
+            | ControlKind::ProcessStarts
+            | ControlKind::OwnKernel
+            | ControlKind::OwnMachine => Finding::Unchecked {
+                why: format!("landlock has no evidence for {kind}"),
+            },
+            ControlKind::Cpu
+            | ControlKind::Memory
+            | ControlKind::Pids
+            | ControlKind::Disk
+            | ControlKind::WallTime
+            | ControlKind::Output => Finding::Unchecked {
+                why: format!("{kind} has no value"),
+            },
+        }
+    }
+
+    fn rules(&self) -> Finding {
+        all([self.basis.landlock(), self.basis.canaries(self.expected)])
+    }
+
+    /// Writing in the copy is possible; the original is among the canaries.
+    fn copy(&self) -> Finding {
+        let written = self
+            .places
+            .copy
+            .as_ref()
+            .is_some_and(|copy| self.basis.attestation.writable.contains(copy));
+        attested(
+            written,
+            "a write in the copy of the workspace succeeds",
+            "a file was written in the copy and removed",
+        )
+    }
+}

@@ -1,0 +1,123 @@
+//! Jails: sandboxes whose guest shares all namespaces with the host, behind Landlock, the filter
+//! and ids. What the drivers of such sandboxes have in common.
+
+pub(crate) mod receipt;
+pub(crate) mod workspace;
+
+use std::os::fd::AsFd;
+
+use stockade_domain::{Control, Plan, Receipt};
+use stockade_linux::cgroup::{self, JoinMethod};
+use stockade_linux::jail::{Context, compile};
+use stockade_linux::ops::{Attestation, Program};
+
+use super::boundary::LocalBoundary;
+use super::identity::Claimed;
+use super::start::{Isolation, Started};
+use super::wall::{Observed, Parts, Wall};
+use super::{Host, group, setup, talk};
+use crate::driver::{Boundary, Seed, SeedOrigin};
+use crate::error::{Error, Result};
+
+/// A change of the set-up program that a test makes in order to see it noticed.
+pub type Mutation = fn(&mut Program);
+
+/// What a driver of jails adds to a plan.
+pub(crate) struct Jail<'a> {
+    pub driver: &'static str,
+    pub host: &'a Host,
+    pub claimed: Claimed,
+    pub context: Context,
+    pub mutation: Option<Mutation>,
+}
+
+/// A snapshot is nothing that a jail could start from.
+pub(crate) fn refuse_snapshot(driver: &'static str, seed: &Seed) -> Result<()> {
+    match &seed.origin {
+        SeedOrigin::Fresh => Ok(()),
+        SeedOrigin::Snapshot(name) => Err(Error::building(
+            driver,
+            "start from a snapshot",
+            format!("{name}: {driver} takes none"),
+        )),
+    }
+}
+
+/// Starts the guest, hands it the steps, and gathers the receipt.
+pub(crate) async fn create(
+    jail: Jail<'_>,
+    plan: &Plan,
+    seed: &Seed,
+    gather: impl FnOnce(&[Control], &Observed<'_>, &Attestation) -> Receipt,
+) -> Result<Box<dyn Boundary>> {
+    let Jail {
+        driver,
+        host,
+        claimed,
+        mut context,
+        mutation,
+    } = jail;
+    let limits = group::limits(plan);
+    let early = match host.cgroups().kind() {
+        Some(cgroup::Kind::V2) => group::make(driver, host.cgroups(), limits.as_ref(), seed)?,
+        _ => None,
+    };
+    let join = early
+        .as_ref()
+        .map(|group| group::join_method(driver, group))
+        .transpose()?;
+    let into = match &join {
+        Some(JoinMethod::CloneInto(directory)) => Some(directory.as_fd()),
+        Some(JoinMethod::WriteTasks(_)) | None => None,
+    };
+    let started = if into.is_none() {
+        Started::take_early(&seed.guest, Isolation::Shared)
+    } else {
+        None
+    };
+    let Started {
+        spawned, door, link, ..
+    } = match started {
+        Some(early) => early,
+        None => Started::new(driver, &seed.guest, Isolation::Shared, into)?,
+    };
+    drop(join);
+    let mut wall = Wall::new(Parts {
+        driver,
+        id: seed.id.clone(),
+        spawned,
+        group: early,
+        door: Some(door),
+        claimed,
+        closed: context.ids.is_none(),
+    })?;
+    let mut link = talk::stream(link)?;
+    context.joins_cgroups = limits.is_some() && wall.group().is_none();
+    let mut program = compile(plan, &context);
+    if let Some(mutation) = mutation {
+        mutation(&mut program);
+    }
+    let attestation = setup::answer(&mut wall, &mut link, seed, &program, async |wall| {
+        if context.joins_cgroups {
+            wall.set_group(group::make(driver, host.cgroups(), limits.as_ref(), seed)?);
+            talk::send_trees(wall.door()?, &group::tasks(wall)?)?;
+        }
+        Ok(())
+    })
+    .await?;
+    if let Some(keeper) = attestation.keeper {
+        wall.set_keeper(keeper)?;
+    }
+    let controls: Vec<Control> = plan.enforced().cloned().collect();
+    let receipt = gather(&controls, &wall.observed(), &attestation);
+    Ok(Box::new(LocalBoundary::new(wall, receipt, link)))
+}
+
+/// The steps of a plan, as `--dry-run` prints them.
+pub(crate) fn steps(plan: &Plan, context: &Context) -> Vec<String> {
+    compile(plan, context)
+        .ops
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}

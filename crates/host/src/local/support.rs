@@ -1,0 +1,59 @@
+//! Answers that are the same for every driver on this host's own kernel.
+
+use stockade_domain::target::{Fact, HostFacts};
+use stockade_domain::{Bounds, Control, ControlKind, Enforcer, Support};
+
+/// A fact that does not hold, as an answer.
+pub(crate) fn absent(fact: &Fact) -> Option<Support> {
+    match fact {
+        Fact::Yes => None,
+        Fact::No { why, fix } => Some(Support::Absent {
+            why: why.clone(),
+            fix: fix.clone(),
+        }),
+    }
+}
+
+/// Enforced by the kernel where a fact holds.
+pub(crate) fn when(fact: &Fact, how: &str) -> Support {
+    within(fact, how, Bounds::Exact)
+}
+
+/// A wall is the driver's matter; all limits are kept in one way.
+pub(crate) fn limit(facts: &HostFacts, control: &Control) -> Result<Support, ControlKind> {
+    Ok(match control {
+        Control::Wall(kind) => return Err(*kind),
+        Control::Memory(_) => within(
+            &facts.memory_cgroup,
+            "memory cgroup, swap included",
+            Bounds::Exact,
+        ),
+        Control::Pids(_) => within(&facts.pids_cgroup, "pids cgroup", Bounds::Exact),
+        Control::Cpu(_) => within(
+            &facts.cpu_cgroup,
+            "cpu cgroup",
+            Bounds::Overshoot("within one period of 100 ms".into()),
+        ),
+        Control::Disk(_) => Support::Watched {
+            by: Enforcer::HostProxy,
+            how: "the change set is measured every second".to_owned(),
+            overshoot: "what can be written in a second".to_owned(),
+        },
+        Control::WallTime(_) => Support::supervisor(
+            "the supervisor's timer",
+            Bounds::Overshoot("a few milliseconds".into()),
+        ),
+        Control::Output(_) => Support::supervisor(
+            "the supervisor counts what it passes on",
+            Bounds::Overshoot("nothing beyond the limit is passed on".into()),
+        ),
+    })
+}
+
+fn within(fact: &Fact, how: &str, within: Bounds) -> Support {
+    absent(fact).unwrap_or_else(|| Support::Enforced {
+        by: Enforcer::HostKernel,
+        how: how.to_owned(),
+        within,
+    })
+}
