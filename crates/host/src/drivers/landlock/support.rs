@@ -39,10 +39,10 @@ fn cannot_start(facts: &HostFacts) -> Option<Support> {
 }
 
 fn wall(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
-    const NAMES: &str =
-        "use driver native; or, where names of files may be known, write prefer for names-hidden";
-    const PROCESSES: &str = "use driver native; or, where it may be known which processes exist, write prefer for processes-hidden";
-    const HOSTNAME: &str = "use driver native; or write prefer for hostname-private";
+    const NAMES: &str = "use driver native, or --prefer names-hidden where names of files may be known";
+    const PROCESSES: &str =
+        "use driver native, or --prefer processes-hidden where it may be known which processes exist";
+    const HOSTNAME: &str = "use driver native, or --prefer hostname-private";
     match kind {
         ControlKind::FilesUnreadable => {
             Support::host_kernel("Landlock: only what the view shows can be opened")
@@ -127,7 +127,7 @@ fn metadata(need: Need) -> Support {
         ),
         Need::Prefer => Support::absent(
             "it would refuse chmod and the like for all files, the sandbox's own too: only done when required",
-            "write require for metadata-protected; or use driver native",
+            "--require metadata-protected, or use driver native",
         ),
     }
 }
