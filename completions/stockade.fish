@@ -55,7 +55,7 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "setup" -d 'Mends 
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "help" -d 'Explains a concept or a command'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "completions" -d 'Writes the completion script of a shell to standard output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "man" -d 'Writes the manual pages'
-complete -c stockade -n "__fish_stockade_using_subcommand run" -l driver -d 'The way to build the sandbox [default: native]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l driver -d 'The way to build the sandbox [default: auto, the strongest that meets the policy]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l policy -d 'Policy file, on top of those of the organisation, the user and the project' -r -F
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l preset -d 'A policy that comes with the program, below the file and the flags: see `stockade preset ls`' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l require -d 'Refuse to run unless this control is enforced; over what the policy says' -r -f -a "files-unreadable\t'files outside the view cannot be read'
@@ -164,7 +164,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand run" -l json -d 'Write
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s q -l quiet -d 'No notes and no last line'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s V -l version -d 'Print version'
-complete -c stockade -n "__fish_stockade_using_subcommand create" -l driver -d 'The way to build the sandbox [default: native]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l driver -d 'The way to build the sandbox [default: auto, the strongest that meets the policy]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l policy -d 'Policy file, on top of those of the organisation, the user and the project' -r -F
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l preset -d 'A policy that comes with the program, below the file and the flags: see `stockade preset ls`' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l require -d 'Refuse to run unless this control is enforced; over what the policy says' -r -f -a "files-unreadable\t'files outside the view cannot be read'
@@ -375,7 +375,7 @@ project\t'The project\'s: it may only tighten'"
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -l json -d 'Write JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
-complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l driver -d 'The way to build the sandbox [default: native]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l driver -d 'The way to build the sandbox [default: auto, the strongest that meets the policy]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l policy -d 'Policy file, on top of those of the organisation, the user and the project' -r -F
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l preset -d 'A policy that comes with the program, below the file and the flags: see `stockade preset ls`' -r
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l require -d 'Refuse to run unless this control is enforced; over what the policy says' -r -f -a "files-unreadable\t'files outside the view cannot be read'
