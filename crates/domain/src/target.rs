@@ -62,9 +62,6 @@ pub struct HostFacts {
     pub privileged: bool,
     /// A user namespace with the others inside it can be made.
     pub user_namespaces: Fact,
-    /// A directory can be made the root of a process that then takes other ids: root in the initial
-    /// user namespace, with the capabilities for it.
-    pub chroot: Fact,
     /// The kernel's Landlock ABI; 0 where it is off or missing.
     pub landlock_abi: u32,
     /// Seccomp filters can be installed.

@@ -105,7 +105,6 @@ mod tests {
             euid: 1000,
             privileged: false,
             user_namespaces: Fact::Yes,
-            chroot: Fact::Yes,
             landlock_abi: 4,
             seccomp: Fact::Yes,
             told_starts: Fact::Yes,

@@ -272,6 +272,23 @@ pub enum Way {
     Create,
 }
 
+impl Op {
+    /// Steps of sandboxes without namespaces.
+    fn describe_jail(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SignalBaseline => write!(out, "signal the supervisor once"),
+            Self::Canaries(canaries) => write!(out, "use {} canaries once", canaries.len()),
+            Self::OpenTerminals { count } => write!(out, "open {count} terminals"),
+            Self::Inventory => write!(out, "list descriptors and environment"),
+            Self::ChangeRoot { at } => write!(out, "change root to {}", at.display()),
+            Self::BoundCapabilities => write!(out, "bound capabilities to none"),
+            Self::ReleaseCapabilities => write!(out, "give up capabilities"),
+            Self::Keeper => write!(out, "start the keeper"),
+            other => write!(out, "{other:?}"),
+        }
+    }
+}
+
 impl fmt::Display for Op {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -309,14 +326,6 @@ impl fmt::Display for Op {
             Self::WriteTest { at } => write!(out, "write test in {}", at.display()),
             Self::CloseSources => write!(out, "close descriptors"),
             Self::Baseline { .. } => write!(out, "take the self-test's base line"),
-            Self::SignalBaseline => write!(out, "signal the supervisor once"),
-            Self::Canaries(canaries) => write!(out, "use {} canaries once", canaries.len()),
-            Self::OpenTerminals { count } => write!(out, "open {count} terminals"),
-            Self::Inventory => write!(out, "list descriptors and environment"),
-            Self::ChangeRoot { at } => write!(out, "change root to {}", at.display()),
-            Self::BoundCapabilities => write!(out, "bound capabilities to none"),
-            Self::ReleaseCapabilities => write!(out, "give up capabilities"),
-            Self::Keeper => write!(out, "start the keeper"),
             Self::NoNewPrivileges => write!(out, "no new privileges"),
             Self::DropCapabilities => write!(out, "drop all capabilities"),
             Self::NotDumpable => write!(out, "make the guest untraceable"),
@@ -347,6 +356,7 @@ impl fmt::Display for Op {
                 )
             }
             Self::SelfTest => write!(out, "self-test"),
+            jail => jail.describe_jail(out),
         }
     }
 }

@@ -17,7 +17,6 @@ pub(crate) fn survey(cgroups: &CgroupSurvey) -> Target {
         euid,
         privileged,
         user_namespaces: user_namespaces(privileged),
-        chroot: chroot(),
         landlock_abi: landlock::abi(),
         seccomp: seccomp(),
         told_starts: stockade_linux::seccomp::can_tell_starts(),
@@ -67,40 +66,6 @@ pub(crate) fn privileged() -> bool {
     let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
     let admin = effective.is_ok_and(|set| set.contains(rustix::thread::CapabilitySet::SYS_ADMIN));
     admin && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_everything(&map))
-}
-
-/// What building a root directory and leaving root's ids takes.
-fn chroot() -> Fact {
-    use rustix::thread::CapabilitySet as Set;
-    const NEEDED: [(Set, &str); 8] = [
-        (Set::SYS_CHROOT, "CAP_SYS_CHROOT"),
-        (Set::SETUID, "CAP_SETUID"),
-        (Set::SETGID, "CAP_SETGID"),
-        (Set::SETPCAP, "CAP_SETPCAP"),
-        (Set::CHOWN, "CAP_CHOWN"),
-        (Set::FOWNER, "CAP_FOWNER"),
-        (Set::DAC_OVERRIDE, "CAP_DAC_OVERRIDE"),
-        (Set::MKNOD, "CAP_MKNOD"),
-    ];
-    let has = rustix::thread::capabilities(None).map_or(Set::empty(), |sets| sets.effective);
-    let missing: Vec<&str> = NEEDED
-        .iter()
-        .filter(|(one, _)| !has.contains(*one))
-        .map(|(_, name)| *name)
-        .collect();
-    if !missing.is_empty() {
-        return Fact::no(
-            format!("making a root directory needs {}", missing.join(", ")),
-            "run as root, or use driver native or landlock",
-        );
-    }
-    if fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_everything(&map)) {
-        return Fact::Yes;
-    }
-    Fact::no(
-        "this is root of a user namespace, which has no ids to spare for a sandbox and may make no devices",
-        "run as root of the host, or use driver native or landlock",
-    )
 }
 
 fn maps_everything(uid_map: &str) -> bool {

@@ -193,10 +193,7 @@ impl State {
                 }
             }
             Op::CloseSources => self.close_sources(keep)?,
-            Op::OpenTerminals { count } => {
-                self.terminals = terminals::open(*count)?;
-                self.attestation.terminals = self.terminals.iter().map(|one| one.number).collect();
-            }
+            Op::OpenTerminals { count } => self.open_terminals(*count)?,
             Op::Inventory => self.attestation.inventory = Some(inventory::take()?),
             Op::ChangeRoot { at } => place::change_root(at)?,
             Op::Hostname(_)
@@ -215,6 +212,12 @@ impl State {
             | Op::Landlock { .. }
             | Op::SelfTest => self.confinement.step(op, &mut self.attestation)?,
         }
+        Ok(())
+    }
+
+    fn open_terminals(&mut self, count: u32) -> CallResult {
+        self.terminals = terminals::open(count)?;
+        self.attestation.terminals = self.terminals.iter().map(|one| one.number).collect();
         Ok(())
     }
 

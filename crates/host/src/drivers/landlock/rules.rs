@@ -53,7 +53,7 @@ pub(super) fn rules(spec: &Spec, places: &Places) -> Result<Rules> {
         return Err(refuse(
             "use an image as the root directory",
             "there is no root directory of its own",
-            "use driver native or chroot for --image",
+            "use driver native for --image",
         ));
     }
     let mut rules = Rules {

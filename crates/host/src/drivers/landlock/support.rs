@@ -22,7 +22,7 @@ fn cannot_start(facts: &HostFacts) -> Option<Support> {
     if facts.euid == 0 || facts.privileged {
         return Some(Support::absent(
             "a process that keeps root's id would own what it must not change",
-            "run as an ordinary user, or use driver native or chroot",
+            "run as an ordinary user, or use driver native",
         ));
     }
     if facts.landlock_abi < LANDLOCK_FLOOR {
@@ -38,11 +38,12 @@ fn cannot_start(facts: &HostFacts) -> Option<Support> {
     absent(&facts.seccomp)
 }
 
+const NAMES: &str = "use driver native, or --prefer names-hidden where names of files may be known";
+const PROCESSES: &str =
+    "use driver native, or --prefer processes-hidden where it may be known which processes exist";
+const HOSTNAME: &str = "use driver native, or --prefer hostname-private";
+
 fn wall(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
-    const NAMES: &str = "use driver native, or --prefer names-hidden where names of files may be known";
-    const PROCESSES: &str =
-        "use driver native, or --prefer processes-hidden where it may be known which processes exist";
-    const HOSTNAME: &str = "use driver native, or --prefer hostname-private";
     match kind {
         ControlKind::FilesUnreadable => {
             Support::host_kernel("Landlock: only what the view shows can be opened")
@@ -83,7 +84,7 @@ fn wall(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
         ControlKind::NestedNamespacesOff => when(&facts.seccomp, "seccomp"),
         ControlKind::SecondWall => Support::absent(
             "Landlock is the first wall here, and there is no other",
-            "use driver native or chroot",
+            "use driver native",
         ),
         ControlKind::DevicesHidden => Support::host_kernel("Landlock: six harmless nodes can be opened"),
         ControlKind::KernelKnobsProtected => Support::host_kernel(
@@ -145,7 +146,6 @@ mod tests {
             euid: 1000,
             privileged: false,
             user_namespaces: Fact::no("forbidden", "no"),
-            chroot: Fact::no("not root", "no"),
             landlock_abi: 7,
             seccomp: Fact::Yes,
             overlay: Fact::Yes,
