@@ -144,9 +144,7 @@ impl State {
                 uid,
                 gid,
                 drop_groups,
-            } => {
-                sys::take_ids(*uid, *gid, *drop_groups).in_call(|| "setresuid")?;
-            }
+            } => sys::take_ids(*uid, *gid, *drop_groups).in_call(|| "setresuid")?,
             Op::JoinCgroups => {
                 for tasks in door.receive().in_call(|| "receive the cgroups' tasks files")? {
                     rustix::io::write(&tasks, b"0").in_call(|| "write 0 to a cgroup's tasks")?;
@@ -186,12 +184,7 @@ impl State {
                 place::write_test(at)?;
                 self.attestation.writable.push(PathBuf::from(at));
             }
-            Op::Seccomp { .. } => {
-                self.confinement.step(op, &mut self.attestation)?;
-                if let Some(listener) = self.confinement.take_listener() {
-                    door.pass(listener).in_call(|| "pass the listener")?;
-                }
-            }
+            Op::Seccomp { .. } => self.filter(op, door)?,
             Op::CloseSources => self.close_sources(keep)?,
             Op::OpenTerminals { count } => self.open_terminals(*count)?,
             Op::Inventory => self.attestation.inventory = Some(inventory::take()?),
@@ -213,6 +206,14 @@ impl State {
             | Op::SelfTest => self.confinement.step(op, &mut self.attestation)?,
         }
         Ok(())
+    }
+
+    fn filter(&mut self, op: &Op, door: &mut dyn Door) -> CallResult {
+        self.confinement.step(op, &mut self.attestation)?;
+        match self.confinement.take_listener() {
+            Some(listener) => door.pass(listener).in_call(|| "pass the listener"),
+            None => Ok(()),
+        }
     }
 
     fn open_terminals(&mut self, count: u32) -> CallResult {

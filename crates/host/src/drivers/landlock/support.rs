@@ -43,6 +43,11 @@ const PROCESSES: &str =
     "use driver native, or --prefer processes-hidden where it may be known which processes exist";
 const HOSTNAME: &str = "use driver native, or --prefer hostname-private";
 
+const PROCESSES_SEEN: &str =
+    "without a PID namespace it can be told which processes exist; they cannot be signalled, traced or read";
+const KEEPER: &str = "the guest watches a socket of the supervisor, a keeper watches the guest; Landlock lets each \
+                      kill the sandbox's processes and no others";
+
 fn wall(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
     match kind {
         ControlKind::FilesUnreadable => {
@@ -61,10 +66,7 @@ fn wall(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
             Support::host_kernel("a private copy of the workspace; Landlock keeps the original closed")
         }
         ControlKind::WorkspaceReadOnly => Support::host_kernel("Landlock"),
-        ControlKind::ProcessesHidden => Support::absent(
-            "without a PID namespace it can be told which processes exist; they cannot be signalled, traced or read",
-            PROCESSES,
-        ),
+        ControlKind::ProcessesHidden => Support::absent(PROCESSES_SEEN, PROCESSES),
         ControlKind::IpcPrivate => when(&facts.seccomp, "seccomp refuses System V IPC and message queues"),
         ControlKind::HostnamePrivate => {
             Support::absent("without a UTS namespace the host's name is seen", HOSTNAME)
@@ -98,11 +100,7 @@ fn wall(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
         ControlKind::GuestProtected => Support::host_kernel(
             "not dumpable, in a Landlock domain above the commands'; its program in no rule for writing",
         ),
-        ControlKind::DiesWithSupervisor => Support::supervisor(
-            "the guest watches a socket of the supervisor, a keeper watches the guest; Landlock lets each kill \
-             the sandbox's processes and no others",
-            Bounds::Exact,
-        ),
+        ControlKind::DiesWithSupervisor => Support::supervisor(KEEPER, Bounds::Exact),
         ControlKind::ProcessStarts => Support::absent(
             "this driver has nobody listen to program starts",
             "use driver native",
@@ -146,6 +144,7 @@ mod tests {
             euid: 1000,
             privileged: false,
             user_namespaces: Fact::no("forbidden", "no"),
+            told_starts: Fact::Yes,
             landlock_abi: 7,
             seccomp: Fact::Yes,
             overlay: Fact::Yes,
