@@ -14,6 +14,12 @@ pub(super) fn support(facts: &HostFacts, demand: &Demand) -> Support {
     if let Some(absent) = cannot_start(facts) {
         return absent;
     }
+    if demand.control.kind() == ControlKind::Disk {
+        return Support::absent(
+            "nobody watches how much the private copy grows",
+            "use driver native",
+        );
+    }
     limit(facts, &demand.control).unwrap_or_else(|kind| wall(facts, kind, demand.need))
 }
 
@@ -186,6 +192,17 @@ mod tests {
     fn metadata_is_protected_where_that_is_required() {
         assert!(answer(&facts(), ControlKind::MetadataProtected, Need::Require).is_enforced());
         assert!(!answer(&facts(), ControlKind::MetadataProtected, Need::Prefer).is_enforced());
+    }
+
+    /// Nobody looks at the copy: its growth is not even watched.
+    #[test]
+    fn disk_is_absent() {
+        let demand = Demand {
+            control: Control::Disk(stockade_domain::units::ByteCount(1)),
+            need: Need::Prefer,
+            origin: Origin::Default,
+        };
+        assert!(matches!(support(&facts(), &demand), Support::Absent { .. }));
     }
 
     /// On what is not enough nothing at all is claimed.
