@@ -43,6 +43,9 @@ _stockade() {
             stockade,diff)
                 cmd="stockade__subcmd__diff"
                 ;;
+            stockade,discard)
+                cmd="stockade__subcmd__discard"
+                ;;
             stockade,doctor)
                 cmd="stockade__subcmd__doctor"
                 ;;
@@ -131,7 +134,7 @@ _stockade() {
 
     case "${cmd}" in
         stockade)
-            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff apply undo checkpoint rewind policy preset audit rpc gc doctor setup help completions man"
+            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff apply discard undo checkpoint rewind policy preset audit rpc gc doctor setup help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -502,6 +505,24 @@ _stockade() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__discard)
+            opts="-y -h -V --yes --changes --dry-run --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --changes)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

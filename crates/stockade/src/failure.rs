@@ -154,6 +154,9 @@ pub enum Failure {
         "nothing was applied: there is no terminal to ask on\n    fix: say what to apply: --safe, --all, or the paths"
     )]
     NothingChosen,
+    /// As for [`Self::NothingChosen`].
+    #[error("nothing was discarded: there is no terminal to ask on\n    fix: name the paths, or say --yes")]
+    NothingToDiscard,
     /// The terminal or a standard stream failed.
     #[error("standard streams: {0}")]
     Streams(#[from] std::io::Error),

@@ -98,6 +98,7 @@ fn short(line: &str) -> String {
 /// do nothing that depends on the user.
 const NEED_THE_CHECKOUT: &[(&str, &str)] = &[
     ("user-stockade-it", "arguments::"),
+    ("user-stockade-it", "diff::the_"),
     ("user-stockade-it", "generated::"),
 ];
 

@@ -155,7 +155,7 @@ fn a_project_cannot_loosen() {
 #[test]
 fn a_project_can_tighten() {
     for text in [
-        "driver = \"native\"",
+        "driver = \"auto\"",
         "[workspace]\nmode = \"ro\"",
         "[workspace]\nmode = \"none\"",
         "[network]\nallow = []",

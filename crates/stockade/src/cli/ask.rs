@@ -54,6 +54,11 @@ pub fn summary(open: &mut Open) -> Result<bool, Failure> {
     Ok(any)
 }
 
+/// A plain question; end of input is no.
+pub fn yes_or_no(text: &str) -> std::io::Result<bool> {
+    Ok(question(text, YES_NO)? == 'y')
+}
+
 /// A question about each change. False if none is to be applied.
 pub fn each(open: &mut Open) -> Result<bool, Failure> {
     let asked = gather(open);

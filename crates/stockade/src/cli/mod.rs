@@ -10,6 +10,7 @@ mod checkpoint;
 mod copy;
 mod detached;
 mod diff;
+mod discard;
 mod doctor;
 mod exec;
 mod gc;
@@ -82,6 +83,7 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Stop(args) => sandboxes::stop(&args),
         Command::Rm(args) => sandboxes::rm(&args),
         Command::Apply(args) => apply::apply(&args),
+        Command::Discard(args) => discard::discard(&args),
         Command::Undo(args) => apply::undo(&args),
         Command::Checkpoint(args) => checkpoint::checkpoint(&args),
         Command::Rewind(args) => checkpoint::rewind(&args),

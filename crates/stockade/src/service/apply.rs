@@ -347,6 +347,63 @@ impl Open {
     }
 }
 
+/// What was discarded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Discarded {
+    /// Changes that were forgotten.
+    pub discarded: Vec<PathBuf>,
+    /// Changes that were asked for and are still there: their directory is deleted or replaced
+    /// as a whole.
+    pub left: Vec<PathBuf>,
+    /// Nothing was done.
+    pub dry_run: bool,
+}
+
+/// Forgets changes: the host's files stay as they are. It is undone as an apply is.
+///
+/// # Errors
+/// There is no such set, or a sandbox uses it.
+pub fn discard(changes: Option<&str>, paths: &[PathBuf], dry_run: bool) -> Result<Discarded> {
+    let request = Request {
+        changes: changes.map(str::to_owned),
+        paths: paths.to_vec(),
+        ..Request::default()
+    };
+    let mut open = open(&request)?;
+    let asked: Vec<(usize, PathBuf)> = open
+        .questions()
+        .map(|question| (question.number, question.change.path.clone()))
+        .collect();
+    for (number, _) in &asked {
+        open.decide(*number, Decision::Keep);
+    }
+    let mut discarded: Vec<PathBuf> = asked.into_iter().map(|(_, path)| path).collect();
+    let mut left = Vec::new();
+    if !dry_run && !discarded.is_empty() {
+        open.apply()?;
+        drop(open);
+        left = still_pending(changes, &discarded)?;
+        discarded.retain(|path| !left.contains(path));
+    }
+    Ok(Discarded {
+        discarded,
+        left,
+        dry_run,
+    })
+}
+
+/// Which of these are changes of the set still. Looked up rather than assumed.
+fn still_pending(changes: Option<&str>, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let dirs = state()?;
+    let kept = find(&dirs, changes)?;
+    let takeover = Takeover::open(&dirs, &kept)?;
+    let still = |path: &&PathBuf| {
+        let mut changes = takeover.set.changes.iter();
+        changes.any(|change| change.path == **path)
+    };
+    Ok(paths.iter().filter(still).cloned().collect())
+}
+
 /// Brings back what was there before the last apply to the project around the current
 /// directory.
 ///

@@ -1,10 +1,12 @@
 //! What this host can do.
 
 use serde::Serialize;
-use stockade_domain::policy::DEFAULT_DRIVER;
 use stockade_host::doctor::{self, Check, DriverReport, Observed, Verdict};
 
 use super::{Result, driver, drivers};
+
+/// The driver that knows most about this host.
+const NATIVE: &str = "native";
 
 /// All answers, and what they follow from.
 #[derive(Debug, Serialize)]
@@ -26,7 +28,8 @@ pub struct Diagnosis {
 /// # Errors
 /// The host cannot be looked at as a whole; a single question without an answer is none.
 pub async fn diagnose() -> Result<Diagnosis> {
-    let target = driver(DEFAULT_DRIVER)?.survey().await?;
+    // The facts of this host are the same for every driver on it.
+    let target = driver(NATIVE)?.survey().await?;
     let observed = doctor::gather(&std::env::current_exe()?, target).await?;
     let mut reports = Vec::new();
     for driver in drivers()? {

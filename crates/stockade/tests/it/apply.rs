@@ -274,3 +274,29 @@ fn a_checkpoint_is_taken_while_the_sandbox_runs_and_gone_back_to_afterwards() {
     assert_eq!(read(&world, "by-first"), "made\n");
     assert!(!world.project().join("new").exists());
 }
+
+/// The host stays as it is, the change set forgets, and it can be taken back.
+#[test]
+fn what_is_discarded_is_forgotten_until_it_is_undone() {
+    let world = prepare();
+    let (code, _, complaint) = told(&world, &["discard"]);
+    assert_eq!(code, 125);
+    assert!(complaint.contains("name the paths, or say --yes"), "{complaint}");
+    let (code, _, complaint) = told(&world, &["discard", "plain"]);
+    assert_eq!(
+        (code, complaint.contains("discarded 1 changes")),
+        (0, true),
+        "{complaint}"
+    );
+    let pending = |world: &World| told(world, &["diff", "--name-only"]).1;
+    assert!(!pending(&world).contains("plain") && pending(&world).contains("both"));
+    assert_eq!(read(&world, "plain"), "1\n");
+    assert_eq!(told(&world, &["undo"]).0, 0);
+    assert!(pending(&world).contains("plain"), "{}", pending(&world));
+    assert_eq!(told(&world, &["discard", "--yes"]).0, 0);
+    assert_eq!(pending(&world), "");
+    assert_eq!(
+        (read(&world, "both"), read(&world, "plain")),
+        ("edited\n".into(), "1\n".into())
+    );
+}

@@ -64,7 +64,7 @@ fn a_policy_in_the_project_is_read_by_itself_and_only_tightens() {
         0,
         &["run", "--policy", "stockade.toml", "--dry-run", "--", "true"],
     );
-    world.file("stockade.toml", "version = 1\n[limits]\npids = 50\n");
+    world.file("stockade.toml", "version = 1\n[workspace]\nmode = \"ro\"\n");
     said(&world, 0, &dry_run);
 }
 

@@ -81,8 +81,10 @@ pub fn apply(history: &History, request: &Request<'_>, pause: Pause<'_>) -> Writ
     let mut decisions = request.decisions.clone();
     decisions.resize(changes.len(), Decision::Leave);
     for (change, decision) in changes.iter().zip(&mut decisions) {
-        // Pipes, sockets and devices never reach the host, whatever was decided.
-        if change.after.is_some_and(|after| after.node == NodeKind::Special) {
+        // Pipes, sockets and devices never reach the host, whatever was decided; forgetting
+        // them is no more than that.
+        let special = change.after.is_some_and(|after| after.node == NodeKind::Special);
+        if special && *decision != Decision::Keep {
             *decision = Decision::Leave;
         }
     }

@@ -165,7 +165,8 @@ impl Taking<'_> {
             parent.file_name().ok_or(Errno::INVAL)?,
         );
         rustix::fs::mkdirat(&above, name, Mode::RWXU)?;
-        let like = rustix::fs::fstat(open_below(self.copy, parent)?)?;
+        // By its name: it may be closed to its owner, too.
+        let like = rustix::fs::statat(self.copy_parent(parent)?, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let made = open_below(self.upper, parent)?;
         if rustix::process::geteuid().is_root() {
             let (uid, gid) = (

@@ -54,6 +54,28 @@ pub enum ConflictArg {
     Beside,
 }
 
+/// Forgets changes that were not taken over
+///
+/// The host's files stay as they are; what the sandbox made of them is gone from the change
+/// set. Without paths: everything, after a question. `stockade undo` brings it back.
+#[derive(Args, Debug)]
+pub struct DiscardArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// The change set, if not the project's pending one: its name, or a sandbox that used it
+    #[arg(long, value_name = "NAME")]
+    pub changes: Option<String>,
+    /// Say what would be done and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Files and directories, from the current directory
+    pub paths: Vec<PathBuf>,
+}
+
 /// Brings back what was there before the last apply
 ///
 /// Contents, permissions, times, links and deleted directories: the very files that stood

@@ -21,7 +21,7 @@ mod top;
 
 use clap::{Parser, Subcommand};
 
-pub use apply::{ApplyArgs, ConflictArg, UndoArgs};
+pub use apply::{ApplyArgs, ConflictArg, DiscardArgs, UndoArgs};
 pub use audit::{AuditArgs, AuditCommand, ShowArgs, VerifyArgs};
 pub use changes::ChangesArgs;
 pub use checkpoint::{CheckpointArgs, RewindArgs};
@@ -83,6 +83,7 @@ pub enum Command {
     Changes(ChangesArgs),
     Diff(DiffArgs),
     Apply(ApplyArgs),
+    Discard(DiscardArgs),
     Undo(UndoArgs),
     Checkpoint(CheckpointArgs),
     Rewind(RewindArgs),
