@@ -69,10 +69,7 @@ pub fn explain(args: &ExplainArgs) -> Result {
     } else {
         report::out(&report::explained_text(&explained, Paint::stdout()))?;
     }
-    let refused = explained
-        .drivers
-        .iter()
-        .any(|row| row.driver == explained.driver && row.refused > 0);
+    let refused = !explained.is_possible();
     Ok(if refused { FAILED } else { 0 })
 }
 

@@ -116,6 +116,15 @@ pub struct DriverRow {
     pub refused: usize,
 }
 
+impl Explained {
+    /// Whether a driver that would be asked meets the policy here.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        let asked = |row: &&DriverRow| self.driver == auto::AUTO || self.driver == row.driver;
+        self.drivers.iter().filter(asked).any(|row| row.refused == 0)
+    }
+}
+
 /// Explains what would hold for a run. Creates nothing.
 ///
 /// # Errors
