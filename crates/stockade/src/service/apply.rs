@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use stockade_host::Error;
@@ -13,7 +13,7 @@ use stockade_host::workspace::{
     compose,
 };
 
-use super::{Result, state};
+use super::{Result, change_set, state};
 use crate::failure::Failure;
 
 /// What is to be applied.
@@ -160,7 +160,7 @@ fn wanted(takeover: &Takeover, paths: &[PathBuf]) -> Result<Wanted> {
     let here = std::env::current_dir().map_err(Failure::NoCurrentDirectory)?;
     let mut wanted = Vec::new();
     for path in paths {
-        let full = plain(&here.join(path));
+        let full = change_set::without_dots(&here.join(path));
         let relative = full.strip_prefix(takeover.project()).ok();
         let found = relative.filter(|relative| {
             let mut changes = takeover.set.changes.iter();
@@ -183,46 +183,11 @@ fn wanted(takeover: &Takeover, paths: &[PathBuf]) -> Result<Wanted> {
     Ok(Wanted(wanted))
 }
 
-/// Without `.` and `..`: what was changed inside may not exist on the host, so nothing can be
-/// asked of the file system.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                plain.pop();
-            }
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
-/// The set of this name, or that such a sandbox used; without a name the pending one of the
-/// project around the current directory.
+/// The set that is meant: the one that `stockade diff` shows.
 pub(super) fn find(dirs: &StateDirs, label: Option<&str>) -> Result<Kept> {
     let here = std::env::current_dir().map_err(Failure::NoCurrentDirectory)?;
-    let mut sets = dirs.change_sets()?;
-    let is_here = |set: &Kept| {
-        set.workspace()
-            .is_some_and(|workspace| here.starts_with(workspace))
-    };
-    let depth = |set: &Kept| {
-        set.workspace()
-            .map_or(0, |workspace| workspace.components().count())
-    };
-    let name = label.unwrap_or(PENDING);
-    let nearest = (0..sets.len())
-        .filter(|index| sets[*index].name == name && is_here(&sets[*index]))
-        .max_by_key(|index| depth(&sets[*index]));
-    let used = || {
-        sets.iter()
-            .rposition(|set| label.is_some_and(|label| set.was_used_by(label)))
-    };
-    match nearest.or_else(used) {
-        Some(index) => Ok(sets.swap_remove(index)),
-        None => Err(Error::NotFound {
+    change_set::find(dirs, label, &here)?.ok_or_else(|| {
+        Error::NotFound {
             what: "change set",
             name: match label {
                 Some(label) => label.to_owned(),
@@ -233,8 +198,8 @@ pub(super) fn find(dirs: &StateDirs, label: Option<&str>) -> Result<Kept> {
                     .to_owned(),
             ),
         }
-        .into()),
-    }
+        .into()
+    })
 }
 
 /// A change as it is asked about.

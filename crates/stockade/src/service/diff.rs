@@ -1,14 +1,14 @@
 //! What there is to review in a change set.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use stockade_host::Error;
-use stockade_host::state::{ChangeSet as Kept, PENDING, RunMeta};
+use stockade_host::state::{ChangeSet as Kept, RunMeta};
 use stockade_host::workspace::{self, Detail, Item, Patch, Review, ScanLimits, Trees, Wish};
 
 use super::audit::{Entry, Seen, Wanted, show};
-use super::{Result, changes, state};
+use super::{Result, change_set, changes, state};
 use crate::failure::Failure;
 
 /// Records of one change set that are told.
@@ -127,46 +127,29 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
     }))
 }
 
-/// The set that is meant. Without a name it is the pending one of the innermost project.
+/// The set that is meant: the one that `stockade apply` takes. Looking is also possible from
+/// elsewhere, by name.
 fn find(label: Option<&str>, here: &Path) -> Result<Option<Kept>> {
     let dirs = state()?;
-    if let Some(label) = label {
-        let found = changes::find(&dirs, label)?.filter(|kept| kept.upper.exists());
-        return found.map(Some).ok_or_else(|| {
-            Failure::from(Error::NotFound {
-                what: "change set",
-                name: label.to_owned(),
-                remedy: Some("`stockade changes` lists them".to_owned()),
-            })
-        });
+    let mut found = change_set::find(&dirs, label, here)?;
+    if let (None, Some(label)) = (&found, label) {
+        found = changes::find(&dirs, label)?;
     }
-    let mut sets = dirs.change_sets()?;
-    sets.retain(|set| {
-        set.name == PENDING
-            && set.upper.exists()
-            && set
-                .workspace()
-                .is_some_and(|workspace| here.starts_with(workspace))
-    });
-    Ok(sets
-        .into_iter()
-        .max_by_key(|set| set.workspace().map(|workspace| workspace.as_os_str().len())))
+    match (found.filter(|kept| kept.upper.exists()), label) {
+        (None, Some(label)) => Err(Failure::from(Error::NotFound {
+            what: "change set",
+            name: label.to_owned(),
+            remedy: Some("`stockade changes` lists them".to_owned()),
+        })),
+        (found, _) => Ok(found),
+    }
 }
 
 /// A path as the change set knows it. It need not exist on the host, so links in it are not
 /// looked at.
 fn below(path: &Path, here: &Path, workspace: &Path) -> Result<PathBuf> {
-    let mut full = PathBuf::new();
-    for part in here.join(path).components() {
-        match part {
-            Component::ParentDir => {
-                full.pop();
-            }
-            Component::CurDir => {}
-            other => full.push(other),
-        }
-    }
-    full.strip_prefix(workspace)
+    change_set::without_dots(&here.join(path))
+        .strip_prefix(workspace)
         .map(Path::to_owned)
         .map_err(|_| Failure::NotInProject {
             path: path.to_owned(),

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod attach;
 pub mod audit;
 pub mod auto;
+mod change_set;
 pub mod changes;
 pub mod checkpoints;
 pub mod copy;

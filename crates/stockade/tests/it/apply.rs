@@ -300,3 +300,30 @@ fn what_is_discarded_is_forgotten_until_it_is_undone() {
         ("edited\n".into(), "1\n".into())
     );
 }
+
+/// A set and a sandbox can have one name: what is shown is what is applied.
+#[test]
+fn what_is_shown_under_a_name_is_what_is_applied_under_it() {
+    let world = World::new();
+    let run = |flags: &[&str], script: &str| {
+        let output = world
+            .run_with(flags, &["sh", "-c", script])
+            .output()
+            .expect("it runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    run(&["-q", "--changes", "twin"], "echo 1 > of-the-set");
+    run(&["-q", "--name", "twin"], "echo 1 > of-the-sandbox");
+    let (_, shown, _) = told(&world, &["diff", "--changes", "twin", "--name-only"]);
+    assert_eq!(told(&world, &["apply", "--changes", "twin", "--all"]).0, 0);
+    let here = |name: &str| world.project().join(name).exists();
+    assert_eq!((here("of-the-set"), here("of-the-sandbox")), (true, false));
+    assert!(
+        shown.contains("of-the-set") && !shown.contains("of-the-sandbox"),
+        "{shown}"
+    );
+}
