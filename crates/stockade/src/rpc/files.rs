@@ -26,6 +26,11 @@ impl Place {
     async fn open(&self) -> Result<RemoteFiles, Problem> {
         Ok(sandboxes::connect(&self.sandbox).await?.files())
     }
+
+    async fn change(&self, operation: FileOperation) -> Outcome {
+        self.open().await?.change(&self.path, operation).await?;
+        Ok(json!({}))
+    }
 }
 
 #[derive(Deserialize)]
@@ -167,13 +172,7 @@ pub async fn make_directory(value: Value) -> Outcome {
         mode: asked.mode.unwrap_or(DIRECTORY_MODE) & 0o777,
         parents: asked.parents,
     };
-    asked
-        .place
-        .open()
-        .await?
-        .change(&asked.place.path, operation)
-        .await?;
-    Ok(json!({}))
+    asked.place.change(operation).await
 }
 
 #[derive(Deserialize)]
@@ -189,13 +188,7 @@ pub async fn remove(value: Value) -> Outcome {
     let operation = FileOperation::Remove {
         recursive: asked.recursive,
     };
-    asked
-        .place
-        .open()
-        .await?
-        .change(&asked.place.path, operation)
-        .await?;
-    Ok(json!({}))
+    asked.place.change(operation).await
 }
 
 #[derive(Deserialize)]
@@ -208,13 +201,7 @@ struct Rename {
 pub async fn rename(value: Value) -> Outcome {
     let asked: Rename = params(value)?;
     let to = guest_path(asked.to.as_os_str().as_bytes())?;
-    asked
-        .place
-        .open()
-        .await?
-        .change(&asked.place.path, FileOperation::Rename { to })
-        .await?;
-    Ok(json!({}))
+    asked.place.change(FileOperation::Rename { to }).await
 }
 
 fn kind(kind: FileKind) -> &'static str {
