@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use stockade_linux::idmap::{Identity, RANGE, first_of_slot, slot_of};
 use stockade_workspace::checkpoint::Births;
 use stockade_workspace::{
-    Applied, ChangeSet, Decision, History, Owners, Request, ScanLimits, Trees, Undone, apply, conflicts,
-    judge,
+    Applied, ChangeSet, Decision, History, Owners, Request, ScanLimits, Start, Trees, Undone, apply,
+    conflicts, judge,
 };
 
 use crate::error::{Error, Result};
@@ -135,10 +135,16 @@ pub fn undo(dirs: &StateDirs, project: &Path, dry_run: bool) -> Result<Undone> {
 }
 
 /// When the sandboxes that used a set began.
-fn starts(kept: &Kept) -> Vec<u64> {
+fn starts(kept: &Kept) -> Vec<Start> {
+    let start = |began_ms, stamp_ms: Option<u64>| Start {
+        began_ms,
+        stamp_ms: stamp_ms.unwrap_or(began_ms),
+    };
     let runs = kept.meta.iter().flat_map(|meta| &meta.runs);
-    let user = kept.user.iter().map(|user| user.created_ms);
-    runs.map(|run| run.created_ms).chain(user).collect()
+    let user = kept.user.iter();
+    runs.map(|run| start(run.created_ms, run.stamp_ms))
+        .chain(user.map(|user| start(user.created_ms, user.stamp_ms)))
+        .collect()
 }
 
 /// How the files of the change set get their owners, where it has ids of its own.

@@ -13,10 +13,21 @@ use crate::journal::{History, Known};
 use crate::place::Place;
 use crate::write_error::{WriteError, WriteResult};
 
+/// When a sandbox that used a change set began, by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// What the clock showed, in milliseconds since 1970: what was written on the host before
+    /// bears an earlier time.
+    pub began_ms: u64,
+    /// What the kernel wrote into files at that moment, in milliseconds since 1970: no file
+    /// that was made in the sandbox bears an earlier time. The kernel's stamps follow a clock
+    /// that moves in ticks (1 to 10 ms, `CONFIG_HZ`) and lags behind the other.
+    pub stamp_ms: u64,
+}
+
 /// Which changes of a set meet a host file that changed since, in the order of
-/// [`ChangeSet::changes`]. `runs_ms` says when each sandbox that used the set began, in
-/// milliseconds since 1970; without any, every file of the host that would be changed counts
-/// as a conflict.
+/// [`ChangeSet::changes`]. `runs` are the sandboxes that used the set; without any, every file
+/// of the host that would be changed counts as a conflict.
 ///
 /// # Errors
 /// [`WriteError::History`] if the change set or the history cannot be read.
@@ -25,11 +36,11 @@ pub fn conflicts(
     upper: &Path,
     set: &ChangeSet,
     births: &Births,
-    runs_ms: &[u64],
+    runs: &[Start],
 ) -> WriteResult<Vec<bool>> {
     let upper_place = Place::open(upper).map_err(|cause| WriteError::history("open", upper, cause))?;
-    let mut runs = runs_ms.to_vec();
-    runs.sort_unstable();
+    let mut runs = runs.to_vec();
+    runs.sort_unstable_by_key(|run| run.stamp_ms);
     let known = history.known()?;
     let is_conflict = |change: &Change| {
         let Some(before) = change.before.filter(|before| before.node != NodeKind::Directory) else {
@@ -43,17 +54,16 @@ pub fn conflicts(
 }
 
 /// The start of the run that made what stands at a path inside.
-fn baseline(births: &Births, upper: &Place, path: &Path, runs: &[u64]) -> u64 {
-    let first = runs.first().copied().unwrap_or(0);
+fn baseline(births: &Births, upper: &Place, path: &Path, runs: &[Start]) -> u64 {
+    let first = runs.first().map_or(0, |run| run.began_ms);
     let Some(born) = birth(births, upper, path) else {
         return first;
     };
-    let begun = runs.partition_point(|start| *start <= born);
+    let begun = runs.partition_point(|run| run.stamp_ms <= born);
     begun
         .checked_sub(1)
         .and_then(|index| runs.get(index))
-        .copied()
-        .unwrap_or(first)
+        .map_or(first, |run| run.began_ms)
 }
 
 /// When the thing at a path inside was made, or the nearest directory above it: what hides a

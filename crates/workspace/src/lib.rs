@@ -35,7 +35,7 @@ pub use apply::{Applied, Decision, Request, apply, compose};
 pub use change::{
     Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
 };
-pub use conflict::conflicts;
+pub use conflict::{Start, conflicts};
 pub use copy::Owners;
 pub use error::{Error, Result};
 pub use journal::{History, Pause, Undone};

@@ -15,7 +15,7 @@ use super::process::ProcessRef;
 use super::spare::Kind;
 use super::status::{Detached, Phase, STATUS_VERSION, Status};
 use super::status_file::{self, StatusFile};
-use super::{SANDBOXES, SOCKET, StateDirs, check_name, id, unix_ms};
+use super::{SANDBOXES, SOCKET, StateDirs, check_name, id, stamp_ms, unix_ms};
 use crate::audit::{shorten, texts};
 use crate::driver::{Leftover, Record};
 use crate::error::{Error, Result};
@@ -212,6 +212,7 @@ impl SandboxFolder {
             discard_changes: new.discard_changes,
             keep: new.keep,
             created_ms: unix_ms(),
+            stamp_ms: Some(stamp_ms()),
             ended_ms: None,
             exit: None,
             record: None,

@@ -59,6 +59,14 @@ pub(crate) fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What the kernel writes into a file that is made now, in milliseconds since 1970, or less:
+/// file systems stamp by the clock that moves in ticks (`inode_set_ctime_current`).
+pub(crate) fn stamp_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let since = std::time::Duration::try_from(now).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Since the machine was started, time asleep included: nobody can set this clock.
 pub(crate) fn boot_time() -> std::time::Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

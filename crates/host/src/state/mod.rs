@@ -44,7 +44,7 @@ use rustix::io::Errno;
 pub use changes::{ChangeMeta, ChangeSet, ChangesClaim, ChangesWish, Found, KeptChanges, PENDING, RunMeta};
 pub use files::{Durability, fsyncs};
 pub use folder::{Finish, NewSandbox, SandboxFolder};
-pub(crate) use id::{boot_time, is_id, new_id, random_bytes, unix_ms};
+pub(crate) use id::{boot_time, is_id, new_id, random_bytes, stamp_ms, unix_ms};
 pub use id::{check_name, owner_mark};
 pub use list::{LOST, Listed};
 pub use process::ProcessRef;

@@ -52,6 +52,10 @@ pub struct Status {
     pub keep: bool,
     /// Milliseconds since 1970.
     pub created_ms: u64,
+    /// What files made at that moment bear, in milliseconds since 1970; none from a program
+    /// that did not note it.
+    #[serde(default)]
+    pub stamp_ms: Option<u64>,
     /// Milliseconds since 1970.
     pub ended_ms: Option<u64>,
     /// How its first command ended.

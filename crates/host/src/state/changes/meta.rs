@@ -42,6 +42,10 @@ pub struct RunMeta {
     pub command: Vec<String>,
     /// When it began, in milliseconds since 1970.
     pub created_ms: u64,
+    /// What files made at that moment bear, in milliseconds since 1970; none from a program
+    /// that did not note it.
+    #[serde(default)]
+    pub stamp_ms: Option<u64>,
     /// When it ended, in milliseconds since 1970; none if its shim was killed.
     pub ended_ms: Option<u64>,
     /// How it ended, if that is known.
@@ -64,6 +68,7 @@ impl RunMeta {
             name: status.name.clone(),
             command: status.command.clone(),
             created_ms: status.created_ms,
+            stamp_ms: status.stamp_ms,
             ended_ms: status.ended_ms,
             exit: status.exit,
             identity: record.and_then(|record| record.body.get("identity")).cloned(),

@@ -5,9 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
-use stockade_workspace::WriteResult;
 use stockade_workspace::checkpoint::{Births, Checkpoint, Rewound, list, rewind, take};
-use stockade_workspace::conflicts;
+use stockade_workspace::{Start, WriteResult, conflicts};
 
 use super::world::{World, contents, now_ms};
 
@@ -125,7 +124,10 @@ fn a_rewound_file_still_counts_as_made_when_it_was() {
         &world.upper(),
         &world.changes(),
         &births,
-        &[begun, again],
+        &[begun, again].map(|ms| Start {
+            began_ms: ms,
+            stamp_ms: ms,
+        }),
     );
     assert_eq!(found.expect("looked at"), [true]);
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use stockade_workspace::checkpoint::Births;
-use stockade_workspace::{Decision, WriteError, conflicts};
+use stockade_workspace::{Decision, Start, WriteError, conflicts};
 
 use super::world::{World, contents, exactly, now_ms};
 
@@ -174,7 +174,7 @@ fn a_file_that_changed_on_the_host_since_the_run_began_is_a_conflict() {
             &world.upper(),
             &world.changes(),
             &Births::default(),
-            runs,
+            &runs.iter().copied().map(at).collect::<Vec<_>>(),
         )
         .expect("looked at")
     };
@@ -188,6 +188,43 @@ fn a_file_that_changed_on_the_host_since_the_run_began_is_a_conflict() {
     let again = wait_a_tick();
     world.inside("late", "3");
     assert_eq!(found(&world, &[begun, again]), [false, false]);
+}
+
+/// A run that began when the clocks agreed.
+fn at(ms: u64) -> Start {
+    Start {
+        began_ms: ms,
+        stamp_ms: ms,
+    }
+}
+
+#[test]
+fn a_file_made_in_the_first_moment_of_a_run_is_that_runs() {
+    let world = World::new();
+    world.host("file", "1");
+    let begun = wait_a_tick();
+    world.host("file", "edited");
+    wait_a_tick();
+    world.inside("file", "2");
+    let born = now_ms();
+    // The clock that stamps files lags behind the one that says when a run began.
+    let again = Start {
+        began_ms: born + 4,
+        stamp_ms: born.saturating_sub(15),
+    };
+    let found = |runs: &[Start]| {
+        let history = world.history().expect("a history");
+        conflicts(
+            &history,
+            &world.upper(),
+            &world.changes(),
+            &Births::default(),
+            runs,
+        )
+        .expect("looked at")
+    };
+    assert_eq!(found(&[at(begun)]), [true]);
+    assert_eq!(found(&[at(begun), again]), [false]);
 }
 
 #[test]
@@ -208,7 +245,7 @@ fn what_was_undone_can_be_applied_again_without_a_conflict() {
             &world.upper(),
             &world.changes(),
             &Births::default(),
-            &[begun],
+            &[at(begun)],
         )
         .expect("looked at");
         assert_eq!(found, [false, false]);
@@ -221,7 +258,7 @@ fn what_was_undone_can_be_applied_again_without_a_conflict() {
         &world.upper(),
         &world.changes(),
         &Births::default(),
-        &[begun],
+        &[at(begun)],
     )
     .expect("looked at");
     assert_eq!(found, [true, false]);
