@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::audit;
 use crate::driver::{Driver, Leftover, Sweep};
 use crate::error::{Error, Result};
-use crate::state::{AUDIT, Claim, KeptChanges, Phase, StateDirs, Status, is_claimed};
+use crate::state::{AUDIT, Claim, KeptChanges, Phase, StateDirs, Status, is_claimed, status_in};
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +90,7 @@ pub async fn collect(dirs: &Arc<StateDirs>, drivers: &[Arc<dyn Driver>], options
         deadline: Instant::now() + options.time,
         mark: dirs.owner_mark(),
         heard: BTreeSet::new(),
+        kept: BTreeSet::new(),
         report: Report::default(),
     };
     run.leftovers().await;
@@ -111,6 +112,8 @@ struct Run<'a> {
     mark: String,
     /// Drivers that could tell what they left; of the others nothing is removed.
     heard: BTreeSet<&'static str>,
+    /// Sandboxes that have ended and whose records stay.
+    kept: BTreeSet<String>,
     report: Report,
 }
 
@@ -123,6 +126,7 @@ impl Run<'_> {
 
     /// What drivers made for sandboxes that nobody supervises.
     async fn leftovers(&mut self) {
+        let told = self.told();
         for driver in self.drivers {
             if self.is_over() {
                 return;
@@ -133,29 +137,29 @@ impl Run<'_> {
                 continue;
             };
             self.heard.insert(driver.name());
-            all.extend(self.told(driver.name()));
+            let its = told.iter().filter(|(name, _)| name == driver.name());
+            all.extend(its.map(|(_, leftover)| leftover.clone()));
             for leftover in all {
                 self.reap(driver.as_ref(), leftover).await;
             }
         }
     }
 
-    /// What supervisors knew that they left behind.
-    fn told(&self, driver: &str) -> Vec<Leftover> {
-        let ended = self
-            .dirs
-            .list()
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|listed| !listed.live);
+    /// What supervisors knew that they left behind, each with the driver of its sandbox.
+    fn told(&self) -> Vec<(String, Leftover)> {
+        let all = self.dirs.list().unwrap_or_default().into_iter();
+        let ended = all.filter(|listed| !listed.live).map(|listed| listed.status);
         ended
-            .filter(|listed| listed.status.driver == driver)
-            .flat_map(|listed| listed.status.leftovers)
+            .flat_map(|status| {
+                let driver = status.driver;
+                let named = move |leftover| (driver.clone(), leftover);
+                status.leftovers.into_iter().map(named)
+            })
             .collect()
     }
 
     async fn reap(&mut self, driver: &dyn Driver, leftover: Leftover) {
-        if self.dirs.ids().is_ok_and(|ids| !ids.contains(&leftover.id)) {
+        if matches!(self.dirs.has(&leftover.id), Ok(false)) {
             return self.sweep(driver, leftover).await;
         }
         // Looked at after it was listed: a directory that is locked now was locked before
@@ -193,7 +197,6 @@ impl Run<'_> {
 
     /// Directories of sandboxes whose supervisor is gone.
     fn sandboxes(&mut self) -> Result<()> {
-        let unreaped: BTreeSet<String> = self.unreaped();
         for id in self.dirs.ids()? {
             if self.is_over() {
                 return Ok(());
@@ -201,7 +204,7 @@ impl Run<'_> {
             let Some(claim) = Claim::take(self.dirs, &id)? else {
                 continue;
             };
-            let status = match self.dirs.status(&id) {
+            let status = match status_in(&claim.dir, &id) {
                 Ok(status) => status,
                 // What cannot be read cannot be kept for anybody; its changes stay.
                 Err(error) => {
@@ -212,7 +215,11 @@ impl Run<'_> {
             let is_kept = status
                 .as_ref()
                 .is_some_and(|status| status.keep && status.phase == Phase::Ended);
-            if is_kept || unreaped.contains(&id) || !self.may_remove(status.as_ref()) {
+            if is_kept {
+                self.kept.insert(id);
+                continue;
+            }
+            if self.is_unreaped(status.as_ref()) || !self.may_remove(status.as_ref()) {
                 continue;
             }
             self.report.dead.push(id.clone());
@@ -238,14 +245,10 @@ impl Run<'_> {
         false
     }
 
-    /// Sandboxes of which something is still there: their record says what.
-    fn unreaped(&self) -> BTreeSet<String> {
+    /// True if something of the sandbox is still there: its record says what.
+    fn is_unreaped(&self, status: Option<&Status>) -> bool {
         let reaped = |leftover: &Leftover| self.report.reaped.contains(leftover);
-        let listed = self.dirs.list().unwrap_or_default().into_iter();
-        listed
-            .filter(|listed| !listed.status.leftovers.iter().all(reaped))
-            .map(|listed| listed.status.id)
-            .collect()
+        status.is_some_and(|status| !status.leftovers.iter().all(reaped))
     }
 
     fn remove(&mut self, claim: &Claim, status: Option<&Status>) -> Result<()> {
@@ -294,6 +297,12 @@ impl Run<'_> {
             return Ok(());
         }
         for name in self.dirs.all_names()? {
+            // The name of a record that is kept is kept with it.
+            if let Ok(Some(id)) = self.dirs.named(&name)
+                && self.kept.contains(&id)
+            {
+                continue;
+            }
             let freed = self.dirs.free_stale_name(&name);
             self.report.note(&name, freed);
         }

@@ -56,7 +56,8 @@ fn alone(bench: &Bench) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn start(bench: &Bench) -> Result<Vec<Live>> {
+/// Starts as many as the options say; they live until they are dropped.
+pub fn start(bench: &Bench) -> Result<Vec<Live>> {
     let waiting = Mutex::new(0..bench.live);
     let next = || waiting.lock().ok().and_then(|mut numbers| numbers.next());
     let work = || -> Result<Vec<Live>> {

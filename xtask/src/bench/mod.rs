@@ -5,6 +5,7 @@
 //! not hold its wall: the figures of a broken wall are worth nothing.
 
 mod guard;
+mod lists;
 mod live;
 mod loops;
 mod many;
@@ -53,6 +54,8 @@ struct Bench {
     place: Place,
     /// The library's example that runs many commands over one connection.
     open_connection: PathBuf,
+    /// The one that fills a state directory.
+    finished_sandboxes: PathBuf,
     runs: usize,
     live: usize,
 }
@@ -77,6 +80,11 @@ const SECTIONS: &[Section] = &[
         name: "live",
         shows: "memory of live sandboxes",
         measure: live::measure,
+    },
+    Section {
+        name: "lists",
+        shows: "ls and gc with many ended sandboxes, top with many live ones",
+        measure: lists::measure,
     },
     Section {
         name: "loops",
@@ -105,6 +113,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     let bench = Bench {
         place: Place::make(program)?,
         open_connection: build::example(tree, "stockade-host", "open_connection")?,
+        finished_sandboxes: build::example(tree, "stockade-host", "finished_sandboxes")?,
         runs: options.runs,
         live: options.live,
     };

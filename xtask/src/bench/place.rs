@@ -51,6 +51,11 @@ impl Place {
         self.root.path()
     }
 
+    /// Where `stockade` keeps its state.
+    pub fn state(&self) -> PathBuf {
+        self.root.path().join("state/stockade")
+    }
+
     /// `stockade` with these arguments, in the workspace, with a state of its own.
     pub fn stockade(&self, arguments: &[&str]) -> Command {
         let mut command = self.outside(&self.program);

@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 /// Nothing that we write is longer; what is longer is not ours.
 pub(crate) const MAX_FILE_BYTES: u64 = 4 << 20;
 
+/// Most are shorter: a status fills one page.
+const USUAL_FILE_BYTES: usize = 8 << 10;
+
 const PRIVATE_DIRECTORY: Mode = Mode::RWXU;
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
@@ -172,7 +175,8 @@ impl Dir {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(error) => return Err(self.error("read", name, error)),
         };
-        let mut bytes = Vec::new();
+        // Room for what most files hold, or it takes a dozen calls to learn how much it is.
+        let mut bytes = Vec::with_capacity(USUAL_FILE_BYTES);
         std::fs::File::from(fd)
             .take(MAX_FILE_BYTES + 1)
             .read_to_end(&mut bytes)

@@ -122,10 +122,15 @@ pub(crate) fn is_claimed(dirs: &StateDirs, id: &str) -> Result<bool> {
         Err(Errno::NOENT) => return Ok(false),
         Err(error) => return Err(dirs.root().error("open", &path, error)),
     };
+    is_locked(&dir)
+}
+
+/// True if another holds the lock of a directory.
+pub(super) fn is_locked(dir: &Dir) -> Result<bool> {
     match rustix::fs::flock(dir.fd(), FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
         Err(Errno::WOULDBLOCK) => Ok(true),
-        Err(error) => Err(dirs.root().error("lock", &path, error)),
+        Err(error) => Err(dir.error("lock", "", error)),
     }
 }
 

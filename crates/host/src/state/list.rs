@@ -1,6 +1,10 @@
 //! Finding sandboxes: for `ls`, for names on command lines, and for `gc`.
 
-use super::folder::{Claim, is_claimed};
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use super::files::Dir;
+use super::folder::{Claim, is_locked};
 use super::status::{Phase, Status};
 use super::status_file::StatusFile;
 use super::{SANDBOXES, StateDirs, id, record, status_file};
@@ -121,11 +125,28 @@ impl StateDirs {
 
     /// A sandbox by its id; none if there is none, or nothing is known of it yet.
     pub(crate) fn get(&self, id: &str) -> Result<Option<Listed>> {
-        let Some(status) = self.status(id)? else {
+        let Ok(dir) = self.root().open_below(&format!("{SANDBOXES}/{id}")) else {
             return Ok(None);
         };
-        let live = is_claimed(self, id)?;
+        let Some(status) = status_in(&dir, id)? else {
+            return Ok(None);
+        };
+        // After what is known of it: whoever is gone has written all that it will ever write.
+        let live = is_locked(&dir)?;
         Ok(Some(Listed { status, live }))
+    }
+
+    /// True if there is a directory of a sandbox with this id.
+    pub(crate) fn has(&self, id: &str) -> Result<bool> {
+        let path = format!("{SANDBOXES}/{id}");
+        if !id::is_id(id) {
+            return Ok(false);
+        }
+        match rustix::fs::statat(self.root().fd(), &path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(self.root().error("read", &path, error)),
+        }
     }
 
     /// What is known of a sandbox.
@@ -133,13 +154,7 @@ impl StateDirs {
         let Ok(dir) = self.root().open_below(&format!("{SANDBOXES}/{id}")) else {
             return Ok(None);
         };
-        let Some(mut status) = status_file::read(&dir, id)? else {
-            return Ok(None);
-        };
-        if status.record.is_none() {
-            status.record = record::load_from(&dir)?;
-        }
-        Ok(Some(status))
+        status_in(&dir, id)
     }
 
     /// Removes an ended sandbox: its record and its change set, or a change set alone whose
@@ -204,4 +219,15 @@ impl StateDirs {
         }
         claim.discard(self)
     }
+}
+
+/// What is known of the sandbox in this directory.
+pub(crate) fn status_in(dir: &Dir, id: &str) -> Result<Option<Status>> {
+    let Some(mut status) = status_file::read(dir, id)? else {
+        return Ok(None);
+    };
+    if status.record.is_none() {
+        status.record = record::load_from(dir)?;
+    }
+    Ok(Some(status))
 }

@@ -53,6 +53,7 @@ pub use trash::Emptied;
 
 pub(crate) use files::Dir;
 pub(crate) use folder::{Claim, is_claimed};
+pub(crate) use list::status_in;
 
 use crate::error::{Error, Result};
 use trash::Trash;

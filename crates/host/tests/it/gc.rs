@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use stockade_host::driver::Driver;
 use stockade_host::gc::{Options, Report, collect};
-use stockade_host::state::{NewSandbox, SandboxFolder, StateDirs};
+use stockade_host::state::{Finish, NewSandbox, SandboxFolder, StateDirs};
 
 use crate::fake::{FakeDriver, leftover};
 use crate::rig::{Rig, block_on};
@@ -19,6 +19,7 @@ crate::tests![
     a_dry_run_removes_nothing,
     a_driver_that_cannot_be_asked_keeps_its_sandboxes,
     creations_beside_it_come_to_no_harm,
+    many_that_ended_stay_with_their_names_and_a_damaged_one_is_told,
 ];
 
 async fn gc(rig: &Rig, options: Options) -> Report {
@@ -196,5 +197,42 @@ fn creations_beside_it_come_to_no_harm() {
         creator.join().unwrap();
         gc(&rig, Options::default()).await;
         assert!(rig.remains().is_empty());
+    });
+}
+
+fn many_that_ended_stay_with_their_names_and_a_damaged_one_is_told() {
+    const COUNT: usize = 500;
+    block_on(async {
+        let rig = Rig::new();
+        let mut last = String::new();
+        for number in 0..COUNT {
+            let new = NewSandbox {
+                name: Some(format!("n{number}")),
+                keep: true,
+                ..Rig::new_sandbox()
+            };
+            let folder = rig.dirs.create(new).unwrap();
+            last = folder.id().to_owned();
+            folder.finish(Finish::default()).unwrap();
+        }
+        assert!(gc(&rig, Options::default()).await.is_clean());
+        assert_eq!(rig.dirs.list().unwrap().len(), COUNT);
+        assert_eq!(rig.dirs.find(&format!("n{}", COUNT - 1)).unwrap().status.id, last);
+
+        // A record of a later version: told each time, and it hides none of the others.
+        let newer = "{\"version\":99}";
+        fs::write(
+            rig.dirs.path().join("sandboxes").join(&last).join("status.json"),
+            newer,
+        )
+        .unwrap();
+        let (listed, unreadable) = rig.dirs.list_all().unwrap();
+        assert_eq!((listed.len(), unreadable.len()), (COUNT - 1, 1));
+        assert!(unreadable[0].to_string().contains("by a newer Stockade"));
+
+        // What is removed is gone from the next list, with its name.
+        rig.dirs.remove("n0").unwrap();
+        assert_eq!(rig.dirs.list().unwrap().len(), COUNT - 2);
+        assert!(rig.dirs.find("n0").is_err());
     });
 }

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use stockade_workspace::Counts;
 
 use super::files::Dir;
+use super::folder::is_locked;
 use super::{CHANGES, StateDirs, Status, check_name, id};
 use crate::error::{Error, Result};
 
@@ -192,14 +193,6 @@ impl ChangesClaim {
 
     fn name(&self) -> &str {
         name_in(&self.key).unwrap_or(&self.key)
-    }
-}
-
-fn is_locked(dir: &Dir) -> Result<bool> {
-    match rustix::fs::flock(dir.fd(), FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(false),
-        Err(Errno::WOULDBLOCK) => Ok(true),
-        Err(error) => Err(dir.error("lock", "", error)),
     }
 }
 
