@@ -15,6 +15,7 @@ mod conflict;
 mod copy;
 mod error;
 mod files;
+mod git;
 mod ignored;
 mod journal;
 mod name;
@@ -38,6 +39,7 @@ pub use change::{
 pub use conflict::{Start, conflicts};
 pub use copy::Owners;
 pub use error::{Error, Result};
+pub use git::{CommitTold, GitError, HeadTold, RefFate, RefTold, Told as GitTold};
 pub use journal::{History, Pause, Undone};
 pub use patch::{Left, Patch, hunk_header, quoted};
 pub use review::{Detail, Fold, Item, MAX_TEXT_BYTES, Renamed, Review, Wish, judge};

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::change::{Change, ChangeKind, ChangeSet, Content, Counts, NodeKind, Unread, lossless_path};
 use crate::error::Result;
+use crate::git::{self, GitDir};
 use crate::ignored::IgnoreRules;
 use crate::rename;
 use crate::risk::{is_git_data, risks};
@@ -66,6 +67,9 @@ pub struct Review {
     pub folded: Vec<Fold>,
     /// There may be more changes than are told here.
     pub truncated: bool,
+    /// What happened in git repositories, as far as it can be told as commits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub git: Vec<git::Told>,
     /// Directories that could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<Unread>,
@@ -80,6 +84,8 @@ pub struct Wish {
     pub paths: Vec<PathBuf>,
     /// Tell ignored files one by one as well.
     pub ignored: bool,
+    /// A sandbox may be writing to the change set.
+    pub live: bool,
 }
 
 /// The content of a change.
@@ -118,6 +124,7 @@ impl Trees {
         let mut set = self.scan(wish.limits)?;
         let is_wanted =
             |path: &Path| wish.paths.is_empty() || wish.paths.iter().any(|top| path.starts_with(top));
+        let mut git = self.repositories(&set, wish);
         set.changes.retain(|change| is_wanted(&change.path));
         if !wish.paths.is_empty() {
             set.counts = Counts::default();
@@ -138,6 +145,9 @@ impl Trees {
         let mut folded: BTreeMap<PathBuf, Fold> = BTreeMap::new();
         let mut shown = Vec::new();
         for change in set.changes {
+            if count_in(&mut git, &change) {
+                continue;
+            }
             match fold_of(&mut rules, &change, wish.ignored) {
                 None => shown.push(change),
                 Some((path, git)) => {
@@ -148,6 +158,7 @@ impl Trees {
                 }
             }
         }
+        git.retain(|told| !told.is_empty() || !told.files.is_empty());
         let mut changes = rename::find(self, shown);
         changes.sort_by(|a, b| {
             let calm = |item: &Item| item.change.risks.is_empty();
@@ -157,9 +168,21 @@ impl Trees {
             counts: set.counts,
             changes,
             folded: folded.into_values().collect(),
+            git,
             truncated: set.truncated,
             unread: set.unread,
         })
+    }
+
+    /// What happened in the repositories of which something is wanted.
+    fn repositories(&self, set: &ChangeSet, wish: &Wish) -> Vec<git::Told> {
+        let is_wanted = |path: &Path| {
+            let of = |top: &PathBuf| path.starts_with(top) || top.starts_with(path);
+            wish.paths.is_empty() || wish.paths.iter().any(of)
+        };
+        let paths = git::directories(set).into_iter().filter(|path| is_wanted(path));
+        let told = paths.filter_map(|path| git::tell(&GitDir::new(self, set, path), wish.live));
+        told.collect()
     }
 
     /// The content of a change.
@@ -231,6 +254,25 @@ impl Detail {
             LineKind::Context => (added, removed),
         })
     }
+}
+
+/// Counts a change of git's own data with what is told of its repository. False if it has to
+/// be told as the file that it is.
+fn count_in(git: &mut [git::Told], change: &Change) -> bool {
+    let Some(top) = git::git_directory(&change.path) else {
+        return false;
+    };
+    let of = git
+        .iter_mut()
+        .find(|told| told.path == top && told.problem.is_none());
+    let (Some(told), Ok(name)) = (of, change.path.strip_prefix(&top)) else {
+        return false;
+    };
+    let is_data = matches!(git::class(name), git::Class::Data | git::Class::Scratch);
+    if is_data {
+        told.files.add(change);
+    }
+    is_data
 }
 
 /// Where a change is told, if not by itself. What acts unasked is always told by itself.

@@ -10,7 +10,7 @@ use stockade_host::workspace::{
 };
 
 use super::shown::escape_line;
-use super::{Paint, Shown, counts_line};
+use super::{Paint, Shown, counts_line, git_lines};
 use crate::service::diff::Reviewed;
 
 /// Longest line that is shown; the rest is counted.
@@ -20,7 +20,7 @@ const BAR: u64 = 40;
 
 /// The whole diff.
 pub fn diff_text(reviewed: &Reviewed, paint: Paint) -> String {
-    let mut text = risk_summary(reviewed, paint);
+    let mut text = risk_summary(reviewed, paint) + &commits(reviewed, paint);
     for item in &reviewed.review.changes {
         file(&mut text, item, &reviewed.detail(item), paint);
     }
@@ -32,7 +32,7 @@ pub fn diff_text(reviewed: &Reviewed, paint: Paint) -> String {
 
 /// One line a file.
 pub fn diff_stat(reviewed: &Reviewed, paint: Paint) -> String {
-    let mut text = risk_summary(reviewed, paint);
+    let mut text = risk_summary(reviewed, paint) + &commits(reviewed, paint);
     for item in &reviewed.review.changes {
         let detail = reviewed.detail(item);
         let amount = match &detail {
@@ -141,6 +141,19 @@ fn risk_summary(reviewed: &Reviewed, paint: Paint) -> String {
         );
     }
     text.push('\n');
+    text
+}
+
+/// What happened in git repositories, before the files.
+fn commits(reviewed: &Reviewed, paint: Paint) -> String {
+    let mut text = String::new();
+    for told in &reviewed.review.git {
+        for (number, line) in git_lines(told).iter().enumerate() {
+            let line = format!("# {line}");
+            push(&mut text, &if number == 0 { paint.bold(&line) } else { line });
+        }
+        text.push('\n');
+    }
     text
 }
 

@@ -8,7 +8,8 @@ use stockade_host::state::{ChangeSet, PENDING, StateDirs};
 use super::Result;
 
 /// The set of this name in the innermost project around a directory, else the newest that such
-/// a sandbox used. Without a name: the pending one.
+/// a sandbox used, else the newest of this name in any project. Without a name: the pending one
+/// here; each project has one, so that name says nothing elsewhere.
 ///
 /// # Errors
 /// The state cannot be read.
@@ -30,7 +31,11 @@ pub(super) fn find(dirs: &StateDirs, label: Option<&str>, here: &Path) -> Result
         sets.iter()
             .rposition(|set| label.is_some_and(|label| set.was_used_by(label)))
     };
-    let found = nearest.or_else(used);
+    let named = || {
+        sets.iter()
+            .rposition(|set| label == Some(set.name.as_str()) && set.name != PENDING)
+    };
+    let found = nearest.or_else(used).or_else(named);
     Ok(found.map(|index| sets.swap_remove(index)))
 }
 

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use stockade_host::Error;
-use stockade_host::state::{ChangeSet as Kept, PENDING, StateDirs};
+use stockade_host::state::ChangeSet as Kept;
 use stockade_host::workspace::{ChangeSet, Counts, ScanLimits, scan};
 
-use super::{Result, state};
+use super::{Result, change_set, state};
+use crate::failure::Failure;
 
 /// A change set in a list.
 #[derive(Debug, Serialize)]
@@ -58,10 +59,11 @@ pub fn list() -> Result<Vec<Summary>> {
         .collect())
 }
 
-/// The files of a change set: one that a sandbox of this name or id used, or one of this name.
+/// The files of a change set: one of this name, or one that a sandbox of this name or id used.
 pub fn of(name: &str) -> Result<Details> {
     let dirs = state()?;
-    let Some(kept) = find(&dirs, name)? else {
+    let here = std::env::current_dir().map_err(Failure::NoCurrentDirectory)?;
+    let Some(kept) = change_set::find(&dirs, Some(name), &here)? else {
         // A sandbox that changed nothing is no mistake; one that never was is.
         let listed = dirs.find(name)?;
         return Ok(Details {
@@ -76,25 +78,6 @@ pub fn of(name: &str) -> Result<Details> {
         workspace: kept.workspace().map(Path::to_owned),
         set,
     })
-}
-
-/// The set that a label means: the newest that such a sandbox used, or else the newest of
-/// that name, of this project rather than of another.
-pub(super) fn find(dirs: &StateDirs, label: &str) -> Result<Option<Kept>> {
-    let here = std::env::current_dir().unwrap_or_default();
-    let mut sets = dirs.change_sets()?;
-    let position = sets
-        .iter()
-        .rposition(|set| set.was_used_by(label))
-        .or_else(|| {
-            let is_here = |set: &Kept| {
-                set.workspace()
-                    .is_some_and(|workspace| here.starts_with(workspace))
-            };
-            sets.iter().rposition(|set| set.name == label && is_here(set))
-        })
-        .or_else(|| sets.iter().rposition(|set| set.name == label && label != PENDING));
-    Ok(position.map(|position| sets.swap_remove(position)))
 }
 
 fn summary(kept: &Kept, now: SystemTime) -> Summary {

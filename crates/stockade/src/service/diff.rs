@@ -8,7 +8,7 @@ use stockade_host::state::{ChangeSet as Kept, RunMeta};
 use stockade_host::workspace::{self, Detail, Item, Patch, Review, ScanLimits, Trees, Wish};
 
 use super::audit::{Entry, Seen, Wanted, show};
-use super::{Result, change_set, changes, state};
+use super::{Result, change_set, state};
 use crate::failure::Failure;
 
 /// Records of one change set that are told.
@@ -78,6 +78,7 @@ pub struct Json<'a> {
     counts: workspace::Counts,
     changes: Vec<Told<'a>>,
     folded: &'a [workspace::Fold],
+    git: &'a [workspace::GitTold],
     truncated: bool,
     unread: &'a [workspace::Unread],
 }
@@ -107,6 +108,7 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
         limits: ScanLimits::LIST,
         paths: paths.collect::<Result<_>>()?,
         ignored: request.ignored,
+        live: kept.live,
     };
     let trees = Trees::open(&kept.upper, &workspace).map_err(unreadable)?;
     let review = trees.review(&wish).map_err(unreadable)?;
@@ -127,14 +129,10 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
     }))
 }
 
-/// The set that is meant: the one that `stockade apply` takes. Looking is also possible from
-/// elsewhere, by name.
+/// The set that is meant: the one that `stockade apply` takes.
 fn find(label: Option<&str>, here: &Path) -> Result<Option<Kept>> {
     let dirs = state()?;
-    let mut found = change_set::find(&dirs, label, here)?;
-    if let (None, Some(label)) = (&found, label) {
-        found = changes::find(&dirs, label)?;
-    }
+    let found = change_set::find(&dirs, label, here)?;
     match (found.filter(|kept| kept.upper.exists()), label) {
         (None, Some(label)) => Err(Failure::from(Error::NotFound {
             what: "change set",
@@ -215,6 +213,7 @@ impl Reviewed {
             counts: self.review.counts,
             changes: self.review.changes.iter().map(told).collect(),
             folded: &self.review.folded,
+            git: &self.review.git,
             truncated: self.review.truncated,
             unread: &self.review.unread,
         }

@@ -273,3 +273,23 @@ fn a_set_user_id_file_is_marked() {
         .expect("it runs");
     assert!(!text(&other, &[]).contains('!'));
 }
+
+#[test]
+fn a_name_means_the_same_set_everywhere_and_a_set_comes_before_a_sandbox() {
+    let world = World::new();
+    for (flags, name) in [
+        (&["--name", "twice"][..], "by-sandbox"),
+        (&["--changes", "twice"], "by-set"),
+    ] {
+        let ran = world.run_with(flags, &["touch", name]).output().expect("it runs");
+        assert!(ran.status.success(), "{}", world.tidy(&ran.stderr));
+    }
+    let diff = text(&world, &["--changes", "twice", "--name-only"]);
+    let changes = world.stockade(&["changes", "twice"]).output().expect("it runs");
+    let changes = world.tidy(&changes.stdout);
+    assert_eq!(diff, "by-set\n");
+    assert!(
+        changes.contains("by-set") && !changes.contains("by-sandbox"),
+        "{changes}"
+    );
+}

@@ -11,6 +11,7 @@ mod diff;
 mod doctor;
 mod errors;
 mod generated;
+mod git;
 mod interactive;
 mod jobs;
 mod plan;

@@ -119,9 +119,12 @@ fn by_name(path: &Path) -> Option<Risk> {
         .collect();
     if let Some(git) = parts.iter().position(|part| part == ".git") {
         let inner = parts.get(git + 1..).unwrap_or_default();
+        // A branch may have any name.
+        let quiet = inner.iter().position(|part| part == "refs" || part == "logs");
         let is_loud = inner.is_empty()
             || inner
                 .iter()
+                .take(quiet.unwrap_or(inner.len()))
                 .any(|part| table::GIT_INSIDE.contains(&part.as_str()));
         return is_loud.then_some(Risk::Git);
     }
@@ -244,6 +247,8 @@ mod tests {
             "git/hooks/x",
             ".git/objects/ab/cd",
             ".git/index",
+            ".git/refs/heads/config",
+            ".git/logs/refs/heads/hooks",
             "makefile.txt",
             "README.md",
         ] {

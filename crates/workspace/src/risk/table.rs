@@ -13,6 +13,10 @@ pub(super) const GIT_INSIDE: &[&str] = &[
     "commondir",
     "gitdir",
     "grafts",
+    "exclude",
+    "shallow",
+    "sparse-checkout",
+    "git-rebase-todo",
     "fsmonitor--daemon.ipc",
 ];
 

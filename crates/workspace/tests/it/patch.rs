@@ -17,6 +17,7 @@ pub fn everything() -> Wish {
         limits: ScanLimits::LIST,
         paths: Vec::new(),
         ignored: true,
+        live: false,
     }
 }
 

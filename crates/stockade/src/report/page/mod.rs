@@ -10,7 +10,7 @@ use stockade_domain::units::ByteCount;
 
 use super::diff::fold_text;
 use super::shown::escape_line;
-use super::{Paint, counts_line, record_line};
+use super::{Paint, counts_line, git_lines, record_line};
 use crate::service::diff::Reviewed;
 use files::{file, line_of};
 
@@ -27,6 +27,7 @@ pub fn review_page(reviewed: &Reviewed) -> String {
     head(&mut page, reviewed);
     summary(&mut page, reviewed);
     risks(&mut page, reviewed);
+    commits(&mut page, reviewed);
     contents(&mut page, reviewed);
     page.push_str("<h2>Changes</h2>\n");
     let mut left_out = 0_usize;
@@ -118,6 +119,24 @@ fn risks(page: &mut String, reviewed: &Reviewed) {
         );
     }
     page.push_str("</ul></section>\n");
+}
+
+/// Commits that were made inside.
+fn commits(page: &mut String, reviewed: &Reviewed) {
+    if reviewed.review.git.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Commits</h2>\n");
+    for told in &reviewed.review.git {
+        let lines = git_lines(told).join("\n");
+        push(page, &format!("<pre>{}</pre>", lines_text(&lines)));
+    }
+}
+
+/// Lines of ours, with what they quote.
+fn lines_text(lines: &str) -> String {
+    let lines: Vec<String> = lines.lines().map(|line| text(line.as_bytes())).collect();
+    lines.join("\n")
 }
 
 fn contents(page: &mut String, reviewed: &Reviewed) {
