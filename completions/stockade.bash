@@ -358,7 +358,7 @@ _stockade() {
                     return 0
                     ;;
                 --workspace-mode)
-                    COMPREPLY=($(compgen -W "cow ro rw none" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "cow copy ro rw none" -- "${cur}"))
                     return 0
                     ;;
                 --ro)
@@ -788,7 +788,7 @@ _stockade() {
                     return 0
                     ;;
                 --workspace-mode)
-                    COMPREPLY=($(compgen -W "cow ro rw none" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "cow copy ro rw none" -- "${cur}"))
                     return 0
                     ;;
                 --ro)
@@ -1033,7 +1033,7 @@ _stockade() {
                     return 0
                     ;;
                 --workspace-mode)
-                    COMPREPLY=($(compgen -W "cow ro rw none" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "cow copy ro rw none" -- "${cur}"))
                     return 0
                     ;;
                 --ro)

@@ -127,6 +127,7 @@ wall-time\t'the run ends after a set time'
 output\t'the amount of output is limited'"
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s w -l workspace -d 'The project directory [default: the git root, else the current directory]' -r -f -a "(__fish_complete_directories)"
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l workspace-mode -d 'What writing to the workspace means' -r -f -a "cow\t'Changes are kept apart for review'
+copy\t'The same, in a private copy: where no overlay is possible'
 ro\t'Writing is refused'
 rw\t'Changes go straight to the host'
 none\t'There is no workspace'"
@@ -236,6 +237,7 @@ wall-time\t'the run ends after a set time'
 output\t'the amount of output is limited'"
 complete -c stockade -n "__fish_stockade_using_subcommand create" -s w -l workspace -d 'The project directory [default: the git root, else the current directory]' -r -f -a "(__fish_complete_directories)"
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l workspace-mode -d 'What writing to the workspace means' -r -f -a "cow\t'Changes are kept apart for review'
+copy\t'The same, in a private copy: where no overlay is possible'
 ro\t'Writing is refused'
 rw\t'Changes go straight to the host'
 none\t'There is no workspace'"
@@ -453,6 +455,7 @@ wall-time\t'the run ends after a set time'
 output\t'the amount of output is limited'"
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -s w -l workspace -d 'The project directory [default: the git root, else the current directory]' -r -f -a "(__fish_complete_directories)"
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l workspace-mode -d 'What writing to the workspace means' -r -f -a "cow\t'Changes are kept apart for review'
+copy\t'The same, in a private copy: where no overlay is possible'
 ro\t'Writing is refused'
 rw\t'Changes go straight to the host'
 none\t'There is no workspace'"

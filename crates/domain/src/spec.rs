@@ -46,12 +46,22 @@ pub struct Workspace {
 pub enum WorkspaceMode {
     /// Changes are kept apart for review.
     Cow,
+    /// The same, in a private copy: where no overlay can be laid over the workspace.
+    Copy,
     /// Writing is refused.
     Ro,
     /// Changes go straight to the host.
     Rw,
     /// There is no workspace.
     None,
+}
+
+impl WorkspaceMode {
+    /// Changes go to a change set, not to the workspace itself.
+    #[must_use]
+    pub fn keeps_apart(self) -> bool {
+        matches!(self, Self::Cow | Self::Copy)
+    }
 }
 
 /// What is seen of the caches of package managers in the home directory.

@@ -2,6 +2,7 @@
 //! when it has ended.
 
 use stockade_workspace::checkpoint::{self, Checkpoint, Rewound};
+use stockade_workspace::replica::Calm;
 
 use crate::control::Client;
 use crate::error::{Error, Result};
@@ -13,9 +14,10 @@ use crate::state::{ChangeSet, StateDirs, unix_ms};
 /// [`Error::Busy`] if the sandbox cannot be paused here, with the reason, and [`Error::Write`].
 pub async fn take(dirs: &StateDirs, set: &ChangeSet, name: Option<&str>) -> Result<Checkpoint> {
     let copy = || {
-        let directory = directory(set);
+        let look = dirs.look(set, Calm::Still)?;
         Ok(checkpoint::take(
-            directory,
+            set.directory(),
+            look.upper(),
             &dirs.trash_path(),
             name,
             unix_ms(),
@@ -23,7 +25,7 @@ pub async fn take(dirs: &StateDirs, set: &ChangeSet, name: Option<&str>) -> Resu
         )?)
     };
     let Some(user) = set.user.as_ref().filter(|_| set.live) else {
-        let _claim = dirs.claim_changes(set)?;
+        let _claim = dirs.claim_settled(set)?;
         return copy();
     };
     if user.paused {
@@ -47,7 +49,7 @@ pub async fn take(dirs: &StateDirs, set: &ChangeSet, name: Option<&str>) -> Resu
 /// # Errors
 /// [`Error::Write`].
 pub fn list(set: &ChangeSet) -> Result<Vec<Checkpoint>> {
-    Ok(checkpoint::list(directory(set))?)
+    Ok(checkpoint::list(set.directory())?)
 }
 
 /// Goes back to a checkpoint, by its number or name.
@@ -55,14 +57,10 @@ pub fn list(set: &ChangeSet) -> Result<Vec<Checkpoint>> {
 /// # Errors
 /// [`Error::Busy`] while a sandbox uses the set, and [`Error::Write`].
 pub fn rewind(dirs: &StateDirs, set: &ChangeSet, which: &str) -> Result<Rewound> {
-    let claim = dirs.claim_changes(set)?;
+    let claim = dirs.claim_settled(set)?;
     let rewound = checkpoint::rewind(claim.path(), &dirs.trash_path(), which, unix_ms(), &|_| {})?;
     if let Some(workspace) = set.workspace() {
         dirs.recount_changes(&claim, workspace)?;
     }
     Ok(rewound)
-}
-
-fn directory(set: &ChangeSet) -> &std::path::Path {
-    set.upper.parent().unwrap_or(&set.upper)
 }

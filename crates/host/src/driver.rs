@@ -37,6 +37,12 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// The owner of the workspace cannot be read.
     fn identity(&self, target: &Target, workspace: Option<&Path>) -> std::io::Result<Identity>;
+    /// Why a copy-on-write workspace has to be copied here; none where an overlay can be laid over
+    /// it. Must cost next to nothing.
+    fn copy_instead(&self, target: &Target, workspace: &Path, state: &Path) -> Option<String> {
+        let _ = (target, workspace, state);
+        None
+    }
     /// The ordered set-up steps of a plan, to be shown.
     ///
     /// # Errors

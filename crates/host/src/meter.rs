@@ -53,15 +53,14 @@ impl Meter {
             .as_ref()
             .and_then(|record| Local::deserialize(&record.body).ok());
         let (pid, cgroup) = local.map_or((None, None), |local| (local.pid, local.cgroup));
-        let upper = |key: &String| -> PathBuf { dirs.path().join("changes").join(key).join("upper") };
+        let changes = |key: &String| -> PathBuf { dirs.path().join("changes").join(key) };
         Self {
             group: cgroup.and_then(|record| Group::adopt(record).ok()),
             pid,
             disk: status
                 .change_set
                 .as_ref()
-                .map(upper)
-                .map(|upper| DiskWatch::new(vec![upper])),
+                .map(|key| DiskWatch::of_changes(&changes(key))),
             disk_bytes: None,
         }
     }

@@ -41,7 +41,7 @@ impl Takeover {
                 remedy: Some(format!("look at its files in {}", kept.upper.display())),
             });
         };
-        let claim = dirs.claim_changes(kept)?;
+        let claim = dirs.claim_settled(kept)?;
         let history = dirs.history(project)?;
         let compared = |error| {
             Error::io(

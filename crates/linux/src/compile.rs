@@ -26,6 +26,8 @@ pub struct Context {
     pub joins_cgroups: bool,
     /// Directory with `upper` and `work` for a copy-on-write workspace.
     pub changes_dir: Option<PathBuf>,
+    /// The private copy of the workspace, where its mode asks for one.
+    pub copy: Option<PathBuf>,
     /// Directory that holds one such directory for each cache, by [`cache_name`]; without it
     /// caches are read-only.
     pub caches_dir: Option<PathBuf>,
@@ -333,6 +335,19 @@ impl Compiler<'_> {
                 });
                 self.covers.push(Op::WriteTest { at });
             }
+            // Nothing is shown where it was not made: the receipt misses it.
+            WorkspaceMode::Copy => {
+                if let Some(copy) = self.context.copy.clone() {
+                    let source = self.source(&copy, Owned::Already, false);
+                    self.ops.push(Op::Bind {
+                        source,
+                        at: at.clone(),
+                        directory: true,
+                        read_only: false,
+                    });
+                    self.covers.push(Op::WriteTest { at });
+                }
+            }
             WorkspaceMode::Ro => {
                 let source = self.source(&workspace.source, Owned::ByWorkload, false);
                 self.ops.push(Op::Bind {
@@ -466,10 +481,12 @@ fn writable(spec: &Spec) -> Vec<PathBuf> {
         let writes = match &entry.what {
             Content::Private { .. } | Content::Cache { .. } => true,
             Content::Host { access, .. } => *access == Access::ReadWrite,
-            Content::Workspace => spec
-                .workspace
-                .as_ref()
-                .is_some_and(|workspace| matches!(workspace.mode, WorkspaceMode::Cow | WorkspaceMode::Rw)),
+            Content::Workspace => spec.workspace.as_ref().is_some_and(|workspace| {
+                matches!(
+                    workspace.mode,
+                    WorkspaceMode::Cow | WorkspaceMode::Copy | WorkspaceMode::Rw
+                )
+            }),
             Content::File { .. } | Content::Symlink { .. } | Content::Proc | Content::Devices => false,
         };
         if writes {

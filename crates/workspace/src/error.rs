@@ -21,7 +21,9 @@ pub enum Error {
         remedy: &'static str,
     },
     /// The workspace could not be copied.
-    #[error("cannot copy {path} of the workspace: {cause}; use --workspace-mode ro or rw, or driver native")]
+    #[error(
+        "cannot copy {path} of the workspace: {cause}; use --workspace-mode ro or rw, or cow with driver native"
+    )]
     Copy {
         /// The file, relative to the workspace.
         path: PathBuf,
@@ -30,7 +32,7 @@ pub enum Error {
     },
     /// The workspace is too large to be copied.
     #[error(
-        "the workspace is too large to be copied: {what}; name a smaller one with --workspace, or use --workspace-mode ro or rw, or driver native"
+        "the workspace is too large to be copied: {what}; name a smaller one with --workspace, or use --workspace-mode ro or rw, or cow with driver native"
     )]
     CopyLimit {
         /// What there is too much of.

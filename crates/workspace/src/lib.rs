@@ -37,7 +37,7 @@ pub use change::{
     Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
 };
 pub use conflict::{Start, conflicts};
-pub use copy::Owners;
+pub use copy::{NOBODY, Owners};
 pub use error::{Error, Result};
 pub use git::{CommitTold, GitError, HeadTold, RefFate, RefTold, Told as GitTold};
 pub use journal::{History, Pause, Undone};

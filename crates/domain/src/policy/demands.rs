@@ -84,7 +84,7 @@ impl Policy {
             ControlKind::NetworkNone => self.network.value == Network::Host || allows,
             ControlKind::NetworkAllowlist => !allows,
             ControlKind::LocalSocketsHidden => self.network.value == Network::Host,
-            ControlKind::WorkspaceCopyOnWrite => self.workspace_mode.value != WorkspaceMode::Cow,
+            ControlKind::WorkspaceCopyOnWrite => !self.workspace_mode.value.keeps_apart(),
             ControlKind::WorkspaceReadOnly => self.workspace_mode.value != WorkspaceMode::Ro,
             ControlKind::ProcessStarts => self.refuses_records(),
             ControlKind::NestedNamespacesOff | ControlKind::SecondWall => self.nested_namespaces.value,
@@ -95,7 +95,7 @@ impl Policy {
     fn walls(&self) -> Vec<(Control, Origin)> {
         let mut walls: Vec<(ControlKind, Origin)> = ALWAYS.map(|kind| (kind, Origin::Default)).to_vec();
         match self.workspace_mode.value {
-            WorkspaceMode::Cow => walls.push((
+            WorkspaceMode::Cow | WorkspaceMode::Copy => walls.push((
                 ControlKind::WorkspaceCopyOnWrite,
                 self.workspace_mode.origin.clone(),
             )),

@@ -101,7 +101,7 @@ impl Policy {
                 "nothing is allowed".to_owned(),
                 "write allow in [network], or require network-none".to_owned(),
             )),
-            ControlKind::WorkspaceCopyOnWrite if mode.value != WorkspaceMode::Cow => Some((
+            ControlKind::WorkspaceCopyOnWrite if !mode.value.keeps_apart() => Some((
                 format!("the workspace has another mode ({})", mode.origin),
                 "write mode = \"cow\" in [workspace]".to_owned(),
             )),

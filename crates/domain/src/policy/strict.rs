@@ -271,7 +271,7 @@ impl Measured for WorkspaceMode {
     fn measure(&self) -> Measure {
         Measure::Step(match self {
             Self::Rw => 0,
-            Self::Cow => 1,
+            Self::Cow | Self::Copy => 1,
             Self::Ro => 2,
             Self::None => 3,
         })
@@ -280,6 +280,7 @@ impl Measured for WorkspaceMode {
         let name = match self {
             Self::Rw => "rw",
             Self::Cow => "cow",
+            Self::Copy => "copy",
             Self::Ro => "ro",
             Self::None => "none",
         };

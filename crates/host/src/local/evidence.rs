@@ -11,6 +11,8 @@ use stockade_linux::posture::{self, Namespace, Namespaces, Process};
 /// One mount, from mountinfo.
 pub(crate) struct Mount {
     pub at: PathBuf,
+    /// What of its file system is seen there.
+    pub root: PathBuf,
     pub kind: String,
     pub device: (u32, u32),
     pub read_only: bool,
@@ -146,6 +148,7 @@ fn mount(mount: posture::Mount) -> Mount {
         kind: mount.kind.to_string_lossy().into_owned(),
         device: mount.device,
         at: mount.point,
+        root: mount.root,
     }
 }
 

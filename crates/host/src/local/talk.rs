@@ -131,10 +131,10 @@ fn remedy(step: &str, errno: i32) -> Option<String> {
             "this host shows only parts of /proc (a container?): run on the host itself, or give the container an unmasked /proc"
         }
         libc::EPERM | libc::EACCES if step.contains("overlay") => {
-            "the kernel or a security module refuses overlay here: use --workspace-mode ro or rw, or a workspace and state directory on ext4, xfs or btrfs"
+            "the kernel or a security module refuses overlay here: use --workspace-mode copy, or a workspace and state directory on ext4, xfs or btrfs"
         }
         libc::EINVAL if step.contains("overlay") => {
-            "the state directory's file system cannot hold an overlay's upper layer (overlayfs and network file systems cannot): set XDG_STATE_HOME to ext4, xfs, btrfs or tmpfs, or use --workspace-mode ro or rw"
+            "the state directory's file system cannot hold an overlay's upper layer (overlayfs and network file systems cannot): set XDG_STATE_HOME to ext4, xfs, btrfs or tmpfs, or use --workspace-mode copy"
         }
         libc::ENOSYS => {
             "the kernel is too old or an outer sandbox blocks this call: Linux 5.12 or newer is needed"

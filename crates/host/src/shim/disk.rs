@@ -6,9 +6,10 @@ use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags};
+use stockade_workspace::replica::{Baseline, COPY};
 
 /// What a file costs beside its content, so that empty ones count too.
 const INODE_BYTES: u64 = 256;
@@ -25,6 +26,8 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 #[derive(Debug)]
 pub(crate) struct DiskWatch {
     roots: Vec<PathBuf>,
+    /// Of the copy that a sandbox writes to in place of a change set: it comes first.
+    copied: Option<Baseline>,
     /// Directories to be looked at, with the number of their root.
     pending: Vec<(usize, PathBuf)>,
     bytes: u64,
@@ -34,9 +37,26 @@ impl DiskWatch {
     pub(crate) fn new(roots: Vec<PathBuf>) -> Self {
         Self {
             roots,
+            copied: None,
             pending: Vec::new(),
             bytes: 0,
         }
+    }
+
+    /// The change set in a directory: its upper layer, or what was touched in the copy.
+    pub(crate) fn of_changes(changes: &Path) -> Self {
+        let copied = Baseline::of(changes);
+        let root = if copied.is_some() { COPY } else { "upper" };
+        Self {
+            copied,
+            ..Self::new(vec![changes.join(root)])
+        }
+    }
+
+    /// And this.
+    pub(crate) fn and(mut self, root: Option<PathBuf>) -> Self {
+        self.roots.extend(root);
+        self
     }
 
     /// Looks at about `names` names. What has been counted of this look so far, which is
@@ -69,7 +89,7 @@ impl DiskWatch {
         self.pending.is_empty()
     }
 
-    fn count(&mut self, directory: &OwnedFd, root: usize, path: &std::path::Path) -> rustix::io::Result<u32> {
+    fn count(&mut self, directory: &OwnedFd, root: usize, path: &Path) -> rustix::io::Result<u32> {
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut entries = RawDir::new(directory.as_fd(), &mut buffer);
         let mut seen = 0;
@@ -83,18 +103,23 @@ impl DiskWatch {
             let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
+            let inner = path.join(OsStr::from_bytes(name.to_bytes()));
+            let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            let copied = self.copied.as_ref().filter(|_| root == 0 && !is_directory);
+            if copied.is_some_and(|copied| copied.has(&inner, &stat)) {
+                continue;
+            }
             let content = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
             self.bytes = self.bytes.saturating_add(content).saturating_add(INODE_BYTES);
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                self.pending
-                    .push((root, path.join(OsStr::from_bytes(name.to_bytes()))));
+            if is_directory {
+                self.pending.push((root, inner));
             }
         }
         Ok(seen)
     }
 }
 
-fn open_below(root: &OwnedFd, path: &std::path::Path) -> rustix::io::Result<OwnedFd> {
+fn open_below(root: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
     if path.as_os_str().is_empty() {
         return rustix::fs::openat(root, c".", DIRECTORY, Mode::empty());
     }
@@ -107,6 +132,8 @@ fn open_below(root: &OwnedFd, path: &std::path::Path) -> rustix::io::Result<Owne
 
 #[cfg(test)]
 mod tests {
+    use stockade_workspace::replica;
+
     use super::*;
 
     #[test]
@@ -124,6 +151,35 @@ mod tests {
         std::io::Write::write_all(&mut &file, &vec![1; 1 << 20]).unwrap();
         file.sync_all().unwrap();
         assert!(watch.step(STEP) > 1 << 20);
+    }
+
+    #[test]
+    fn of_a_copy_only_what_was_touched_counts() {
+        let place = tempfile::tempdir().unwrap();
+        let (source, changes) = (place.path().join("source"), place.path().join("changes"));
+        for directory in [&source, &changes] {
+            std::fs::create_dir(directory).unwrap();
+        }
+        for name in ["large", "other"] {
+            std::fs::write(source.join(name), vec![1; 1 << 20]).unwrap();
+        }
+        let order = replica::Order {
+            source,
+            copy: changes.join(COPY),
+            upper: None,
+            list: changes.join(replica::LIST),
+            owner: None,
+            hidden: Vec::new(),
+            limits: replica::CopyLimits::default(),
+        };
+        replica::make(&order, &|| false).unwrap();
+        let before = DiskWatch::of_changes(&changes).step(STEP);
+        assert!(before < 100_000, "{before}");
+        let file = std::fs::File::create(changes.join(COPY).join("large")).unwrap();
+        std::io::Write::write_all(&mut &file, &vec![2; 1 << 20]).unwrap();
+        file.sync_all().unwrap();
+        let after = DiskWatch::of_changes(&changes).step(STEP);
+        assert!((1 << 20..2 << 20).contains(&after), "{after}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The loop: everything that can happen while the first command runs, and what follows.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -97,11 +97,13 @@ impl Shim {
             life,
         } = scene;
         let context = self.context(defaults, first);
-        let upper = self.folder.changes_dir().map(|changes| changes.join("upper"));
-        let caches = self.folder.caches_dir().map(Path::to_owned);
-        let roots: Vec<PathBuf> = upper.into_iter().chain(caches).collect();
-        let limited = self.options.limits.disk.is_some() && !roots.is_empty();
-        let disk = limited.then(|| DiskWatch::new(roots));
+        let disk = self.options.limits.disk.and_then(|_| {
+            let caches = self.folder.caches_dir().map(Path::to_owned);
+            match self.folder.changes_dir() {
+                Some(changes) => Some(DiskWatch::of_changes(changes).and(caches)),
+                None => caches.map(|caches| DiskWatch::new(vec![caches])),
+            }
+        });
         let now = Instant::now();
         // Without a terminal nobody waits for old trash, and a sandbox that does nothing costs nothing.
         let ticks = context.first.is_none() || disk.is_some();

@@ -41,7 +41,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-pub use changes::{ChangeMeta, ChangeSet, ChangesClaim, ChangesWish, Found, KeptChanges, PENDING, RunMeta};
+pub use changes::{
+    ChangeMeta, ChangeSet, ChangesClaim, ChangesWish, Found, KeptChanges, Look, PENDING, RunMeta,
+};
 pub use files::{Durability, fsyncs};
 pub use folder::{Finish, NewSandbox, SandboxFolder};
 pub(crate) use id::{boot_time, is_id, new_id, random_bytes, stamp_ms, unix_ms};

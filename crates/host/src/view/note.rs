@@ -24,6 +24,11 @@ pub enum Note {
         /// The path.
         path: PathBuf,
     },
+    /// No overlay can be laid over the workspace.
+    WorkspaceCopied {
+        /// Why not.
+        why: String,
+    },
     /// A directory of `PATH` is not shown.
     PathSkipped {
         /// The directory.
@@ -78,6 +83,9 @@ impl fmt::Display for Note {
                     "{} is shown, as the policy says: it may hold credentials",
                     path.display()
                 )
+            }
+            Self::WorkspaceCopied { why } => {
+                write!(out, "the workspace is copied, which takes time and space: {why}")
             }
             Self::PathSkipped { path, why } => write!(out, "PATH: {} is not shown: it {why}", path.display()),
             Self::TokenHidden { path } => {

@@ -116,6 +116,7 @@ impl From<WorkspaceModeArg> for WorkspaceMode {
     fn from(arg: WorkspaceModeArg) -> Self {
         match arg {
             WorkspaceModeArg::Cow => Self::Cow,
+            WorkspaceModeArg::Copy => Self::Copy,
             WorkspaceModeArg::Ro => Self::Ro,
             WorkspaceModeArg::Rw => Self::Rw,
             WorkspaceModeArg::None => Self::None,

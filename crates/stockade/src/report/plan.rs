@@ -87,6 +87,7 @@ pub(super) fn level(level: Level) -> &'static str {
 fn workspace_mode(mode: WorkspaceMode) -> &'static str {
     match mode {
         WorkspaceMode::Cow => "copy-on-write",
+        WorkspaceMode::Copy => "a private copy",
         WorkspaceMode::Ro => "read-only",
         WorkspaceMode::Rw => "writable: changes reach the host",
         WorkspaceMode::None => "none",

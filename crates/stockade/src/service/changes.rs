@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use stockade_host::Error;
-use stockade_host::state::ChangeSet as Kept;
+use stockade_host::state::{ChangeSet as Kept, StateDirs};
+use stockade_host::workspace::replica::Calm;
 use stockade_host::workspace::{ChangeSet, Counts, ScanLimits, scan};
 
 use super::{Result, change_set, state};
@@ -52,10 +53,11 @@ pub struct Details {
 /// All change sets, oldest first.
 pub fn list() -> Result<Vec<Summary>> {
     let now = SystemTime::now();
-    Ok(state()?
+    let dirs = state()?;
+    Ok(dirs
         .change_sets()?
         .iter()
-        .map(|kept| summary(kept, now))
+        .map(|kept| summary(&dirs, kept, now))
         .collect())
 }
 
@@ -72,7 +74,7 @@ pub fn of(name: &str) -> Result<Details> {
             set: ChangeSet::default(),
         });
     };
-    let set = read(&kept, ScanLimits::LIST)?;
+    let set = read(&dirs, &kept, ScanLimits::LIST)?;
     Ok(Details {
         name: Some(kept.name.clone()),
         workspace: kept.workspace().map(Path::to_owned),
@@ -80,8 +82,9 @@ pub fn of(name: &str) -> Result<Details> {
     })
 }
 
-fn summary(kept: &Kept, now: SystemTime) -> Summary {
+fn summary(dirs: &StateDirs, kept: &Kept, now: SystemTime) -> Summary {
     let read = read(
+        dirs,
         kept,
         ScanLimits {
             listed: 0,
@@ -113,13 +116,14 @@ fn summary(kept: &Kept, now: SystemTime) -> Summary {
     }
 }
 
-fn read(kept: &Kept, limits: ScanLimits) -> Result<ChangeSet> {
-    if !kept.upper.exists() {
+fn read(dirs: &StateDirs, kept: &Kept, limits: ScanLimits) -> Result<ChangeSet> {
+    if !kept.is_there() {
         return Ok(ChangeSet::default()); // of a sandbox that is just being made
     }
     // Without its workspace a change set can still be read: all is called added.
     let lower = kept.workspace().unwrap_or(Path::new(""));
-    Ok(scan(&kept.upper, lower, limits).map_err(|error| {
+    let look = dirs.look(kept, Calm::Moving)?;
+    Ok(scan(look.upper(), lower, limits).map_err(|error| {
         Error::io(
             format!("read the changes {}", kept.name),
             std::io::Error::other(error),

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use stockade_host::Error;
-use stockade_host::state::{ChangeSet as Kept, RunMeta};
+use stockade_host::state::{ChangeSet as Kept, Look, RunMeta, StateDirs};
+use stockade_host::workspace::replica::Calm;
 use stockade_host::workspace::{self, Detail, Item, Patch, Review, ScanLimits, Trees, Wish};
 
 use super::audit::{Entry, Seen, Wanted, show};
@@ -53,6 +54,8 @@ pub struct Reviewed {
     /// The changes.
     pub review: Review,
     trees: Trees,
+    /// What is shown lies there.
+    _look: Look,
 }
 
 /// A change with what JSON tells of it beside.
@@ -93,7 +96,8 @@ fn lossless<S: serde::Serializer>(path: &&Path, to: S) -> std::result::Result<S:
 /// There is no such change set, or it cannot be read.
 pub fn review(request: &Request) -> Result<Option<Reviewed>> {
     let here = std::env::current_dir().map_err(Failure::NoCurrentDirectory)?;
-    let Some(kept) = find(request.changes.as_deref(), &here)? else {
+    let dirs = state()?;
+    let Some(kept) = find(&dirs, request.changes.as_deref(), &here)? else {
         return Ok(None);
     };
     let unreadable = |error: workspace::Error| {
@@ -110,7 +114,8 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
         ignored: request.ignored,
         live: kept.live,
     };
-    let trees = Trees::open(&kept.upper, &workspace).map_err(unreadable)?;
+    let look = dirs.look(&kept, Calm::Moving)?;
+    let trees = Trees::open(look.upper(), &workspace).map_err(unreadable)?;
     let review = trees.review(&wish).map_err(unreadable)?;
     let runs = kept.meta.map(|meta| meta.runs).unwrap_or_default();
     let history = if request.history {
@@ -126,14 +131,14 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
         history,
         review,
         trees,
+        _look: look,
     }))
 }
 
 /// The set that is meant: the one that `stockade apply` takes.
-fn find(label: Option<&str>, here: &Path) -> Result<Option<Kept>> {
-    let dirs = state()?;
-    let found = change_set::find(&dirs, label, here)?;
-    match (found.filter(|kept| kept.upper.exists()), label) {
+fn find(dirs: &StateDirs, label: Option<&str>, here: &Path) -> Result<Option<Kept>> {
+    let found = change_set::find(dirs, label, here)?;
+    match (found.filter(Kept::is_there), label) {
         (None, Some(label)) => Err(Failure::from(Error::NotFound {
             what: "change set",
             name: label.to_owned(),

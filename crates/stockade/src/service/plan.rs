@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use stockade_domain::policy::{Clause, HostDefaults, Layers, Overrides, Policy};
+use stockade_domain::spec::WorkspaceMode;
 use stockade_domain::target::Facts;
 use stockade_domain::{Plan, Refusal, Target};
-use stockade_host::compose::compose;
+use stockade_host::compose::{Composed, compose};
 use stockade_host::driver::Driver;
 use stockade_host::open;
 use stockade_host::view::{Context, Note};
@@ -103,13 +104,25 @@ async fn ask(driver: &Arc<dyn Driver>, layers: &Layers, context: &Context) -> Re
     let target = driver.survey().await?;
     let Facts::Host(facts) = &target.facts;
     let policy = Policy::layered(Policy::defaults(&HostDefaults::from(facts.as_ref())), layers)?;
-    let composed = compose(&policy, facts, context, &|workspace| {
+    let mut composed = compose(&policy, facts, context, &|workspace| {
         driver.identity(&target, workspace)
     })?;
+    copy_if_needed(driver.as_ref(), &target, context, &mut composed);
     match open::plan(driver.as_ref(), &target, composed.spec, &composed.demands) {
         Ok(plan) => Ok(Asked::Planned(Box::new((target, plan, composed.notes)))),
         Err(stockade_host::Error::Refused(refusal)) => Ok(Asked::Refused(refusal)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Copy-on-write where no overlay is possible is a private copy, and that is told.
+fn copy_if_needed(driver: &dyn Driver, target: &Target, context: &Context, composed: &mut Composed) {
+    if let (Some(workspace), Some(state)) = (&mut composed.spec.workspace, &context.state_dir)
+        && workspace.mode == WorkspaceMode::Cow
+        && let Some(why) = driver.copy_instead(target, &workspace.source, state)
+    {
+        workspace.mode = WorkspaceMode::Copy;
+        composed.notes.push(Note::WorkspaceCopied { why });
     }
 }
 

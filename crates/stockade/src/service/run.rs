@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use stockade_domain::spec::{Limits, WorkspaceMode};
 use stockade_domain::view::Content;
-use stockade_domain::{Plan, Planned, Receipt};
+use stockade_domain::{Plan, Planned, Receipt, Target};
 use stockade_host::audit::{AuditLog, Event, Redactor};
 use stockade_host::driver::{Boundary, Driver, Seed, SeedOrigin};
 use stockade_host::drivers;
@@ -29,6 +29,9 @@ use crate::failure::Failure;
 
 /// Building a sandbox takes milliseconds; a machine that needs longer than this is not well.
 const CREATION_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A copied workspace has at most 200,000 files and 4 GiB that cannot be shared.
+const COPYING_DEADLINE: Duration = Duration::from_secs(600);
 
 /// What the command gets and what stays of the sandbox.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +110,7 @@ pub struct Finished {
 pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) -> Result<Finished> {
     let Prepared {
         driver,
+        target,
         plan,
         host_path,
         cwd,
@@ -115,7 +119,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     let sinks = request.readers.open()?;
     let mut folder = state()?.create(new_sandbox(&plan, &request)?)?;
     let found = folder.found_changes().cloned();
-    if shows_caches(&plan) {
+    if shows_caches(&plan) && can_overlay(driver.as_ref(), &target, &plan, folder.path()) {
         folder.claim_caches()?;
     }
     let (id, name) = (folder.id().to_owned(), folder.status().label().to_owned());
@@ -125,7 +129,14 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     audit.note(&Event::created(&plan, request.name.clone()))?;
     let shown = plan.clone();
     let mut signals = Signals::install()?;
-    let boundary = match open_unless_asked(&driver, plan, seed(&folder)?, &mut signals).await {
+    let boundary = match open_unless_asked(
+        &driver,
+        plan,
+        seed(&folder, creation_deadline(&shown))?,
+        &mut signals,
+    )
+    .await
+    {
         Ok(boundary) => boundary,
         Err(failure) => {
             let why = failure.to_string();
@@ -231,7 +242,7 @@ fn host_limits(limits: &Limits) -> HostLimits {
 
 fn new_sandbox(plan: &Plan, request: &Request) -> Result<NewSandbox> {
     let workspace = plan.spec().workspace.as_ref();
-    let copy_on_write = workspace.is_some_and(|workspace| workspace.mode == WorkspaceMode::Cow);
+    let copy_on_write = workspace.is_some_and(|workspace| workspace.mode.keeps_apart());
     if !copy_on_write && request.changes != ChangesWish::default() {
         return Err(Failure::NoChangeSet);
     }
@@ -257,7 +268,24 @@ fn shows_caches(plan: &Plan) -> bool {
     entries.any(|entry| matches!(entry.what, Content::Cache { .. }))
 }
 
-fn seed(folder: &SandboxFolder) -> Result<Seed> {
+/// Where a workspace has to be copied, caches are shown read-only: they would need an overlay, too.
+fn can_overlay(driver: &dyn Driver, target: &Target, plan: &Plan, state: &Path) -> bool {
+    let copied = plan.spec().workspace.as_ref();
+    copied
+        .filter(|workspace| workspace.mode == WorkspaceMode::Copy)
+        .is_none_or(|workspace| driver.copy_instead(target, &workspace.source, state).is_none())
+}
+
+/// Copying a workspace takes as long as the disk does.
+fn creation_deadline(plan: &Plan) -> Duration {
+    let workspace = plan.spec().workspace.as_ref();
+    match workspace.map(|workspace| workspace.mode) {
+        Some(WorkspaceMode::Copy) => COPYING_DEADLINE,
+        _ => CREATION_DEADLINE,
+    }
+}
+
+fn seed(folder: &SandboxFolder, deadline: Duration) -> Result<Seed> {
     Ok(Seed {
         id: folder.id().to_owned(),
         state_dir: folder.path().to_owned(),
@@ -266,7 +294,7 @@ fn seed(folder: &SandboxFolder) -> Result<Seed> {
         guest: guest::program()?,
         origin: SeedOrigin::Fresh,
         progress: Arc::new(|_| {}),
-        deadline: Instant::now() + CREATION_DEADLINE,
+        deadline: Instant::now() + deadline,
         cancel: CancellationToken::new(),
     })
 }

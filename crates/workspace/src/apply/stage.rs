@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::clock::Clock;
 use crate::change::{Change, Entry, NodeKind};
-use crate::copy::{self, Fidelity, Keep, Owners};
+use crate::copy::{self, Fidelity, Keep, Owners, Whose};
 use crate::journal::Mark;
 use crate::place::Place;
 use crate::write_error::{WriteError, WriteResult};
@@ -98,10 +98,10 @@ impl Maker<'_> {
     fn fidelity(&self, after: &Entry) -> Fidelity<'_> {
         Fidelity {
             keep: Keep::Plain,
-            owners: self.owners.as_ref(),
+            owner: self.owners.as_ref().map_or(Whose::Maker, Whose::Mapped),
             modified: Some(self.clock.time(after.stamp.modified)),
             strip: copy::SETID,
-            content: None,
+            ..Fidelity::EXACT
         }
     }
 }

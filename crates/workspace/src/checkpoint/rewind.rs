@@ -56,6 +56,7 @@ pub fn rewind(set: &Path, trash: &Path, which: &str, now_ms: u64, pause: Pause<'
     }
     let saved = take(
         set,
+        &set.join(UPPER),
         trash,
         Some(&format!("before rewind to {}", to.number)),
         now_ms,

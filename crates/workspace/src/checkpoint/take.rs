@@ -16,13 +16,14 @@ use crate::write_error::{WriteError, WriteResult};
 
 const DRAFT: &str = ".draft";
 
-/// Copies the change set in a directory. Nothing writes to it meanwhile: its sandbox has ended
+/// Copies the changes in `upper`, which are those of the change set in a directory. Nothing writes to it meanwhile: its sandbox has ended
 /// or is paused. What is not needed any more goes to `trash`.
 ///
 /// # Errors
 /// [`WriteError::Checkpoint`] if something cannot be copied; there is no new checkpoint then.
 pub fn take(
     set: &Path,
+    upper: &Path,
     trash: &Path,
     name: Option<&str>,
     now_ms: u64,
@@ -50,7 +51,7 @@ pub fn take(
     let former = before
         .last()
         .and_then(|number| dir.below(&number.to_string()).ok());
-    let files = copy(set, &draft, former.as_ref(), pause)?;
+    let files = copy(set, upper, &draft, former.as_ref(), pause)?;
     let checkpoint = Checkpoint {
         version: VERSION,
         number,
@@ -92,9 +93,15 @@ fn open(path: &Path) -> WriteResult<Place> {
     }
 }
 
-fn copy(set: &Path, draft: &Place, former: Option<&Place>, pause: Pause<'_>) -> WriteResult<Vec<Known>> {
-    let failed = |cause: Errno| WriteError::history("open", set, cause);
-    let upper = Place::open(&set.join(UPPER)).map_err(failed)?;
+fn copy(
+    set: &Path,
+    upper: &Path,
+    draft: &Place,
+    former: Option<&Place>,
+    pause: Pause<'_>,
+) -> WriteResult<Vec<Known>> {
+    let failed = |cause: Errno| WriteError::history("open", upper, cause);
+    let upper = Place::open(upper).map_err(failed)?;
     let to = draft.below(UPPER).map_err(failed)?;
     let births = Births::of(set)?;
     let known = former.map(index).transpose()?.unwrap_or_default();

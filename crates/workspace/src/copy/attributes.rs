@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Longest list of names and longest value that are copied (the kernel's own limit).
 const MAX_BYTES: usize = 64 << 10;
 
+/// Inside, the owner of what belongs to no id of the sandbox (the kernel's overflow id).
+pub const NOBODY: u32 = 65_534;
+
 /// Which attributes a copy gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keep {
@@ -54,7 +57,9 @@ impl Owners {
     }
 
     fn one(&self, id: u32, workload: u32, project: u32) -> u32 {
-        let Some(inside) = id.checked_sub(self.base).filter(|inside| *inside < self.count) else {
+        let inside = id.checked_sub(self.base).filter(|inside| *inside < self.count);
+        // Nobody: whoever owned it outside could not be shown inside.
+        let Some(inside) = inside.filter(|inside| *inside != NOBODY) else {
             return project;
         };
         if inside == workload {
@@ -70,6 +75,12 @@ impl Owners {
 /// Copies attributes from one open file to another. A file system without them has none to
 /// give; one that cannot take them makes a difference that nobody asked for, and is an error.
 pub(crate) fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>, keep: Keep) -> Result<(), Errno> {
+    // Most files have none.
+    match rustix::fs::flistxattr(from, &mut [0u8; 64][..]) {
+        Ok(0) | Err(Errno::NOTSUP) => return Ok(()),
+        Ok(_) | Err(Errno::RANGE) => {}
+        Err(error) => return Err(error),
+    }
     let mut names = vec![0; MAX_BYTES];
     let length = match rustix::fs::flistxattr(from, names.as_mut_slice()) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(()),

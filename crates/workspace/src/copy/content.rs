@@ -1,5 +1,6 @@
 //! The bytes of a file: shared where the file system can, else copied, holes left out.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::SeekFrom;
@@ -11,7 +12,10 @@ const PIECE_BYTES: u64 = 64 << 20;
 const BLOCK_BYTES: usize = 128 << 10;
 
 /// Makes `to`, which is empty, hold the same as `from`.
-pub(super) fn copy(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<(), Errno> {
+///
+/// # Errors
+/// `EFBIG` where more has to be copied than the budget has.
+pub(super) fn copy(from: &OwnedFd, to: &OwnedFd, size: u64, budget: Option<&Cell<u64>>) -> Result<(), Errno> {
     if size == 0 {
         return Ok(());
     }
@@ -22,6 +26,9 @@ pub(super) fn copy(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<(), Errno>
     rustix::fs::ftruncate(to, size)?;
     let mut at = 0;
     while let Some((start, end)) = next_data(from, at, size)? {
+        if let Some(budget) = budget {
+            budget.set(budget.get().checked_sub(end - start).ok_or(Errno::FBIG)?);
+        }
         copy_range(from, to, start, end)?;
         at = end;
     }

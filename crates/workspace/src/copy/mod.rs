@@ -4,14 +4,15 @@ mod attributes;
 mod content;
 mod tree;
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 
-pub use attributes::Owners;
 pub(crate) use attributes::{Keep, copy_attributes};
+pub use attributes::{NOBODY, Owners};
 pub(crate) use tree::TreeCopy;
 
 /// What a copy keeps of its original beside the content.
@@ -19,24 +20,41 @@ pub(crate) use tree::TreeCopy;
 pub(crate) struct Fidelity<'a> {
     /// Which attributes.
     pub(crate) keep: Keep,
-    /// Whose the copy is; none to leave it to whoever makes it.
-    pub(crate) owners: Option<&'a Owners>,
+    /// Whose the copy is.
+    pub(crate) owner: Whose<'a>,
     /// The time of its last change; none for that of the original.
     pub(crate) modified: Option<Timespec>,
     /// Bits of the mode that are not taken.
     pub(crate) strip: u32,
     /// The content, if it is not that of the original.
     pub(crate) content: Option<&'a [u8]>,
+    /// Bytes that may be copied, where there is a limit: counted down by what cannot be shared.
+    pub(crate) budget: Option<&'a Cell<u64>>,
+    /// What is closed to its own user is opened: only for trees that are ours.
+    pub(crate) force: bool,
+}
+
+/// Whose a copy is, where it does not keep its owner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whose<'a> {
+    /// Of whoever makes it.
+    Maker,
+    /// As ids inside a sandbox become ids of the host.
+    Mapped(&'a Owners),
+    /// This user's and group's.
+    Of(u32, u32),
 }
 
 impl Fidelity<'_> {
     /// Everything, for copies that nobody else sees.
     pub(crate) const EXACT: Self = Self {
         keep: Keep::All,
-        owners: None,
+        owner: Whose::Maker,
         modified: None,
         strip: 0,
         content: None,
+        budget: None,
+        force: true,
     };
 }
 
@@ -64,27 +82,51 @@ pub(crate) fn copy_file(
     fidelity: Fidelity<'_>,
 ) -> Result<Stat, Errno> {
     let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let opened = open_any(from, name, READ)?;
-    let original = opened.descriptor;
+    let opened = if fidelity.force {
+        open_any(from, name, READ)?
+    } else {
+        open_readable(from, name)?
+    };
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Errno::INVAL);
     }
+    copy_opened(&opened, &stat, to, new_name, fidelity)
+}
+
+/// Opens what may be read.
+pub(crate) fn open_readable(from: BorrowedFd<'_>, name: &CStr) -> Result<Opened, Errno> {
+    let descriptor = rustix::fs::openat(from, name, READ, Mode::empty())?;
+    Ok(Opened {
+        descriptor,
+        forced: false,
+    })
+}
+
+/// Copies an open regular file, of which `stat` was known before.
+pub(crate) fn copy_opened(
+    opened: &Opened,
+    stat: &Stat,
+    to: BorrowedFd<'_>,
+    new_name: &CStr,
+    fidelity: Fidelity<'_>,
+) -> Result<Stat, Errno> {
+    let original = &opened.descriptor;
     let copy = rustix::fs::openat(to, new_name, CREATE, Mode::RUSR | Mode::WUSR)?;
     let size = u64::try_from(stat.st_size).unwrap_or(0);
     let written = match fidelity.content {
-        None => content::copy(&original, &copy, size),
+        None => content::copy(original, &copy, size, fidelity.budget),
         Some(bytes) => content::write(&copy, bytes),
     };
     let made = written
         .and_then(|()| copy_attributes(original.as_fd(), copy.as_fd(), fidelity.keep))
-        .and_then(|()| finish(&copy, &stat, fidelity))
-        .and_then(|()| rustix::fs::fstat(&original))
+        .and_then(|()| finish(&copy, stat, fidelity))
+        .and_then(|()| rustix::fs::fstat(original))
         .and_then(|now| {
             // Opening it by force has touched it; nothing else may have.
             let is_same = (now.st_ino, now.st_size) == (stat.st_ino, stat.st_size)
                 && (now.st_mtime, now.st_mtime_nsec) == (stat.st_mtime, stat.st_mtime_nsec);
             match opened.forced {
-                true if is_same => Ok(stat),
+                true if is_same => Ok(*stat),
                 true => Err(Errno::AGAIN),
                 false => Ok(now),
             }
@@ -152,7 +194,11 @@ fn owner(like: &Stat, fidelity: Fidelity<'_>) -> Option<(Uid, Gid)> {
     if fidelity.keep == Keep::All && rustix::process::geteuid().is_root() {
         return Some((Uid::from_raw(like.st_uid), Gid::from_raw(like.st_gid)));
     }
-    let (uid, gid) = fidelity.owners?.of(like.st_uid, like.st_gid);
+    let (uid, gid) = match fidelity.owner {
+        Whose::Maker => return None,
+        Whose::Mapped(owners) => owners.of(like.st_uid, like.st_gid),
+        Whose::Of(uid, gid) => (uid, gid),
+    };
     Some((Uid::from_raw(uid), Gid::from_raw(gid)))
 }
 

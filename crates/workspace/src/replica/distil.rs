@@ -1,16 +1,21 @@
 //! From a copy to a change set: only what is different stays, in the form of an overlay's upper
 //! directory.
 
-use std::os::fd::OwnedFd;
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use super::list::List;
-use super::walk::{Difference, walk};
+use super::walk::{Calm, Difference, walk};
 use super::{COPY, DONE, LIST, NEW, OLD, UPPER, open_below};
+use crate::copy::{self, Fidelity, TreeCopy};
 use crate::error::{Error, Result};
+use crate::overlay::stat_at;
+use crate::place::Place;
 use crate::trees::open_root;
 
 /// Takes the changes out of the copy in a change set's directory, if there is one that has not
@@ -38,12 +43,40 @@ pub fn distil(changes: &Path) -> Result<bool> {
     let mut taking = Taking {
         copy: &copy,
         upper: &upper,
+        how: How::Move,
         closed: Vec::new(),
     };
-    walk(&copy, &list, &mut |difference| taking.take(&difference))?;
+    walk(&copy, &list, Calm::Still, &mut |difference| {
+        taking.take(&difference)
+    })?;
     taking.close();
     std::fs::rename(changes.join(LIST), changes.join(DONE)).map_err(at_file(LIST))?;
     put_in_place(changes)?;
+    Ok(true)
+}
+
+/// What [`distil`] would take out, copied to a new directory: for a look, or for a checkpoint, while
+/// a sandbox uses the copy. False if there is no copy, and then nothing is made.
+///
+/// # Errors
+/// As [`distil`]; what was made stays.
+pub fn gather(changes: &Path, upper: &Path, calm: Calm) -> Result<bool> {
+    let Some((list, copy)) = open(changes)? else {
+        return Ok(false);
+    };
+    let at_top = |cause| failed(Path::new("."), cause);
+    let root = rustix::fs::fstat(&copy).map_err(at_top)?;
+    rustix::fs::mkdirat(CWD, upper, Mode::RWXU).map_err(at_top)?;
+    give(upper, &root).map_err(at_top)?;
+    let upper = open_root("a draft of the change set", upper)?;
+    let mut taking = Taking {
+        copy: &copy,
+        upper: &upper,
+        how: How::Copy(calm),
+        closed: Vec::new(),
+    };
+    walk(&copy, &list, calm, &mut |difference| taking.take(&difference))?;
+    taking.close();
     Ok(true)
 }
 
@@ -93,9 +126,19 @@ fn open(changes: &Path) -> Result<Option<(List, OwnedFd)>> {
     Ok(Some((list, open_root("the copy of the workspace", &at)?)))
 }
 
+/// What becomes of what is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// It is not in the copy any more.
+    Move,
+    /// It is in both.
+    Copy(Calm),
+}
+
 struct Taking<'a> {
     copy: &'a OwnedFd,
     upper: &'a OwnedFd,
+    how: How,
     /// Directories that get the mode they have in the copy once all is in them.
     closed: Vec<(PathBuf, Stat)>,
 }
@@ -114,11 +157,17 @@ impl Taking<'_> {
     fn carry(&mut self, path: &Path) -> rustix::io::Result<()> {
         let (from, to) = (self.copy_parent(path)?, self.upper_parent(path)?);
         let name = path.file_name().ok_or(Errno::INVAL)?;
-        rustix::fs::renameat_with(&from, name, &to, name, RenameFlags::empty())
+        match self.how {
+            How::Move => rustix::fs::renameat_with(&from, name, &to, name, RenameFlags::empty()),
+            How::Copy(calm) => copy_node(&from, &to, name, calm),
+        }
     }
 
     /// Moving a directory writes its `..`, which its own mode may forbid.
     fn carry_directory(&mut self, path: &Path, now: &Stat) -> rustix::io::Result<()> {
+        if self.how != How::Move {
+            return self.copy_directory(path);
+        }
         match self.carry(path) {
             Err(Errno::ACCESS) => {
                 let from = self.copy_parent(path)?;
@@ -130,6 +179,20 @@ impl Taking<'_> {
             }
             other => other,
         }
+    }
+
+    fn copy_directory(&mut self, path: &Path) -> rustix::io::Result<()> {
+        let parent = self.upper_parent(path)?;
+        rustix::fs::mkdirat(&parent, path.file_name().ok_or(Errno::INVAL)?, Mode::RWXU)?;
+        let (from, to) = (open_below(self.copy, path)?, open_below(self.upper, path)?);
+        let copied = TreeCopy {
+            from: &Place::from(from),
+            to: &Place::from(to),
+            same: &|_, _| false,
+            twin: None,
+            told: &mut |_, _, _| {},
+        };
+        copied.copy().map_err(|(_, cause)| cause)
     }
 
     fn directory(&mut self, path: &Path, now: &Stat) -> rustix::io::Result<()> {
@@ -186,6 +249,26 @@ impl Taking<'_> {
                 let _ = rustix::fs::fchmod(&directory, Mode::from_raw_mode(like.st_mode & 0o7777));
             }
         }
+    }
+}
+
+/// Copies what is no directory. What was removed meanwhile, and what no change set can hold, is
+/// not there.
+fn copy_node(from: &OwnedFd, to: &OwnedFd, name: &OsStr, calm: Calm) -> rustix::io::Result<()> {
+    let fidelity = Fidelity {
+        force: calm == Calm::Still,
+        ..Fidelity::EXACT
+    };
+    let name = CString::new(name.as_bytes()).map_err(|_| Errno::INVAL)?;
+    let copied = match FileType::from_raw_mode(stat_at(from, &name)?.st_mode) {
+        FileType::RegularFile => copy::copy_file(from.as_fd(), &name, to.as_fd(), &name, fidelity),
+        FileType::Symlink => copy::copy_link(from.as_fd(), &name, to.as_fd(), &name, fidelity),
+        _ => return Ok(()),
+    };
+    match copied {
+        Ok(_) => Ok(()),
+        Err(Errno::NOENT) if calm == Calm::Moving => Ok(()),
+        Err(cause) => Err(cause),
     }
 }
 

@@ -1,23 +1,21 @@
 //! Making the copy. Regular files share their blocks with the original where the file system can.
 
+use std::cell::Cell;
 use std::ffi::{CString, OsStr};
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
+use rustix::fs::{CWD, FileType, Mode, Stat};
 use rustix::io::Errno;
 
 use super::list::{List, Was};
 use super::{Copied, Order, open_below};
+use crate::copy::{self, Fidelity, Keep, Whose};
 use crate::error::{Error, Result};
 use crate::overlay::stat_at;
 use crate::scan::each_name;
 use crate::trees::open_root;
-
-/// Permissions that a copy keeps: what gives other ids when it is executed is left out.
-const KEPT_MODE: u32 = 0o1777;
 
 /// Copies a workspace. `stop` is asked now and then whether to go on.
 ///
@@ -36,6 +34,8 @@ pub fn make(order: &Order, stop: &dyn Fn() -> bool) -> Result<Copied> {
         root,
         list: List::new(),
         done: Copied::default(),
+        budget: Cell::new(order.limits.bytes),
+        upper_uid: None,
         pending: vec![PathBuf::new()],
         directories: vec![(PathBuf::new(), root)],
         over: Vec::new(),
@@ -44,14 +44,20 @@ pub fn make(order: &Order, stop: &dyn Fn() -> bool) -> Result<Copied> {
         making.directory(&directory)?;
     }
     if let Some(upper) = order.upper.as_ref().filter(|upper| upper.exists()) {
-        making.lay_over(&open_root("the change set", upper)?)?;
+        let upper = open_root("the change set", upper)?;
+        let seen = rustix::fs::fstat(&upper).map_err(|cause| failed(Path::new("."), cause))?;
+        making.upper_uid = Some(seen.st_uid);
+        making.lay_over(&upper)?;
     }
     making.close()?;
     making.list.write(&order.list).map_err(|cause| Error::Copy {
         path: order.list.clone(),
         cause,
     })?;
-    Ok(making.done)
+    Ok(Copied {
+        bytes: order.limits.bytes - making.budget.get(),
+        ..making.done
+    })
 }
 
 pub(super) struct Making<'a> {
@@ -62,6 +68,10 @@ pub(super) struct Making<'a> {
     root: Stat,
     list: List,
     done: Copied,
+    /// Bytes that may still be copied.
+    budget: Cell<u64>,
+    /// Who owns what the workload changed before.
+    upper_uid: Option<u32>,
     pending: Vec<PathBuf>,
     /// Directories get their modes and times at the end: until then they must be writable.
     directories: Vec<(PathBuf, Stat)>,
@@ -100,11 +110,6 @@ impl Making<'_> {
                 what: format!("more than {} names", limits.names),
             });
         }
-        if self.done.bytes > limits.bytes {
-            return Err(Error::CopyLimit {
-                what: format!("more than {} bytes", limits.bytes),
-            });
-        }
         if self.done.names.is_multiple_of(64) && (self.stop)() {
             return Err(Error::CopyStopped {
                 path: path.to_owned(),
@@ -133,7 +138,7 @@ impl Making<'_> {
             FileType::Symlink => self.link(from, to, name, &stat),
             _ => Ok(false),
         };
-        if made.map_err(|cause| failed(path, cause))? {
+        if self.step(path, made)? {
             let now = stat_at(to, name).map_err(|cause| failed(path, cause))?;
             self.list
                 .names
@@ -145,48 +150,41 @@ impl Making<'_> {
     }
 
     fn file(
-        &mut self,
+        &self,
         from: &OwnedFd,
         to: &OwnedFd,
         name: &CString,
         stat: &Stat,
         hidden: bool,
     ) -> rustix::io::Result<bool> {
-        let common = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let source = match rustix::fs::openat(from, name, OFlags::RDONLY | common, Mode::empty()) {
-            Ok(source) => source,
+        let opened = match copy::open_readable(from.as_fd(), name) {
+            Ok(opened) => opened,
             Err(Errno::ACCESS | Errno::NOENT | Errno::LOOP) => return Ok(false),
             Err(cause) => return Err(cause),
         };
-        if FileType::from_raw_mode(rustix::fs::fstat(&source)?.st_mode) != FileType::RegularFile {
+        if FileType::from_raw_mode(rustix::fs::fstat(&opened.descriptor)?.st_mode) != FileType::RegularFile {
             return Ok(false);
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | common;
-        let copy = rustix::fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?;
-        if !hidden && stat.st_size > 0 && rustix::fs::ioctl_ficlone(&copy, &source).is_err() {
-            let limit = self.order.limits.bytes.saturating_sub(self.done.bytes) + 1;
-            let (mut source, mut copy) = (
-                std::io::Read::take(File::from(source), limit),
-                File::from(copy.try_clone().map_err(|error| errno(&error))?),
-            );
-            self.done.bytes += std::io::copy(&mut source, &mut copy).map_err(|error| errno(&error))?;
-        }
-        if let Some((uid, gid)) = self.owner(stat) {
-            rustix::fs::fchown(&copy, Some(uid), Some(gid))?;
-        }
-        rustix::fs::fchmod(&copy, Mode::from_raw_mode(stat.st_mode & KEPT_MODE))?;
-        rustix::fs::futimens(&copy, &times(stat))?;
-        Ok(true)
+        let fidelity = Fidelity {
+            content: hidden.then_some(&[]),
+            ..self.fidelity(stat)
+        };
+        copy::copy_opened(&opened, stat, to.as_fd(), name, fidelity).map(|_| true)
     }
 
     fn link(&self, from: &OwnedFd, to: &OwnedFd, name: &CString, stat: &Stat) -> rustix::io::Result<bool> {
-        let target = rustix::fs::readlinkat(from, name, Vec::new())?;
-        rustix::fs::symlinkat(&target, to, name)?;
-        if let Some((uid, gid)) = self.owner(stat) {
-            rustix::fs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        copy::copy_link(from.as_fd(), name, to.as_fd(), name, self.fidelity(stat)).map(|_| true)
+    }
+
+    fn fidelity(&self, stat: &Stat) -> Fidelity<'_> {
+        Fidelity {
+            keep: Keep::Plain,
+            owner: self.owner(stat),
+            strip: copy::SETID,
+            budget: Some(&self.budget),
+            force: false,
+            ..Fidelity::EXACT
         }
-        rustix::fs::utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(true)
     }
 
     /// Copies what is no directory, of a tree whose owners are those of a sandbox already.
@@ -224,17 +222,21 @@ impl Making<'_> {
     }
 
     pub(super) fn step<T>(&self, path: &Path, result: rustix::io::Result<T>) -> Result<T> {
-        result.map_err(|cause| failed(path, cause))
+        result.map_err(|cause| match cause {
+            Errno::FBIG => Error::CopyLimit {
+                what: format!("more than {} bytes", self.order.limits.bytes),
+            },
+            cause => failed(path, cause),
+        })
     }
 
-    fn owner(&self, stat: &Stat) -> Option<(Uid, Gid)> {
-        let owner = self.order.owner?;
-        let (uid, gid) = if stat.st_uid == self.root.st_uid {
-            owner.workload
-        } else {
-            owner.others
+    fn owner(&self, stat: &Stat) -> Whose<'_> {
+        let Some(owner) = self.order.owner else {
+            return Whose::Maker;
         };
-        Some((Uid::from_raw(uid), Gid::from_raw(gid)))
+        let of_workload = stat.st_uid == self.root.st_uid || Some(stat.st_uid) == self.upper_uid;
+        let (uid, gid) = if of_workload { owner.workload } else { owner.others };
+        Whose::Of(uid, gid)
     }
 
     /// Modes and times of directories, the deepest first. The list has the modes of the workspace,
@@ -258,35 +260,15 @@ impl Making<'_> {
     fn list_directory(&mut self, path: &Path, stat: &Stat) {
         if !path.as_os_str().is_empty() {
             let mut was = Was::of(stat);
-            was.mode = stat.st_mode & !0o7777 | (stat.st_mode & KEPT_MODE);
+            was.mode = stat.st_mode & !copy::SETID;
             self.list.names.insert(path.as_os_str().as_bytes().to_vec(), was);
         }
     }
 
     fn close_one(&self, path: &Path, stat: &Stat) -> rustix::io::Result<()> {
         let directory = open_below(&self.copy, path)?;
-        if let Some((uid, gid)) = self.owner(stat) {
-            rustix::fs::fchown(&directory, Some(uid), Some(gid))?;
-        }
-        rustix::fs::fchmod(&directory, Mode::from_raw_mode(stat.st_mode & KEPT_MODE))?;
-        rustix::fs::futimens(directory.as_fd(), &times(stat))
+        copy::close_directory(directory.as_fd(), stat, self.fidelity(stat))
     }
-}
-
-#[allow(clippy::unnecessary_fallible_conversions, clippy::useless_conversion)] // widths differ by architecture
-fn times(stat: &Stat) -> Timestamps {
-    let time = Timespec {
-        tv_sec: stat.st_mtime.into(),
-        tv_nsec: stat.st_mtime_nsec.try_into().unwrap_or(0),
-    };
-    Timestamps {
-        last_access: time,
-        last_modification: time,
-    }
-}
-
-fn errno(error: &std::io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 fn failed(path: &Path, cause: Errno) -> Error {

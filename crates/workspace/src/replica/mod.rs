@@ -12,10 +12,12 @@ mod make;
 mod walk;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-pub use distil::{at, distil};
+pub use distil::{at, distil, gather};
 pub use make::make;
+pub use walk::Calm;
 
 /// The copy, in the directory of a change set. It may be a link to where the copy is.
 pub const COPY: &str = "copy";
@@ -85,6 +87,25 @@ pub struct Copied {
     pub bytes: u64,
     /// Sockets, pipes, devices and other file systems' directories, which are left out.
     pub left_out: u64,
+}
+
+/// What a copy was like, to ask for single names.
+#[derive(Debug)]
+pub struct Baseline(list::List);
+
+impl Baseline {
+    /// Of the copy in a change set's directory; none if there is no copy, or its list cannot be read.
+    #[must_use]
+    pub fn of(changes: &Path) -> Option<Self> {
+        list::List::read(&changes.join(LIST)).ok().map(Self)
+    }
+
+    /// True if nothing has touched this since the copy was made.
+    #[must_use]
+    pub fn has(&self, path: &Path, now: &rustix::fs::Stat) -> bool {
+        let was = self.0.names.get(path.as_os_str().as_bytes());
+        was.is_some_and(|was| *was == list::Was::of(now))
+    }
 }
 
 /// Opens a directory below a root, never through a link.

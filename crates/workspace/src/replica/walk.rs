@@ -29,15 +29,25 @@ pub(super) enum Difference {
     Gone(PathBuf),
 }
 
+/// Whether something may write to a tree while it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calm {
+    /// Nothing does: what is closed to its own user may be opened.
+    Still,
+    /// Somebody may: a name can become another's between two looks.
+    Moving,
+}
+
 /// Tells each difference, parents first.
 pub(super) fn walk(
     copy: &OwnedFd,
     list: &List,
+    calm: Calm,
     each: &mut dyn FnMut(Difference) -> Result<()>,
 ) -> Result<()> {
     let mut pending = vec![PathBuf::new()];
     while let Some(at) = pending.pop() {
-        let directory = open_any(copy, &at).map_err(|cause| Error::List {
+        let directory = open_any(copy, &at, calm).map_err(|cause| Error::List {
             path: at.clone(),
             cause: cause.into(),
         })?;
@@ -97,9 +107,9 @@ fn children<'l>(list: &'l List, at: &Path) -> impl Iterator<Item = &'l [u8]> {
 }
 
 /// Opens a directory whatever its permission bits are.
-fn open_any(copy: &OwnedFd, at: &Path) -> rustix::io::Result<OwnedFd> {
+fn open_any(copy: &OwnedFd, at: &Path, calm: Calm) -> rustix::io::Result<OwnedFd> {
     match open_below(copy, at) {
-        Err(Errno::ACCESS) => {
+        Err(Errno::ACCESS) if calm == Calm::Still => {
             let (parent, name) = (at.parent().unwrap_or(Path::new("")), at.file_name());
             let parent = open_below(copy, parent)?;
             let name = name.unwrap_or(OsStr::new("."));

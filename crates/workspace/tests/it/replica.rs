@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use stockade_workspace::replica::{self, CopyLimits, Order};
+use stockade_workspace::replica::{self, Calm, CopyLimits, Order};
 use stockade_workspace::{ChangeKind, Error, ScanLimits, Trees, scan};
 
 /// A workspace with a few files, and the directory of its change set.
@@ -254,4 +254,62 @@ fn a_running_copy_can_be_looked_at() {
     // What was hidden is empty, and so differs.
     assert_eq!(found.counts.changed, 2);
     assert!(place.changes().join(replica::LIST).exists());
+}
+
+#[test]
+fn a_draft_tells_what_a_look_at_the_end_tells_and_leaves_the_copy_alone() {
+    let place = Place::new().made();
+    let copy = place.copy();
+    fs::write(copy.join("a"), "other").unwrap();
+    fs::create_dir_all(copy.join("fresh/below")).unwrap();
+    fs::write(copy.join("fresh/below/x"), "x").unwrap();
+    fs::remove_dir_all(copy.join("gone")).unwrap();
+    fs::set_permissions(copy.join("dir/deep"), fs::Permissions::from_mode(0o700)).unwrap();
+    let draft = place.root.path().join("draft");
+    assert!(replica::gather(&place.changes(), &draft, Calm::Moving).unwrap());
+    let names = |upper: &Path| -> Vec<(ChangeKind, PathBuf)> {
+        let set = scan(upper, &place.source(), ScanLimits::LIST).unwrap();
+        set.changes
+            .into_iter()
+            .map(|change| (change.kind, change.path))
+            .collect()
+    };
+    let early = names(&draft);
+    assert_eq!(text(&copy.join("fresh/below/x")), "x");
+    assert!(replica::distil(&place.changes()).unwrap());
+    assert_eq!(early, names(&place.changes().join("upper")));
+    assert_eq!(early.len(), 7);
+}
+
+#[test]
+fn a_closed_directory_is_opened_only_where_nothing_moves() {
+    let place = Place::new().made();
+    fs::set_permissions(place.copy().join("dir/deep"), fs::Permissions::from_mode(0o0)).unwrap();
+    let draft = |name: &str| place.root.path().join(name);
+    // To root nothing is closed.
+    let opened = replica::gather(&place.changes(), &draft("one"), Calm::Moving).is_ok();
+    assert_eq!(opened, rustix::process::geteuid().is_root());
+    assert!(replica::gather(&place.changes(), &draft("two"), Calm::Still).unwrap());
+}
+
+#[test]
+fn attributes_of_programs_are_copied_and_those_of_overlays_are_not() {
+    let place = Place::new();
+    let set = |name: &str| {
+        rustix::fs::setxattr(
+            place.source().join("a"),
+            name,
+            b"1",
+            rustix::fs::XattrFlags::empty(),
+        )
+    };
+    set("user.mine").unwrap();
+    let _ = set("user.overlay.opaque");
+    let place = place.made();
+    let mut value = [0; 8];
+    assert_eq!(
+        rustix::fs::getxattr(place.copy().join("a"), "user.mine", &mut value[..]),
+        Ok(1)
+    );
+    assert!(rustix::fs::getxattr(place.copy().join("a"), "user.overlay.opaque", &mut value[..]).is_err());
 }

@@ -6,7 +6,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use stockade_domain::Spec;
-use stockade_domain::spec::WorkspaceMode;
 use stockade_domain::view::{Access, Content};
 use stockade_linux::ops::{Canary, Moved, Way};
 use stockade_workspace::replica::COPY;
@@ -36,7 +35,7 @@ impl Places {
         let workspace = spec
             .workspace
             .as_ref()
-            .filter(|workspace| workspace.mode == WorkspaceMode::Cow);
+            .filter(|workspace| workspace.mode.keeps_apart());
         Self {
             home: jail.join("home"),
             temporary: jail.join("tmp"),
@@ -140,7 +139,7 @@ fn is_shown(spec: &Spec, path: &Path) -> bool {
             let copied = spec
                 .workspace
                 .as_ref()
-                .is_some_and(|workspace| workspace.mode == WorkspaceMode::Cow);
+                .is_some_and(|workspace| workspace.mode.keeps_apart());
             !copied && path.starts_with(&entry.at)
         }
         _ => false,

@@ -68,7 +68,7 @@ pub(super) fn rules(spec: &Spec, places: &Places) -> Result<Rules> {
             Content::Workspace => match spec.workspace.as_ref().map(|workspace| workspace.mode) {
                 Some(WorkspaceMode::Ro) => add(&mut rules, spec, entry, Access::ReadOnly)?,
                 Some(WorkspaceMode::Rw) => add(&mut rules, spec, entry, Access::ReadWrite)?,
-                Some(WorkspaceMode::Cow | WorkspaceMode::None) | None => {}
+                Some(WorkspaceMode::Cow | WorkspaceMode::Copy | WorkspaceMode::None) | None => {}
             },
             Content::Proc => rules.read.extend(existing(&PROC)),
             Content::Devices => rules.write.extend(existing(&DEVICES)),
@@ -131,7 +131,7 @@ fn is_cover(spec: &Spec, entry: &ViewEntry) -> bool {
         Content::Workspace => spec
             .workspace
             .as_ref()
-            .is_some_and(|workspace| workspace.mode == WorkspaceMode::Cow),
+            .is_some_and(|workspace| workspace.mode.keeps_apart()),
         Content::Symlink { .. } | Content::Proc | Content::Devices => false,
     }
 }

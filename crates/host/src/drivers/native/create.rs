@@ -2,18 +2,22 @@
 
 use std::os::fd::AsFd;
 
-use stockade_domain::spec::Network;
+use stockade_domain::spec::{Network, WorkspaceMode};
 use stockade_domain::target::HostFacts;
 use stockade_domain::{Control, ControlKind, Plan};
 use stockade_linux::cgroup::{self, Group, GroupLimits, JoinMethod};
 use stockade_linux::compile;
+use stockade_linux::idmap::{Extent, Identity};
 use stockade_linux::ops::Attestation;
+use stockade_workspace::NOBODY;
+use stockade_workspace::replica::{COPY, LIST, Owner};
 use tokio::net::UnixStream;
 
-use super::{NAME, Native, context, receipt, sources};
+use super::{NAME, Native, context, mode, receipt, sources};
 use crate::driver::{Boundary, Seed, SeedOrigin};
 use crate::error::{Error, Result};
 use crate::local::boundary::LocalBoundary;
+use crate::local::jail::workspace;
 use crate::local::start::{Isolation, Started};
 use crate::local::wall::{Parts, Wall};
 use crate::local::{group, identity, layers, setup, talk};
@@ -56,10 +60,45 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     })?;
     let mut link = talk::stream(link)?;
     layers::prepare(plan.spec(), &seed, wall.identity())?;
+    copy_workspace(&plan, &seed, wall.identity())?;
     let attestation = hand_over(driver, &plan, &mut wall, &mut link, limits.as_ref(), &seed).await?;
     let controls: Vec<Control> = plan.enforced().cloned().collect();
-    let receipt = receipt::gather(&controls, plan.spec(), &wall.observed(), &attestation);
+    let copy = seed.changes_dir.as_ref().map(|changes| changes.join(COPY));
+    let receipt = receipt::gather(
+        &controls,
+        plan.spec(),
+        copy.as_deref(),
+        &wall.observed(),
+        &attestation,
+    );
     Ok(Box::new(LocalBoundary::new(wall, receipt, link)))
+}
+
+/// Makes the private copy, where the mode is that.
+fn copy_workspace(plan: &Plan, seed: &Seed, identity: &Identity) -> Result<()> {
+    let spec = plan.spec();
+    let Some((source, changes)) =
+        workspace::to_copy(spec, seed).filter(|_| mode(plan) == Some(WorkspaceMode::Copy))
+    else {
+        return Ok(());
+    };
+    workspace::make(
+        spec,
+        source,
+        seed,
+        changes.join(COPY),
+        changes.join(LIST),
+        identity.map.privileged.then(|| owner(identity)).flatten(),
+    )
+}
+
+/// What the workspace's owner owns is the workload's; the rest is nobody's inside.
+fn owner(identity: &Identity) -> Option<Owner> {
+    let nobody = |extents: &[Extent]| Some(extents.first()?.outside + NOBODY);
+    Some(Owner {
+        workload: (identity.host_uid()?, identity.host_gid()?),
+        others: (nobody(&identity.map.uids)?, nobody(&identity.map.gids)?),
+    })
 }
 
 fn start_guest(plan: &Plan, seed: &Seed, facts: &HostFacts, group: Option<&Group>) -> Result<Started> {
@@ -100,6 +139,7 @@ async fn hand_over(
             seed.changes_dir.clone(),
             seed.caches_dir.clone(),
             joins_cgroups,
+            mode(plan),
         ),
     );
     driver.mutate(&mut compiled.program);

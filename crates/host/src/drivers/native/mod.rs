@@ -8,12 +8,14 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
+use stockade_domain::spec::WorkspaceMode;
 use stockade_domain::target::HostFacts;
 use stockade_domain::{ControlKind, Demand, Demands, Level, Plan, SessionKind, Support, Target};
 use stockade_linux::cgroup;
 use stockade_linux::compile::{CPU_TOPOLOGY, Context};
 use stockade_linux::idmap::Identity;
 use stockade_linux::ops::Program;
+use stockade_workspace::replica::COPY;
 
 use crate::driver::{Boundary, BoxFuture, Driver, Leftover, Record, Seed, Sweep};
 use crate::error::{Error, Result};
@@ -82,9 +84,14 @@ fn steps(plan: &Plan, facts: &HostFacts) -> Result<Vec<String>> {
         Some("(change set)".into()),
         Some("(caches)".into()),
         joins,
+        mode(plan),
     );
     let ops = stockade_linux::compile::compile(plan, &context).program.ops;
     Ok(ops.iter().map(ToString::to_string).collect())
+}
+
+fn mode(plan: &Plan) -> Option<WorkspaceMode> {
+    plan.spec().workspace.as_ref().map(|workspace| workspace.mode)
 }
 
 fn context(
@@ -93,12 +100,18 @@ fn context(
     changes_dir: Option<PathBuf>,
     caches_dir: Option<PathBuf>,
     joins_cgroups: bool,
+    mode: Option<WorkspaceMode>,
 ) -> Context {
+    let copied = mode == Some(WorkspaceMode::Copy);
     Context {
         given_sources: facts.privileged,
         identity: identity.clone(),
         landlock_abi: facts.landlock_abi,
         joins_cgroups,
+        copy: changes_dir
+            .as_ref()
+            .filter(|_| copied)
+            .map(|changes| changes.join(COPY)),
         changes_dir,
         caches_dir,
         cpu_topology: Path::new(CPU_TOPOLOGY).is_dir(),
@@ -129,6 +142,10 @@ impl Driver for Native {
     fn identity(&self, target: &Target, workspace: Option<&Path>) -> std::io::Result<view::Identity> {
         let Identity { uid, gid, .. } = identity::expected(host_facts(target), workspace)?;
         Ok(view::Identity { uid, gid })
+    }
+
+    fn copy_instead(&self, target: &Target, workspace: &Path, state: &Path) -> Option<String> {
+        support::no_overlay(host_facts(target), workspace, state)
     }
 
     fn steps(&self, target: &Target, plan: &Plan) -> Result<Vec<String>> {

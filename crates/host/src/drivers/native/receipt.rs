@@ -18,11 +18,12 @@ use crate::local::wall::Observed;
 pub(super) fn gather(
     controls: &[Control],
     spec: &Spec,
+    copy: Option<&Path>,
     observed: &Observed<'_>,
     attestation: &Attestation,
 ) -> Receipt {
     shared::gather(controls, observed, attestation, |control, basis| match control {
-        Control::Wall(kind) => Check { spec, basis }.wall(*kind),
+        Control::Wall(kind) => Check { spec, copy, basis }.wall(*kind),
         _ => Finding::Unchecked {
             why: "disk space is only watched here".to_owned(),
         },
@@ -31,6 +32,8 @@ pub(super) fn gather(
 
 struct Check<'a> {
     spec: &'a Spec,
+    /// Where the private copy of the workspace is on the host.
+    copy: Option<&'a Path>,
     basis: &'a Basis<'a>,
 }
 
@@ -50,7 +53,12 @@ impl Check<'_> {
             ControlKind::SystemReadOnly => self.host_trees_read_only(),
             ControlKind::HomeHidden => self.home(),
             ControlKind::LocalSocketsHidden => all([self.only_the_view(), self.own_network()]),
-            ControlKind::WorkspaceCopyOnWrite => self.workspace_mount("overlay", false),
+            ControlKind::WorkspaceCopyOnWrite => {
+                match self.spec.workspace.as_ref().map(|workspace| workspace.mode) {
+                    Some(WorkspaceMode::Copy) => self.copied_workspace(),
+                    _ => self.workspace_mount("overlay", false),
+                }
+            }
             ControlKind::WorkspaceReadOnly => self.workspace_mount("", true),
             ControlKind::ProcessesHidden => all([self.own_namespace(Namespace::Pid), self.own_proc()]),
             ControlKind::IpcPrivate => self.own_namespace(Namespace::Ipc),
@@ -156,15 +164,48 @@ impl Check<'_> {
         )
     }
 
+    /// In place of the workspace stands its copy, and it can be written.
+    fn copied_workspace(&self) -> Finding {
+        let mount = self.workspace_at().and_then(|at| self.basis.seen.mount(at));
+        // The name of a change set is its own, so these two tell one copy from all else.
+        let tail = |path: &Path| {
+            path.iter()
+                .rev()
+                .take(2)
+                .map(ToOwned::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let is_copy = mount.zip(self.copy).is_some_and(|(mount, copy)| {
+            !mount.read_only && mount.no_setuid && mount.no_devices && tail(&mount.root) == tail(copy)
+        });
+        let found = mount.map_or_else(
+            || show(None),
+            |mount| format!("{mount}, showing {}", mount.root.display()),
+        );
+        all([
+            host(is_copy, "the private copy in place of the workspace", found),
+            self.workspace_written(),
+        ])
+    }
+
+    fn workspace_at(&self) -> Option<&Path> {
+        let mut entries = self.spec.view.entries.iter();
+        let entry = entries.find(|entry| entry.what == Content::Workspace)?;
+        Some(&entry.at)
+    }
+
+    fn workspace_written(&self) -> Finding {
+        let writable = &self.basis.attestation.writable;
+        attested(
+            self.workspace_at()
+                .is_some_and(|at| writable.iter().any(|one| one == at)),
+            "a write in the workspace succeeds",
+            "a file was written there and removed",
+        )
+    }
+
     fn workspace_mount(&self, kind: &str, read_only: bool) -> Finding {
-        let at = self
-            .spec
-            .view
-            .entries
-            .iter()
-            .find(|entry| entry.what == Content::Workspace)
-            .map(|entry| &entry.at);
-        let mount = at.and_then(|at| self.basis.seen.mount(at));
+        let mount = self.workspace_at().and_then(|at| self.basis.seen.mount(at));
         let mounted = host(
             mount
                 .is_some_and(|mount| (kind.is_empty() || mount.kind == kind) && mount.read_only == read_only),
@@ -178,13 +219,7 @@ impl Check<'_> {
         if read_only {
             return mounted;
         }
-        let written = at.is_some_and(|at| self.basis.attestation.writable.contains(at));
-        let tested = attested(
-            written,
-            "a write in the workspace succeeds",
-            "a file was written there and removed",
-        );
-        all([mounted, tested])
+        all([mounted, self.workspace_written()])
     }
 
     fn own_proc(&self) -> Finding {

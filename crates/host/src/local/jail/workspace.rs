@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use stockade_domain::Spec;
-use stockade_domain::spec::{Workspace, WorkspaceMode};
+use stockade_domain::spec::Workspace;
 use stockade_domain::view::Content;
 use stockade_workspace::replica::{self, CopyLimits, Order, Owner};
 
@@ -16,7 +16,7 @@ pub(crate) fn to_copy<'a>(spec: &'a Spec, seed: &'a Seed) -> Option<(&'a Workspa
     let workspace = spec
         .workspace
         .as_ref()
-        .filter(|workspace| workspace.mode == WorkspaceMode::Cow)?;
+        .filter(|workspace| workspace.mode.keeps_apart())?;
     Some((workspace, seed.changes_dir.as_deref()?))
 }
 

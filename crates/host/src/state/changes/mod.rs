@@ -5,6 +5,7 @@
 //! supervisor of the sandbox that uses a set holds a lock on its directory; the kernel frees
 //! it with the supervisor.
 
+mod look;
 mod meta;
 mod open;
 mod settle;
@@ -26,6 +27,7 @@ use super::folder::is_locked;
 use super::{CHANGES, StateDirs, Status, check_name, id};
 use crate::error::{Error, Result};
 
+pub use look::Look;
 pub use meta::{ChangeMeta, RunMeta};
 pub(super) use open::open;
 pub use open::{ChangesWish, Found};
@@ -250,6 +252,13 @@ impl StateDirs {
                 remedy: Some("`stockade changes` lists them".to_owned()),
             }),
         }
+    }
+
+    /// The same, in its lasting form: what a supervisor that was killed left in a copy is taken out.
+    pub(crate) fn claim_settled(&self, set: &ChangeSet) -> Result<ChangesClaim> {
+        let claim = self.claim_changes(set)?;
+        settle::take_out(self, &claim.dir)?;
+        Ok(claim)
     }
 
     /// Removes a change set.

@@ -5,6 +5,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use stockade_workspace::ScanLimits;
 
+use super::look::DRAFT;
 use super::{ChangesClaim, KeptChanges, UPPER, WORK, discard, meta, path_of};
 use crate::error::Result;
 use crate::state::files::Dir;
@@ -41,7 +42,9 @@ pub(super) fn take_out(dirs: &StateDirs, dir: &Dir) -> Result<()> {
     if !distil(dir.path())? {
         return Ok(());
     }
-    for name in [COPY, OLD] {
+    let drafts = dir.names()?.into_iter().filter(|name| name.starts_with(DRAFT));
+    for name in drafts.chain([COPY, OLD].map(str::to_owned)) {
+        let name = name.as_str();
         match dirs.trash()?.take_any(dir.fd(), name) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(dir.error("remove", name, error)),

@@ -231,6 +231,8 @@ pub struct TerminalArgs {
 pub enum WorkspaceModeArg {
     /// Changes are kept apart for review
     Cow,
+    /// The same, in a private copy: where no overlay is possible
+    Copy,
     /// Writing is refused
     Ro,
     /// Changes go straight to the host

@@ -8,7 +8,7 @@ use rustix::process::{Signal, kill_process};
 use super::{Yard, eventually, in_namespace};
 
 /// Why nothing can be paused here, if nothing can.
-fn cannot_pause(yard: &Yard) -> bool {
+pub fn cannot_pause(yard: &Yard) -> bool {
     let output = yard.call(&["pause", "box"]);
     if output.status.success() {
         return false;

@@ -20,7 +20,14 @@ impl World {
         name: Option<&str>,
         pause: &dyn Fn(&'static str),
     ) -> WriteResult<Checkpoint> {
-        take(self.root(), &self.root().join("trash"), name, now_ms(), pause)
+        take(
+            self.root(),
+            &self.upper(),
+            &self.root().join("trash"),
+            name,
+            now_ms(),
+            pause,
+        )
     }
 
     fn rewind(&self, which: &str) -> WriteResult<Rewound> {

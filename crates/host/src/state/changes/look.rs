@@ -1,0 +1,81 @@
+//! Change sets to look at while a sandbox may use them.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use stockade_workspace::replica::{self, Calm};
+
+use super::ChangeSet;
+use crate::error::{Error, Result};
+use crate::state::{StateDirs, id};
+
+/// How the names of drafts begin.
+pub(super) const DRAFT: &str = "look-";
+
+/// The changes of a set as an overlay's upper directory. Those in a copy that has not been looked
+/// through are put together in a draft, which goes with this.
+#[derive(Debug)]
+pub struct Look {
+    upper: PathBuf,
+    /// It is a draft: where it goes.
+    trash: Option<PathBuf>,
+}
+
+impl Look {
+    /// The changes.
+    #[must_use]
+    pub fn upper(&self) -> &Path {
+        &self.upper
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        if let Some(trash) = &self.trash {
+            // What stays goes with the set.
+            let _ = fs::set_permissions(&self.upper, Permissions::from_mode(0o700))
+                .and_then(|()| fs::rename(&self.upper, trash));
+        }
+    }
+}
+
+impl ChangeSet {
+    /// There is something to look at.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.upper.exists() || replica::at(self.directory()).is_some()
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.upper.parent().unwrap_or(&self.upper)
+    }
+}
+
+impl StateDirs {
+    /// The changes of a set as they are now.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if what is in a copy cannot be read.
+    pub fn look(&self, set: &ChangeSet, calm: Calm) -> Result<Look> {
+        let name = format!("{DRAFT}{}", id::new_id());
+        let draft = set.directory().join(&name);
+        let mut look = Look {
+            upper: draft.clone(),
+            trash: Some(self.trash_path().join(&name)),
+        };
+        let is_draft = replica::gather(set.directory(), &draft, calm).map_err(|error| {
+            Error::io(
+                format!("read the changes {}", set.name),
+                std::io::Error::other(error),
+            )
+        })?;
+        if !is_draft {
+            look.trash = None;
+            look.upper.clone_from(&set.upper);
+        }
+        Ok(look)
+    }
+}
