@@ -82,6 +82,15 @@ pub(super) struct Scene {
 }
 
 impl Shim {
+    /// What the sandbox adds to its changes and to caches.
+    fn disk_watch(&self) -> Option<DiskWatch> {
+        let caches = self.folder.caches_dir().map(Path::to_owned);
+        match self.folder.changes_dir() {
+            Some(changes) => Some(DiskWatch::of_changes(changes).and(caches)),
+            None => caches.map(|caches| DiskWatch::new(vec![caches])),
+        }
+    }
+
     pub(super) async fn supervise(
         &mut self,
         scene: Scene,
@@ -97,13 +106,7 @@ impl Shim {
             life,
         } = scene;
         let context = self.context(defaults, first);
-        let disk = self.options.limits.disk.and_then(|_| {
-            let caches = self.folder.caches_dir().map(Path::to_owned);
-            match self.folder.changes_dir() {
-                Some(changes) => Some(DiskWatch::of_changes(changes).and(caches)),
-                None => caches.map(|caches| DiskWatch::new(vec![caches])),
-            }
-        });
+        let disk = self.options.limits.disk.and_then(|_| self.disk_watch());
         let now = Instant::now();
         // Without a terminal nobody waits for old trash, and a sandbox that does nothing costs nothing.
         let ticks = context.first.is_none() || disk.is_some();

@@ -117,11 +117,8 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         ..
     } = prepared;
     let sinks = request.readers.open()?;
-    let mut folder = state()?.create(new_sandbox(&plan, &request)?)?;
+    let mut folder = begin(driver.as_ref(), &target, &plan, &request)?;
     let found = folder.found_changes().cloned();
-    if shows_caches(&plan) && can_overlay(driver.as_ref(), &target, &plan, folder.path()) {
-        folder.claim_caches()?;
-    }
     let (id, name) = (folder.id().to_owned(), folder.status().label().to_owned());
     let mut audit = AuditLog::create(&*state()?, &id)?
         .redacting(Redactor::new(plan.spec().environment.iter()))
@@ -129,14 +126,8 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     audit.note(&Event::created(&plan, request.name.clone()))?;
     let shown = plan.clone();
     let mut signals = Signals::install()?;
-    let boundary = match open_unless_asked(
-        &driver,
-        plan,
-        seed(&folder, creation_deadline(&shown))?,
-        &mut signals,
-    )
-    .await
-    {
+    let seed = seed(&folder, creation_deadline(&plan))?;
+    let boundary = match open_unless_asked(&driver, plan, seed, &mut signals).await {
         Ok(boundary) => boundary,
         Err(failure) => {
             let why = failure.to_string();
@@ -182,6 +173,15 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         limits,
         outcome,
     })
+}
+
+/// The sandbox's directory, with its change set and caches.
+fn begin(driver: &dyn Driver, target: &Target, plan: &Plan, request: &Request) -> Result<SandboxFolder> {
+    let mut folder = state()?.create(new_sandbox(plan, request)?)?;
+    if shows_caches(plan) && can_overlay(driver, target, plan, folder.path()) {
+        folder.claim_caches()?;
+    }
+    Ok(folder)
 }
 
 /// What others are told of a sandbox without a terminal.

@@ -2,6 +2,7 @@
 //! ordinary users, with no other software. See `docs.md` beside this file.
 
 mod create;
+mod overlay;
 mod receipt;
 mod sources;
 mod support;
@@ -145,7 +146,7 @@ impl Driver for Native {
     }
 
     fn copy_instead(&self, target: &Target, workspace: &Path, state: &Path) -> Option<String> {
-        support::no_overlay(host_facts(target), workspace, state)
+        overlay::missing(host_facts(target), workspace, state)
     }
 
     fn steps(&self, target: &Target, plan: &Plan) -> Result<Vec<String>> {
