@@ -152,6 +152,7 @@ pub struct Seed {
 }
 
 /// The program that becomes the guest, and for which machine it is.
+#[derive(Clone)]
 pub struct GuestProgram {
     /// Path on the host.
     pub path: PathBuf,

@@ -1,9 +1,12 @@
-//! Starting the process that becomes the guest. It needs little, and its exec takes a while,
-//! so a program that knows it will need one can have it started before it reads its flags.
+//! Starting the process that becomes the guest. It needs little, and making its namespaces and
+//! its exec take a while, so a program that knows it will need one can have it started before it
+//! reads its flags, by a second thread.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use rustix::net::SocketType;
 use stockade_linux::apply::{make_read_only, open_tree};
@@ -32,16 +35,37 @@ pub(crate) struct Started {
     pub spawned: Spawned,
     pub door: OwnedFd,
     pub link: OwnedFd,
+    /// The mount that the program was executed from. Whoever closes it last waits for the
+    /// kernel to take the mount apart, and nobody should while others wait for them.
+    pub image: Option<OwnedFd>,
     program: PathBuf,
     isolation: Isolation,
 }
 
-/// The one that was started early and that nobody has taken yet.
-static EARLY: Mutex<Option<Started>> = Mutex::new(None);
+/// The one that is started early and that nobody has taken yet.
+static EARLY: Mutex<Early> = Mutex::new(Early::None);
 
-/// Starts a guest for the next sandbox of this process: in namespaces of its own, the network's too,
-/// or in none. The calling thread must live as long as that sandbox. A failure is not reported: creating the
-/// sandbox starts its own guest then, and reports.
+/// Enough for the few frames of starting a process.
+const STACK_BYTES: usize = 128 << 10;
+
+enum Early {
+    None,
+    Begun(Receiver<Started>),
+    Ready(Started),
+}
+
+impl Early {
+    /// What became of it, once it is known.
+    fn settle(&mut self) {
+        if let Self::Begun(answer) = self {
+            *self = answer.recv().map_or(Self::None, Self::Ready);
+        }
+    }
+}
+
+/// Begins to start a guest for the next sandbox of this process: in namespaces of its own, the
+/// network's too, or in none. A failure is not reported: creating the sandbox starts its own
+/// guest then, and reports.
 pub fn start_early(program: &GuestProgram, namespaces: bool) {
     // A cgroup of version 2 must exist before the process that is born into it.
     if starts_in_its_cgroup() {
@@ -55,17 +79,46 @@ pub fn start_early(program: &GuestProgram, namespaces: bool) {
     } else {
         Isolation::Shared
     };
-    // Nobody hears of a failure, so it is nobody's.
-    if let Ok(started) = Started::new("", program, isolation, None) {
-        *EARLY.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+    let program = program.clone();
+    let (sender, answer) = channel();
+    let work = move || {
+        let _ = leave_cpu();
+        // Nobody hears of a failure, so it is nobody's.
+        if let Ok(started) = Started::new("", &program, isolation, None) {
+            let _ = sender.send(started);
+            // The guest asks the kernel to be killed when the thread ends that started it.
+            loop {
+                thread::park();
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("starter".to_owned());
+    if thread.stack_size(STACK_BYTES).spawn(work).is_ok() {
+        *EARLY.lock().unwrap_or_else(PoisonError::into_inner) = Early::Begun(answer);
     }
+}
+
+/// Moves the calling thread to another CPU, if it may use several. A new thread is placed on the
+/// CPU of its maker and takes it over, which would then wait for what it wanted done meanwhile.
+fn leave_cpu() -> rustix::io::Result<()> {
+    use rustix::thread::{sched_getaffinity, sched_getcpu, sched_setaffinity};
+    let allowed = sched_getaffinity(None)?;
+    let mut others = allowed.clone();
+    others.unset(sched_getcpu());
+    if others.count() > 0 {
+        sched_setaffinity(None, &others)?;
+        sched_setaffinity(None, &allowed)?;
+    }
+    Ok(())
 }
 
 /// Whether a guest in namespaces of its own can be started here: one that was is the best proof.
 pub(crate) fn try_namespaces() -> std::result::Result<(), String> {
-    let early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
-    let stands = |one: &Started| matches!(one.isolation, Isolation::Namespaces { .. });
-    if early.as_ref().is_some_and(stands) {
+    let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    early.settle();
+    if let Early::Ready(one) = &*early
+        && matches!(one.isolation, Isolation::Namespaces { .. })
+    {
         return Ok(());
     }
     let arguments = ["stockade-guest".to_owned()];
@@ -88,7 +141,11 @@ fn starts_in_its_cgroup() -> bool {
 impl Started {
     /// The one that was started early, if it is what is needed.
     pub(crate) fn take_early(program: &GuestProgram, isolation: Isolation) -> Option<Self> {
-        let early = EARLY.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+        early.settle();
+        let Early::Ready(early) = std::mem::replace(&mut *early, Early::None) else {
+            return None;
+        };
         (early.program == program.path && early.isolation == isolation).then_some(early)
     }
 
@@ -124,10 +181,15 @@ impl Started {
         };
         let spawned =
             spawn(&request).map_err(|error| Error::building(driver, "start the guest", error.to_string()))?;
+        let image = match request.program {
+            GuestImage::Mount(tree) => Some(tree),
+            GuestImage::File(_) | GuestImage::Path(_) => None,
+        };
         Ok(Self {
             spawned,
             door,
             link,
+            image,
             program: program.path.clone(),
             isolation,
         })

@@ -28,8 +28,6 @@ mod top;
 
 use std::ffi::OsString;
 
-use clap::Parser;
-
 use crate::failure::Failure;
 use crate::report;
 use crate::service;
@@ -54,7 +52,7 @@ pub fn main(program: Program) -> i32 {
     if is_shim {
         words.remove(1);
     }
-    match Cli::try_parse_from(words) {
+    match Cli::read(&words) {
         Ok(cli) if is_shim => supervise(cli.command).unwrap_or_else(|failure| tell(&failure)),
         Ok(cli) => dispatch(cli.command, program).unwrap_or_else(|failure| tell(&failure)),
         Err(help_or_mistake) => {

@@ -1,6 +1,6 @@
 //! Builds one native sandbox.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use stockade_domain::spec::{Network, WorkspaceMode};
 use stockade_domain::target::HostFacts;
@@ -43,6 +43,7 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
         mut spawned,
         door,
         link,
+        mut image,
         ..
     } = start_guest(&plan, &seed, facts, early.as_ref())?;
     let identity_map = &claimed.identity.map;
@@ -61,7 +62,16 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     let mut link = talk::stream(link)?;
     layers::prepare(plan.spec(), &seed, wall.identity())?;
     copy_workspace(&plan, &seed, wall.identity())?;
-    let attestation = hand_over(driver, &plan, &mut wall, &mut link, limits.as_ref(), &seed).await?;
+    let attestation = hand_over(
+        driver,
+        &plan,
+        &mut wall,
+        &mut link,
+        limits.as_ref(),
+        &seed,
+        &mut image,
+    )
+    .await?;
     let controls: Vec<Control> = plan.enforced().cloned().collect();
     let copy = seed.changes_dir.as_ref().map(|changes| changes.join(COPY));
     let receipt = receipt::gather(
@@ -128,6 +138,7 @@ async fn hand_over(
     link: &mut UnixStream,
     limits: Option<&GroupLimits>,
     seed: &Seed,
+    image: &mut Option<OwnedFd>,
 ) -> Result<Attestation> {
     let facts = driver.host.facts();
     let joins_cgroups = limits.is_some() && wall.group().is_none();
@@ -158,6 +169,8 @@ async fn hand_over(
             wall.set_group(group::make(NAME, driver.host.cgroups(), limits, seed)?);
             talk::send_trees(wall.door()?, &group::tasks(wall)?)?;
         }
+        // The guest has enough to do for as long as this takes.
+        drop(image.take());
         Ok(())
     })
     .await

@@ -19,6 +19,8 @@ mod sandboxes;
 mod setup;
 mod top;
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 pub use apply::{ApplyArgs, ConflictArg, DiscardArgs, UndoArgs};
@@ -62,6 +64,40 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The one command whose start is counted in microseconds, without the others: describing all
+/// of them to the parser takes longer than parsing.
+#[derive(Debug, Parser)]
+#[command(name = "stockade", disable_help_subcommand = true)]
+struct RunOnly {
+    #[command(subcommand)]
+    command: RunCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum RunCommand {
+    Run(Box<RunArgs>),
+}
+
+impl Cli {
+    /// Parses the command line.
+    ///
+    /// # Errors
+    /// A mistake in it, or a call for help.
+    pub fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        if words.get(1).is_some_and(|word| word == "run")
+            && let Ok(RunOnly {
+                command: RunCommand::Run(args),
+            }) = RunOnly::try_parse_from(words)
+        {
+            return Ok(Self {
+                command: Command::Run(args),
+            });
+        }
+        // Mistakes are told by the parser that knows everything.
+        Self::try_parse_from(words)
+    }
 }
 
 /// The commands.
