@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use stockade_domain::plan::Missing;
 use stockade_domain::policy::PolicyError;
 
+use crate::report;
+
 /// Why a command of Stockade did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -233,4 +235,25 @@ fn fix(known: &[&str], suggestion: Option<&str>) -> String {
         Some(near) => format!("did you mean {near}? There are: {}", known.join(", ")),
         None => format!("choose one of: {}", known.join(", ")),
     }
+}
+
+/// Ends the program in order where it, or a library that it uses, gives up: the kernel then ends
+/// the sandboxes that it supervises.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let why = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        let why = why.unwrap_or("an unknown cause");
+        let file = |at: &std::panic::Location<'_>| {
+            let name = Path::new(at.file()).file_name()?.to_str()?.to_owned();
+            Some(format!(" ({name}, line {})", at.line()))
+        };
+        let place = panic.location().and_then(file).unwrap_or_default();
+        report::error(&format!(
+            "Stockade gave up: {why}{place}\n    fix: no sandbox of this process runs any more, and `stockade gc` removes what is left; if \
+             memory and descriptors are not short, report this"
+        ));
+        std::process::exit(crate::FAILED);
+    }));
 }

@@ -12,8 +12,9 @@ mod service;
 mod sys;
 mod terminal;
 
-/// Exit code where there is not even a null device to complain to.
-const NO_STREAMS: i32 = 125;
+/// Exit code for what Stockade itself could not do, also where there is not even a null device to
+/// complain to.
+const FAILED: i32 = 125;
 
 /// Called by the C library's start, see [`sys`].
 #[cfg_attr(test, expect(dead_code, reason = "the test harness has its own start"))]
@@ -24,9 +25,10 @@ fn start() -> i32 {
         stockade_guest::main();
     }
     if terminal::hold_standard_streams().is_err() {
-        return NO_STREAMS;
+        return FAILED;
     }
     stockade_host::ignore_broken_pipes();
+    failure::tell_panics();
     service::run::start_guest_early();
     cli::main(rpc::serve)
 }

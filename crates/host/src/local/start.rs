@@ -103,7 +103,7 @@ pub fn start_early(program: &GuestProgram, namespaces: bool) {
 fn leave_cpu() -> rustix::io::Result<()> {
     use rustix::thread::{sched_getaffinity, sched_getcpu, sched_setaffinity};
     let allowed = sched_getaffinity(None)?;
-    let mut others = allowed.clone();
+    let mut others = allowed;
     others.unset(sched_getcpu());
     if others.count() > 0 {
         sched_setaffinity(None, &others)?;
