@@ -181,15 +181,22 @@ fn names_that_were_tried_are_kept_and_secrets_are_not() {
         &["sh", "-c", "env PATH=/nowhere:/bin true --token hunter2; exit 0"],
     );
     let all = events(&world, &["process-started"]);
-    let start = all
+    let starts: Vec<_> = all.iter().filter(|event| event["argv"][0] == "true").collect();
+    for start in &starts {
+        assert_eq!(
+            start["argv"],
+            serde_json::json!(["true", "--token", "[redacted]"])
+        );
+    }
+    // One record, or two where the machine was too busy for both to be heard together.
+    let tried = starts
         .iter()
-        .find(|event| event["argv"][0] == "true")
-        .expect("it was started");
-    assert_eq!(
-        start["argv"],
-        serde_json::json!(["true", "--token", "[redacted]"])
-    );
-    assert_eq!(start["tried"], serde_json::json!(["/nowhere/true"]));
+        .filter_map(|start| start["tried"].as_array())
+        .flatten();
+    let names: Vec<_> = tried
+        .chain(starts.iter().map(|start| &start["program"]))
+        .collect();
+    assert_eq!(names, ["/nowhere/true", "/bin/true"]);
 }
 
 /// What cannot be read is not made up, and does not stop the start.
