@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use stockade_linux::idmap::{Identity, RANGE, first_of_slot, slot_of};
 use stockade_workspace::checkpoint::Births;
 use stockade_workspace::{
-    Applied, ChangeSet, Decision, History, Owners, Request, ScanLimits, Start, Trees, Undone, apply,
-    conflicts, judge,
+    Applied, ChangeSet, Decision, GitDone, GitError, GitWish, History, Owners, Repositories, Request,
+    ScanLimits, Start, Trees, Undone, apply, conflicts, judge, preview,
 };
 
 use crate::error::{Error, Result};
@@ -26,6 +26,10 @@ pub struct Takeover {
     pub set: ChangeSet,
     /// Which of the changes meet a file that changed on the host since the sandbox began.
     pub conflicts: Vec<bool>,
+    /// Repositories of git in which something changed.
+    pub repositories: Repositories,
+    /// The sandbox that used the set last.
+    pub last_sandbox: Option<String>,
 }
 
 impl Takeover {
@@ -70,6 +74,8 @@ impl Takeover {
             project: project.to_owned(),
             claim,
             history,
+            repositories: Repositories::find(&trees, &set),
+            last_sandbox: last_sandbox(kept),
             trees,
             set,
             conflicts,
@@ -88,6 +94,18 @@ impl Takeover {
         &self.trees
     }
 
+    /// What would become of a repository.
+    ///
+    /// # Errors
+    /// What is wrong with one that cannot be taken over.
+    pub fn preview(
+        &self,
+        decisions: &[Decision],
+        wish: &GitWish,
+    ) -> std::result::Result<Vec<GitDone>, GitError> {
+        preview(&self.trees, &self.set, decisions, &self.conflicts, wish)
+    }
+
     /// Applies what was decided, one decision for each change, and the content of those of
     /// which only a part is wanted.
     ///
@@ -98,6 +116,7 @@ impl Takeover {
         dirs: &StateDirs,
         decisions: Vec<Decision>,
         parts: BTreeMap<usize, Vec<u8>>,
+        git: Vec<GitWish>,
     ) -> Result<Applied> {
         let request = Request {
             project: self.project.clone(),
@@ -105,6 +124,8 @@ impl Takeover {
             set: &self.set,
             decisions,
             parts,
+            conflicts: self.conflicts.clone(),
+            git,
             owners: self.owners,
             now_ms: unix_ms(),
             note: dirs.describe_changes(&self.claim)?,
@@ -132,6 +153,12 @@ pub fn undo(dirs: &StateDirs, project: &Path, dry_run: bool) -> Result<Undone> {
         dirs.recount_changes(&claim, project)?;
     }
     Ok(undone)
+}
+
+fn last_sandbox(kept: &Kept) -> Option<String> {
+    let last = kept.meta.as_ref().and_then(|meta| meta.runs.last());
+    let user = kept.user.as_ref().map(|user| user.id.clone());
+    user.or_else(|| last.map(|run| run.id.clone()))
 }
 
 /// When the sandboxes that used a set began.

@@ -31,7 +31,7 @@ mod text;
 mod trees;
 mod write_error;
 
-pub use apply::{Applied, Decision, Request, apply, compose};
+pub use apply::{Applied, Decision, Request, apply, compose, preview};
 
 pub use change::{
     Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
@@ -39,7 +39,10 @@ pub use change::{
 pub use conflict::{Start, conflicts};
 pub use copy::{NOBODY, Owners};
 pub use error::{Error, Result};
-pub use git::{CommitTold, GitError, HeadTold, RefFate, RefTold, Told as GitTold};
+pub use git::{
+    CommitTold, GitDone, GitError, GitFile, GitOutcome, GitWish, HeadTold, RefFate, RefTold, Repositories,
+    Told as GitTold,
+};
 pub use journal::{History, Pause, Undone};
 pub use patch::{Left, Patch, hunk_header, quoted};
 pub use review::{Detail, Fold, Item, MAX_TEXT_BYTES, Renamed, Review, Wish, judge};

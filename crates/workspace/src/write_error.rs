@@ -37,6 +37,14 @@ pub enum WriteError {
         /// What the kernel said.
         cause: std::io::Error,
     },
+    /// What happened in a repository cannot be taken over.
+    #[error(
+        "cannot take over the commits: {cause}; nothing was changed\n    fix: name the other files to apply them alone"
+    )]
+    Git {
+        /// What is wrong.
+        cause: crate::git::GitError,
+    },
     /// Files are not what they were when the changes were looked at.
     #[error(
         "{} changed on the host meanwhile; nothing was changed\n    fix: look at the changes again with `stockade diff`",
@@ -131,6 +139,10 @@ impl WriteError {
             path: path.to_owned(),
             cause: cause.into(),
         }
+    }
+
+    pub(crate) fn git(cause: crate::git::GitError) -> Self {
+        Self::Git { cause }
     }
 
     pub(crate) fn changed(path: &Path) -> Self {

@@ -4,13 +4,14 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 
 use serde::Serialize;
-use stockade_host::workspace::{Applied, Change, Decision};
+use stockade_host::workspace::{Applied, Change, Decision, GitDone};
 
 use super::args::{ApplyArgs, ConflictArg, UndoArgs};
 use super::{Result, ask};
 use crate::failure::Failure;
 use crate::report::{self, Shown};
 use crate::service::apply::{self, Held, OnConflict, Open, Request};
+use crate::service::commits::{self, Preview, Refused};
 
 /// The exit code if something that was asked for is still a pending change.
 const HELD_BACK: i32 = 1;
@@ -26,7 +27,7 @@ pub fn apply(args: &ApplyArgs) -> Result {
     }
     let mut open = apply::open(&request(args))?;
     if !args.json && (args.interactive || !is_decided) {
-        if open.questions().next().is_none() {
+        if open.questions().next().is_none() && open.repositories().is_empty() {
             report::note("nothing to apply");
             return Ok(0);
         }
@@ -40,14 +41,21 @@ pub fn apply(args: &ApplyArgs) -> Result {
             return Ok(HELD_BACK);
         }
     }
-    let refused = args.safe && open.holds_back();
+    let preview = open.commits();
+    let refused = args.safe && (open.holds_back() || preview.needs_a_look());
+    let held =
+        |beside: bool| i32::from(open.holds_back() || beside || !preview.refused.is_empty()) * HELD_BACK;
     if args.dry_run || refused {
-        tell(&open, None, refused, args)?;
-        return Ok(i32::from(open.holds_back()) * HELD_BACK);
+        tell(&open, None, &preview, refused, args)?;
+        return Ok(held(refused || commits::is_beside(&preview.done)));
     }
-    let applied = open.apply()?;
-    tell(&open, Some(&applied), false, args)?;
-    Ok(i32::from(open.holds_back()) * HELD_BACK)
+    let mut applied = open.apply()?;
+    let told = Preview {
+        done: std::mem::take(&mut applied.git),
+        refused: preview.refused.clone(),
+    };
+    tell(&open, Some(&applied), &told, false, args)?;
+    Ok(held(commits::is_beside(&told.done)))
 }
 
 fn request(args: &ApplyArgs) -> Request {
@@ -84,9 +92,17 @@ struct Outcome<'a> {
     applied: Option<&'a Applied>,
     changes: Vec<Told<'a>>,
     held: Vec<Told<'a>>,
+    git: &'a [GitDone],
+    git_refused: &'a [Refused],
 }
 
-fn tell(open: &Open, applied: Option<&Applied>, refused: bool, args: &ApplyArgs) -> std::io::Result<()> {
+fn tell(
+    open: &Open,
+    applied: Option<&Applied>,
+    git: &Preview,
+    refused: bool,
+    args: &ApplyArgs,
+) -> std::io::Result<()> {
     if args.json {
         let changes = open.planned().map(|(change, decision)| Told {
             change,
@@ -104,6 +120,8 @@ fn tell(open: &Open, applied: Option<&Applied>, refused: bool, args: &ApplyArgs)
             applied,
             changes: if refused { Vec::new() } else { changes.collect() },
             held: held.collect(),
+            git: &git.done,
+            git_refused: &git.refused,
         });
     }
     if args.dry_run {
@@ -111,7 +129,11 @@ fn tell(open: &Open, applied: Option<&Applied>, refused: bool, args: &ApplyArgs)
     }
     let what = match applied {
         _ if refused => "nothing was applied: not everything is safe".to_owned(),
+        None if open.to_apply() == 0 && !git.done.is_empty() => "would take over the commits".to_owned(),
         None => format!("would apply {}", count(open.to_apply() as u64)),
+        Some(applied) if applied.number.is_some() && applied.applied == 0 && !git.done.is_empty() => {
+            "took over the commits (`stockade undo` takes it back)".to_owned()
+        }
         Some(applied) if applied.number.is_none() => "nothing to apply".to_owned(),
         Some(applied) => format!(
             "applied {} (`stockade undo` takes it back)",
@@ -119,6 +141,10 @@ fn tell(open: &Open, applied: Option<&Applied>, refused: bool, args: &ApplyArgs)
         ),
     };
     report::note(&what);
+    let lines = report::taken_lines(&git.done, &git.refused);
+    if !lines.is_empty() {
+        report::note(&lines.join("\n"));
+    }
     let held = held_lines(open);
     if !held.is_empty() {
         report::note(&held);
@@ -193,6 +219,8 @@ pub fn held_text(held: &Held) -> String {
         Held::Risky { why } => format!("risky: {}", why.join("; ")),
         Held::Conflict => "conflict: it changed on the host, too".to_owned(),
         Held::Special => "a pipe, socket or device is never applied".to_owned(),
+        Held::Never { why } => format!("never applied: {why}"),
+        Held::WithCommits { .. } => "taken with the commits".to_owned(),
         Held::Ignored => "git ignores it".to_owned(),
         Held::NotChosen => "not chosen".to_owned(),
     }

@@ -51,6 +51,30 @@ pub fn summary(open: &mut Open) -> Result<bool, Failure> {
     for one in asked.iter().filter(|one| one.why.is_some()) {
         any |= ask_one(open, one)? == Some(true);
     }
+    any |= commits(open)?;
+    Ok(any)
+}
+
+/// One question about the commits of each repository, when it is known which files come with
+/// them. The yes is one to all that is told.
+fn commits(open: &mut Open) -> Result<bool, Failure> {
+    let mut any = false;
+    for repository in open.repositories() {
+        let preview = open.commits_with_yes(&repository);
+        if preview.done.is_empty() {
+            continue;
+        }
+        say(&format!(
+            "{}\n",
+            report::taken_lines(&preview.done, &[]).join("\n")
+        ))?;
+        let yes = question(
+            &format!("take over the commits of {}?", Shown(repository.as_os_str())),
+            YES_NO,
+        )? == 'y';
+        open.decide_commits(&repository, yes);
+        any |= yes;
+    }
     Ok(any)
 }
 
@@ -96,6 +120,7 @@ pub fn each(open: &mut Open) -> Result<bool, Failure> {
         open.decide(one.number, decision);
         any |= decision != Decision::Leave;
     }
+    any |= commits(open)?;
     Ok(any)
 }
 

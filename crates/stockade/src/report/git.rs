@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
-use stockade_host::workspace::{GitTold, RefFate, RefTold};
+use stockade_host::workspace::{GitDone, GitOutcome, GitTold, RefFate, RefTold};
 
 use super::{Shown, counts_line};
+use crate::service::commits::Refused;
 
 /// Letters of a commit's name that are shown.
 const SHORT: usize = 8;
@@ -86,4 +87,50 @@ pub fn short_name(name: &str) -> String {
         None if name == "refs/stash" => "stash".to_owned(),
         None => Shown::new(name).to_string(),
     }
+}
+
+/// What became of references on the host, and of which repositories nothing was taken.
+pub fn taken_lines(done: &[GitDone], refused: &[Refused]) -> Vec<String> {
+    let mut lines: Vec<String> = done.iter().map(taken_line).collect();
+    for one in refused {
+        lines.push(format!(
+            "  {}: {}",
+            Shown(one.repository.as_os_str()),
+            Shown::new(&one.why)
+        ));
+    }
+    lines
+}
+
+fn taken_line(one: &GitDone) -> String {
+    let commits = match one.commits {
+        0 => String::new(),
+        1 => " (1 new commit)".to_owned(),
+        count => format!(" ({count} new commits)"),
+    };
+    let what = match &one.outcome {
+        GitOutcome::Moved => format!("moved forward{commits}"),
+        GitOutcome::Made => format!("made{commits}"),
+        GitOutcome::Rewritten => format!("rewritten{commits}"),
+        GitOutcome::Deleted => "deleted".to_owned(),
+        GitOutcome::Beside { to, why } => format!(
+            "not moved, because {}: its commits are in the branch {}{commits}",
+            Shown::new(why),
+            short_name(to)
+        ),
+        GitOutcome::Stays { why } => format!("left as it is: {}", Shown::new(why)),
+    };
+    let name = match one.name.as_str() {
+        "HEAD" => "what is checked out".to_owned(),
+        name => short_name(name),
+    };
+    let of = match one
+        .repository
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) => format!("{}: ", Shown(parent.as_os_str())),
+        None => String::new(),
+    };
+    format!("  {of}{name}: {what}")
 }

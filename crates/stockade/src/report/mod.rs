@@ -22,7 +22,7 @@ pub use doctor::diagnosis_text;
 pub use ending::{Outcome, ended_line, exit_clause, shortfall_line, unrecorded_line};
 pub use events::{Event, StatusFd};
 pub use explain::explained_text;
-pub use git::git_lines;
+pub use git::{git_lines, taken_lines};
 pub use page::review_page;
 pub use paint::Paint;
 pub use plan::plan_text;

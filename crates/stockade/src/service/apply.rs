@@ -9,10 +9,11 @@ use stockade_host::Error;
 use stockade_host::state::{ChangeSet as Kept, PENDING, StateDirs};
 use stockade_host::takeover::{self, Takeover};
 use stockade_host::workspace::{
-    Applied, Change, ChangeKind, Decision, Detail, Hunk, Item, MAX_TEXT_BYTES, NodeKind, Side, Undone,
-    compose,
+    Applied, Change, ChangeKind, Decision, Detail, GitFile, Hunk, Item, MAX_TEXT_BYTES, NodeKind, Side,
+    Undone, compose,
 };
 
+use super::commits::{self, Commits, Preview};
 use super::{Result, change_set, state};
 use crate::failure::Failure;
 
@@ -29,6 +30,13 @@ pub struct Request {
     pub risky: bool,
     /// What becomes of files that changed on the host, too.
     pub conflicts: OnConflict,
+}
+
+impl Held {
+    /// It was asked for, as a file.
+    fn is_asked(&self) -> bool {
+        !matches!(self, Self::NotChosen | Self::WithCommits { .. })
+    }
 }
 
 /// What becomes of a file that changed inside and on the host.
@@ -58,8 +66,18 @@ pub enum Held {
     Conflict,
     /// A pipe, a socket or a device: never applied.
     Special,
+    /// It is never applied, whatever is said.
+    Never {
+        /// Why.
+        why: &'static str,
+    },
     /// Git's rules leave it out.
     Ignored,
+    /// It is not taken as a file: what it means to git is, with the commits.
+    WithCommits {
+        /// They are asked for.
+        wanted: bool,
+    },
     /// It was not asked for.
     NotChosen,
 }
@@ -71,6 +89,7 @@ pub struct Open {
     decisions: Vec<Decision>,
     held: Vec<Option<Held>>,
     parts: BTreeMap<usize, Vec<u8>>,
+    commits: Commits,
 }
 
 /// Opens a change set and decides what can be decided without asking.
@@ -84,10 +103,19 @@ pub fn open(request: &Request) -> Result<Open> {
     let wanted = wanted(&takeover, &request.paths)?;
     let changes = &takeover.set.changes;
     let conflicts = &takeover.conflicts;
+    let wants = |path: &Path| wanted.wants_repository(&takeover, path);
+    let commits = Commits::new(&takeover, wants, request.risky, &wanted.0);
     let held: Vec<Option<Held>> = changes
         .iter()
         .zip(conflicts)
-        .map(|(change, conflict)| why_held(request, &wanted, change, *conflict))
+        .map(
+            |(change, conflict)| match takeover.repositories.file(&change.path) {
+                Some(GitFile::Data(of)) => Some(Held::WithCommits {
+                    wanted: commits.has(&of),
+                }),
+                file => why_held(request, &wanted, change, *conflict, file.as_ref()),
+            },
+        )
         .collect();
     let decisions = held
         .iter()
@@ -103,6 +131,7 @@ pub fn open(request: &Request) -> Result<Open> {
         decisions,
         held,
         parts: BTreeMap::new(),
+        commits,
         takeover,
     })
 }
@@ -116,13 +145,23 @@ fn on_conflict(choice: OnConflict) -> Decision {
     }
 }
 
-fn why_held(request: &Request, wanted: &Wanted, change: &Change, conflict: bool) -> Option<Held> {
+fn why_held(
+    request: &Request,
+    wanted: &Wanted,
+    change: &Change,
+    conflict: bool,
+    git: Option<&GitFile>,
+) -> Option<Held> {
     let (is_wanted, is_named) = wanted.has(&change.path);
     if !is_wanted {
         return Some(Held::NotChosen);
     }
     if change.after.is_some_and(|after| after.node == NodeKind::Special) {
         return Some(Held::Special);
+    }
+    let of_git = git.and_then(|file| commits::why_held(file, change, request.risky || is_named));
+    if of_git.is_some() {
+        return of_git;
     }
     if change.ignored && !request.ignored && wanted.is_everything() {
         return Some(Held::Ignored);
@@ -156,6 +195,17 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Whether the commits of a repository are asked for: with all that its directory holds, or
+    /// by one of their files.
+    fn wants_repository(&self, takeover: &Takeover, repository: &Path) -> bool {
+        let of_data =
+            |path: &PathBuf| takeover.repositories.file(path) == Some(GitFile::Data(repository.to_owned()));
+        let is_meant = |path: &PathBuf| repository.starts_with(path) || of_data(path);
+        self.is_everything() || self.0.iter().any(is_meant)
+    }
+}
+
 fn wanted(takeover: &Takeover, paths: &[PathBuf]) -> Result<Wanted> {
     let here = std::env::current_dir().map_err(Failure::NoCurrentDirectory)?;
     let mut wanted = Vec::new();
@@ -164,7 +214,9 @@ fn wanted(takeover: &Takeover, paths: &[PathBuf]) -> Result<Wanted> {
         let relative = full.strip_prefix(takeover.project()).ok();
         let found = relative.filter(|relative| {
             let mut changes = takeover.set.changes.iter();
-            changes.any(|change| change.path.starts_with(relative))
+            // A reference may be in a file with many others.
+            let is_git_data = matches!(takeover.repositories.file(relative), Some(GitFile::Data(_)));
+            is_git_data || changes.any(|change| change.path.starts_with(relative))
         });
         let Some(found) = found else {
             return Err(Error::NotFound {
@@ -230,14 +282,45 @@ impl Open {
             conflict: *conflict,
             held: held.as_ref(),
         })
-        .filter(|question| question.held != Some(&Held::NotChosen))
+        .filter(|question| question.held.is_none_or(Held::is_asked))
+    }
+
+    /// What is asked for, the files of git that are no question included.
+    fn asked(&self) -> impl Iterator<Item = (usize, &Change)> {
+        let all = self.takeover.set.changes.iter().zip(&self.held).enumerate();
+        all.filter(|(_, (_, held))| match held {
+            Some(Held::WithCommits { wanted }) => *wanted,
+            held => !matches!(held, Some(Held::NotChosen)),
+        })
+        .map(|(number, (change, _))| (number, change))
+    }
+
+    /// What becomes of the commits, as things are decided now.
+    pub fn commits(&self) -> Preview {
+        self.commits.preview(&self.takeover, &self.decisions)
+    }
+
+    /// The repositories that commits are taken of.
+    pub fn repositories(&self) -> Vec<PathBuf> {
+        self.commits.repositories()
+    }
+
+    /// What would become of the commits of a repository, with a yes to all of them.
+    pub fn commits_with_yes(&self, repository: &Path) -> Preview {
+        let commits = Commits::new(&self.takeover, |path| path == repository, true, &[]);
+        commits.preview(&self.takeover, &self.decisions)
+    }
+
+    /// Somebody has said yes or no to what [`Self::commits_with_yes`] tells.
+    pub fn decide_commits(&mut self, repository: &Path, yes: bool) {
+        self.commits.decide(repository, yes);
     }
 
     /// Changes that were asked for and are not applied, with the reason.
     pub fn held(&self) -> impl Iterator<Item = (&Change, &Held)> {
         let all = self.takeover.set.changes.iter().zip(&self.held);
         all.filter_map(|(change, held)| Some((change, held.as_ref()?)))
-            .filter(|(_, held)| **held != Held::NotChosen)
+            .filter(|(_, held)| held.is_asked())
     }
 
     /// True if something that was asked for would not be applied. What git ignores is not
@@ -306,9 +389,10 @@ impl Open {
     /// # Errors
     /// What stood in the way; nothing was changed then.
     pub fn apply(&self) -> Result<Applied> {
+        let git = self.commits.possible(&self.takeover, &self.decisions);
         Ok(self
             .takeover
-            .apply(&self.dirs, self.decisions.clone(), self.parts.clone())?)
+            .apply(&self.dirs, self.decisions.clone(), self.parts.clone(), git)?)
     }
 }
 
@@ -335,10 +419,11 @@ pub fn discard(changes: Option<&str>, paths: &[PathBuf], dry_run: bool) -> Resul
         ..Request::default()
     };
     let mut open = open(&request)?;
-    let asked: Vec<(usize, PathBuf)> = open
-        .questions()
-        .map(|question| (question.number, question.change.path.clone()))
-        .collect();
+    let asked = open.asked().map(|(number, change)| (number, change.path.clone()));
+    let asked: Vec<(usize, PathBuf)> = asked.collect();
+    for repository in open.repositories() {
+        open.decide_commits(&repository, false);
+    }
     for (number, _) in &asked {
         open.decide(*number, Decision::Keep);
     }

@@ -8,6 +8,7 @@ pub mod auto;
 mod change_set;
 pub mod changes;
 pub mod checkpoints;
+pub mod commits;
 pub mod copy;
 pub mod detached;
 pub mod diff;

@@ -2,8 +2,11 @@
 //! are taken whole or not at all.
 
 mod clock;
+mod git;
 mod leave;
+mod objects;
 mod part;
+mod put;
 mod select;
 mod stage;
 mod steps;
@@ -11,13 +14,16 @@ mod steps;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use git::preview;
 pub use part::compose;
 use serde::Serialize;
 
 use crate::change::{ChangeSet, NodeKind};
 use crate::copy::Owners;
+use crate::git::{GitDone, GitWish};
 use crate::journal::{History, Journal, Mark, Pause, STAGE, VERSION};
 use crate::place::Place;
+use crate::trees::Trees;
 use crate::write_error::{WriteError, WriteResult};
 
 /// What becomes of one change.
@@ -50,6 +56,10 @@ pub struct Request<'a> {
     pub decisions: Vec<Decision>,
     /// The content of the files of which the host gets a part, by the number of the change.
     pub parts: BTreeMap<usize, Vec<u8>>,
+    /// Which changes meet a file that the host changed since, in their order.
+    pub conflicts: Vec<bool>,
+    /// Repositories of which the host gets what happened in them.
+    pub git: Vec<GitWish>,
     /// Whose the files become, if the change set has owners of its own.
     pub owners: Option<Owners>,
     /// Now, in milliseconds since 1970.
@@ -69,6 +79,9 @@ pub struct Applied {
     pub kept: u64,
     /// Changes that are still in the change set.
     pub left: u64,
+    /// What became of references of git.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub git: Vec<GitDone>,
 }
 
 /// Applies what was decided.
@@ -88,14 +101,18 @@ pub fn apply(history: &History, request: &Request<'_>, pause: Pause<'_>) -> Writ
             *decision = Decision::Leave;
         }
     }
+    git::decide(request.set, &request.git, &mut decisions);
     select::complete(changes, &mut decisions);
     let failed = |cause| WriteError::history("open", &request.project, cause);
     let project = Place::open(&request.project).map_err(failed)?;
     let upper =
         Place::open(&request.upper).map_err(|cause| WriteError::history("open", &request.upper, cause))?;
+    let trees = Trees::open(&request.upper, &request.project)
+        .map_err(|error| WriteError::history("open", &request.upper, std::io::Error::other(error)))?;
     let inode = Mark::of(&rustix::fs::fstat(project.root()).map_err(failed)?).inode;
     let draft = history.draft(&project, &request.project)?;
-    let prepared = steps::Builder::new(&draft, &project, &upper, request, pause).build(&mut decisions);
+    let prepared =
+        steps::Builder::new(&draft, &project, &upper, request, pause).build(&mut decisions, &trees);
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -109,6 +126,7 @@ pub fn apply(history: &History, request: &Request<'_>, pause: Pause<'_>) -> Writ
         applied: count(&[Decision::Apply, Decision::Part, Decision::Beside]),
         kept: count(&[Decision::Keep]),
         left: count(&[Decision::Leave, Decision::Part]),
+        git: prepared.git,
     };
     if prepared.steps.is_empty() {
         draft.drop()?;
@@ -125,6 +143,7 @@ pub fn apply(history: &History, request: &Request<'_>, pause: Pause<'_>) -> Writ
         steps: prepared.steps,
         touched: prepared.touched,
         parts: prepared.parts,
+        indexes: prepared.indexes,
         paths: applied.applied,
         note: request.note.clone(),
     };

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use super::clock::Clock;
 use super::select::{below, is_directory_coming, is_directory_going};
 use super::stage::{Maker, made};
-use super::{Decision, Request, leave};
+use super::{Decision, Request, git, leave};
 use crate::change::{Change, Entry, NodeKind, Unread};
 use crate::copy::SETID;
-use crate::journal::{Act, Draft, Mark, PartOf, Pause, Step, Touched, Tree, time_of};
+use crate::git::GitDone;
+use crate::journal::{Act, Draft, IndexAt, Mark, PartOf, Pause, Step, Touched, Tree, time_of};
 use crate::place::Place;
 use crate::scan::each_name;
+use crate::trees::Trees;
 use crate::write_error::{WriteError, WriteResult};
 
 /// Steps, with the directories whose times they change.
@@ -21,6 +23,8 @@ pub(super) struct Prepared {
     pub(super) steps: Vec<Step>,
     pub(super) touched: Vec<Touched>,
     pub(super) parts: Vec<PartOf>,
+    pub(super) git: Vec<GitDone>,
+    pub(super) indexes: Vec<IndexAt>,
 }
 
 /// Makes new things in the stage and writes down how they get to their places.
@@ -38,7 +42,7 @@ pub(super) struct Builder<'a> {
     /// Directories that are open to us while steps are taken.
     open: BTreeSet<PathBuf>,
     touched: BTreeMap<PathBuf, Touched>,
-    contents: &'a BTreeMap<usize, Vec<u8>>,
+    request: &'a Request<'a>,
     parts: Vec<PartOf>,
 }
 
@@ -47,7 +51,7 @@ impl<'a> Builder<'a> {
         draft: &'a Draft<'_>,
         project: &'a Place,
         upper: &'a Place,
-        request: &'a Request<'_>,
+        request: &'a Request<'a>,
         pause: Pause<'a>,
     ) -> Self {
         Self {
@@ -66,12 +70,12 @@ impl<'a> Builder<'a> {
             closing: Vec::new(),
             open: BTreeSet::new(),
             touched: BTreeMap::new(),
-            contents: &request.parts,
+            request,
             parts: Vec::new(),
         }
     }
 
-    pub(super) fn build(mut self, decisions: &mut [Decision]) -> WriteResult<Prepared> {
+    pub(super) fn build(mut self, decisions: &mut [Decision], trees: &Trees) -> WriteResult<Prepared> {
         let changes = self.changes;
         let mut number = 0;
         while let Some(change) = changes.get(number) {
@@ -89,6 +93,8 @@ impl<'a> Builder<'a> {
             }
             number += 1;
         }
+        let request = self.request;
+        let (git, indexes) = git::build(&mut self, trees, request, decisions)?;
         self.steps.extend(self.closing.drain(..).rev());
         let left = changes.iter().zip(&*decisions);
         let left = left.filter(|(_, decision)| matches!(decision, Decision::Leave | Decision::Part));
@@ -105,6 +111,8 @@ impl<'a> Builder<'a> {
             steps: self.steps,
             touched: self.touched.into_values().collect(),
             parts: self.parts,
+            git,
+            indexes,
         })
     }
 
@@ -264,9 +272,11 @@ impl<'a> Builder<'a> {
     /// Some hunks of a file that stands on both sides. The file inside stays a pending change,
     /// and that the host's changes now is no conflict with it.
     fn part(&mut self, number: usize, change: &Change) -> WriteResult {
-        let (Some(content), Some(old), Some(after)) =
-            (self.contents.get(&number), self.standing(change)?, &change.after)
-        else {
+        let (Some(content), Some(old), Some(after)) = (
+            self.request.parts.get(&number),
+            self.standing(change)?,
+            &change.after,
+        ) else {
             return Ok(());
         };
         self.touch(&change.path)?;
@@ -299,7 +309,24 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn touch(&mut self, path: &Path) -> WriteResult {
+    pub(super) fn project(&self) -> &'a Place {
+        self.project
+    }
+
+    pub(super) fn stage(&self) -> &'a Place {
+        self.stage
+    }
+
+    pub(super) fn pause(&self) -> Pause<'a> {
+        self.pause
+    }
+
+    /// The name in the stage of what the next step moves.
+    pub(super) fn next_object(&self) -> String {
+        self.steps.len().to_string()
+    }
+
+    pub(super) fn touch(&mut self, path: &Path) -> WriteResult {
         let parent = path.parent().unwrap_or(Path::new(""));
         self.open_parent(parent)?;
         if !self.touched.contains_key(parent)
@@ -330,7 +357,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn push(&mut self, path: &Path, act: Act) {
+    pub(super) fn push(&mut self, path: &Path, act: Act) {
         self.steps.push(step(path, act));
     }
 }

@@ -20,6 +20,11 @@ impl<'a> GitDir<'a> {
         Self { trees, set, path }
     }
 
+    /// The directory whose history it keeps.
+    pub(crate) fn worktree(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
     /// True if the host has none yet.
     pub(crate) fn is_new(&self) -> bool {
         self.change(&self.path)

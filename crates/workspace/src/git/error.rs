@@ -16,6 +16,12 @@ pub enum GitError {
         /// What it has.
         why: String,
     },
+    /// It was given a form inside that the host's does not have: nothing of it is taken.
+    #[error("{why}")]
+    Inside {
+        /// What it has.
+        why: String,
+    },
     /// A file in it cannot be read.
     #[error("cannot read {}: {why}", shown(path))]
     File {
@@ -45,6 +51,10 @@ pub enum GitError {
 impl GitError {
     pub(crate) fn form(why: impl Into<String>) -> Self {
         Self::Form { why: why.into() }
+    }
+
+    pub(crate) fn inside(why: impl Into<String>) -> Self {
+        Self::Inside { why: why.into() }
     }
 
     #[allow(clippy::needless_pass_by_value)] // errors and texts alike

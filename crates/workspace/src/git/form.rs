@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::dir::GitDir;
 use super::error::{GitError, GitResult};
+use super::name::UNFINISHED;
 use crate::change::{ChangeSet, NodeKind};
 use crate::trees::Side;
 
@@ -26,28 +27,16 @@ const FILES: &[&str] = &["HEAD", "packed-refs", "index", "config", "shallow"];
 const OTHER_FORMS: &[(&str, &str)] = &[
     ("reftable", "it keeps its references in the form reftable"),
     ("commondir", "it is the administration of a linked worktree"),
-    ("objects/info/alternates", "alternates were set up inside"),
-    ("objects/info/http-alternates", "alternates were set up inside"),
 ];
 
 /// The `.git` directories in which something changed, sorted.
 pub(crate) fn directories(set: &ChangeSet) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    for change in &set.changes {
-        let Some(path) = git_directory(&change.path) else {
-            continue;
-        };
-        let is_itself = path == change.path;
-        let is_directory = |entry: Option<crate::change::Entry>| {
-            entry.is_some_and(|entry| entry.node == NodeKind::Directory)
-        };
-        // A `.git` that is a file, a link or gone is told as what it is.
-        if !is_itself
-            || is_directory(change.after) && change.before.is_none_or(|_| is_directory(change.before))
-        {
-            found.insert(path);
-        }
-    }
+    let all = set
+        .changes
+        .iter()
+        .filter_map(|change| git_directory(&change.path));
+    let mut found: BTreeSet<PathBuf> = all.collect();
+    // A `.git` that is a file, a link or gone is told as what it is.
     found.retain(|path| {
         let at = set.changes.binary_search_by(|change| change.path.cmp(path));
         at.ok().and_then(|at| set.changes.get(at)).is_none_or(|change| {
@@ -70,33 +59,60 @@ pub(crate) fn git_directory(path: &Path) -> Option<PathBuf> {
     None
 }
 
-/// Refuses what is not understood: to take a part of it for the whole would be a lie.
+/// Refuses what is not understood: to take a part of it for the whole would be a lie. What
+/// the host has in another form is left as files; what was given another form inside is left
+/// altogether, because files are not looked at.
 pub(crate) fn check(dir: &GitDir<'_>) -> GitResult {
     if dir.set.truncated {
-        return Err(GitError::form("there are more changes than could be looked at"));
+        return Err(GitError::inside("there are more changes than could be looked at"));
     }
-    let sides: &[Side] = if dir.is_new() {
-        &[Side::After]
-    } else {
-        &[Side::Before, Side::After]
-    };
-    for side in sides {
-        for name in DIRECTORIES {
-            expect(dir, *side, name, NodeKind::Directory)?;
-        }
-        for name in FILES {
-            expect(dir, *side, name, NodeKind::File)?;
-        }
-        config(dir, *side)?;
+    if !dir.is_new() {
+        form(dir, Side::Before)?;
+        nodes(dir, Side::Before)?;
     }
+    nodes(dir, Side::After)
+        .and_then(|()| form(dir, Side::After))
+        .map_err(|error| match error {
+            GitError::Form { why } if !dir.is_new() => GitError::inside(why),
+            error => error,
+        })
+}
+
+fn nodes(dir: &GitDir<'_>, side: Side) -> GitResult {
+    for name in DIRECTORIES {
+        expect(dir, side, name, NodeKind::Directory)?;
+    }
+    FILES
+        .iter()
+        .try_for_each(|name| expect(dir, side, name, NodeKind::File))
+}
+
+fn form(dir: &GitDir<'_>, side: Side) -> GitResult {
     for (name, why) in OTHER_FORMS {
-        let is_there = |side| dir.entry(side, Path::new(name)).map(|entry| entry.is_some());
-        let is_alternates = name.ends_with("alternates");
-        // The host's own alternates are the host's business.
-        let before = !is_alternates && is_there(Side::Before)?;
-        if before || is_there(Side::After)? && (!is_alternates || dir.change(&dir.path.join(name)).is_some())
-        {
+        if dir.entry(side, Path::new(name))?.is_some() {
             return Err(GitError::form(*why));
+        }
+    }
+    config(dir, side)
+}
+
+/// Refuses what is in the middle of a merge or rebase: it would have to be ended in the same place.
+pub(crate) fn check_finished(dir: &GitDir<'_>) -> GitResult {
+    for side in [Side::After, Side::Before] {
+        if side == Side::Before && dir.is_new() {
+            continue;
+        }
+        for (name, what) in UNFINISHED {
+            if dir.entry(side, Path::new(name))?.is_some() {
+                let place = if side == Side::After {
+                    "inside"
+                } else {
+                    "on the host"
+                };
+                return Err(GitError::form(format!(
+                    "{what} is not finished {place}: end it there first"
+                )));
+            }
         }
     }
     Ok(())
@@ -104,16 +120,10 @@ pub(crate) fn check(dir: &GitDir<'_>) -> GitResult {
 
 fn expect(dir: &GitDir<'_>, side: Side, name: &str, wanted: NodeKind) -> GitResult {
     match dir.entry(side, Path::new(name))? {
-        Some(entry) if entry.node != wanted => Err(GitError::form(match entry.node {
-            NodeKind::Symlink => format!("its {name} is a link"),
-            _ => format!(
-                "its {name} is no {}",
-                if wanted == NodeKind::File {
-                    "file"
-                } else {
-                    "directory"
-                }
-            ),
+        Some(entry) if entry.node != wanted => Err(GitError::inside(match (entry.node, wanted) {
+            (NodeKind::Symlink, _) => format!("its {name} is a link"),
+            (_, NodeKind::File) => format!("its {name} is no file"),
+            _ => format!("its {name} is no directory"),
         })),
         _ => Ok(()),
     }

@@ -160,6 +160,15 @@ pub(crate) enum Head {
     Detached(ObjectId),
 }
 
+impl Head {
+    pub(crate) fn branch(&self) -> Option<&BString> {
+        match self {
+            Self::Branch(name) => Some(name),
+            Self::Detached(_) => None,
+        }
+    }
+}
+
 /// What is checked out on one side; none if that is not said.
 pub(crate) fn head(dir: &GitDir<'_>, side: Side) -> GitResult<Option<Head>> {
     let path = Path::new("HEAD");
@@ -170,6 +179,42 @@ pub(crate) fn head(dir: &GitDir<'_>, side: Side) -> GitResult<Option<Head>> {
         Target::Object(id) => Head::Detached(id),
         Target::Symbolic(name) => Head::Branch(name.as_bstr().to_owned()),
     }))
+}
+
+/// What a reference of the host holds now.
+pub(crate) fn host_value(dir: &GitDir<'_>, name: &BString) -> GitResult<Option<ObjectId>> {
+    let packed = read_packed(dir, Side::Before)?;
+    Ok(value(dir, Side::Before, name, &packed)?)
+}
+
+/// What the host has checked out now.
+pub(crate) fn host_head(dir: &GitDir<'_>) -> GitResult<Option<Head>> {
+    head(dir, Side::Before)
+}
+
+/// The host's file of packed references without some; none if it holds none of them.
+pub(crate) fn packed_without(dir: &GitDir<'_>, gone: &[&BString]) -> GitResult<Option<Vec<u8>>> {
+    let bytes = dir.trees.entry(Side::Before, &dir.path.join("packed-refs"));
+    if dir.is_new() || !bytes.is_ok_and(|entry| entry.is_some()) {
+        return Ok(None);
+    }
+    let path = Path::new("packed-refs");
+    let bytes = dir
+        .read(Side::Before, path, MAX_PACKED_BYTES)?
+        .unwrap_or_default();
+    let (mut kept, mut is_gone, mut any) = (Vec::with_capacity(bytes.len()), false, false);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        // `NAME-OF-OBJECT NAME`, and after it what a tag stands for.
+        if !line.starts_with(b"^") {
+            let name = line.trim_end().split_once_str(b" ").map(|(_, name)| name);
+            is_gone = !line.starts_with(b"#") && gone.iter().any(|gone| Some(gone.as_slice()) == name);
+        }
+        any |= is_gone;
+        if !is_gone {
+            kept.extend_from_slice(line);
+        }
+    }
+    Ok(any.then_some(kept))
 }
 
 /// Both files of packed references, if they differ.

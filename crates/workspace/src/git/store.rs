@@ -1,7 +1,7 @@
 //! Objects of a repository: those of the host, and those that were made inside. Of the latter
 //! each is hashed when it is read, and the library's hash sees attempts at collisions.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::ZlibDecoder;
 use gix_hash::oid;
-use gix_object::{Exists, Find, Kind};
+use gix_object::{Exists, Find, FindHeader, Kind};
 use gix_odb::pack;
 
 use super::dir::GitDir;
@@ -48,7 +48,6 @@ pub(crate) struct Store<'a> {
     left_bytes: Cell<u64>,
     /// The sandbox may still write: nothing of it is mapped.
     live: bool,
-    buffer: RefCell<Vec<u8>>,
 }
 
 /// A pack that was made inside.
@@ -83,7 +82,6 @@ impl<'a> Store<'a> {
             packs: OnceCell::new(),
             left_bytes: Cell::new(MAX_BYTES),
             live,
-            buffer: RefCell::default(),
         })
     }
 
@@ -92,35 +90,43 @@ impl<'a> Store<'a> {
         self.host.as_ref().is_some_and(|host| host.exists(id))
     }
 
-    /// A commit, of the host or from inside; none if there is no such object. A tag is no commit.
+    /// The kind of an object of the host.
+    pub(crate) fn host_kind(&self, id: &oid) -> GitResult<Option<Kind>> {
+        let Some(host) = &self.host else { return Ok(None) };
+        let header = host.try_header(id).map_err(|error| unreadable(id, &error))?;
+        Ok(header.map(|header| header.kind))
+    }
+
+    /// An object of the host.
+    pub(crate) fn host_object(&self, id: &oid) -> GitResult<Option<Object>> {
+        let Some(host) = &self.host else { return Ok(None) };
+        let mut data = Vec::new();
+        let found = host
+            .try_find(id, &mut data)
+            .map_err(|error| unreadable(id, &error))?;
+        Ok(found.map(|found| Object {
+            kind: found.kind,
+            data: found.data.to_vec(),
+        }))
+    }
+
+    /// A commit, of the host or from inside, with whether it is the host's; none if there is no
+    /// such object. A tag is no commit.
     pub(crate) fn commit<T>(
         &self,
         id: &oid,
         read: impl FnOnce(gix_object::CommitRef<'_>, bool) -> T,
     ) -> GitResult<Option<T>> {
-        let broken = |_| GitError::object(id, "is a broken commit");
-        if let Some(host) = &self.host {
-            let mut buffer = self.buffer.borrow_mut();
-            let found = host.try_find(id, &mut buffer);
-            let found = found
-                .map_err(|error| GitError::object(id, format!("of the host cannot be read: {error}")))?;
-            if let Some(found) = found {
-                if found.kind != Kind::Commit {
-                    return Ok(None);
-                }
-                let commit =
-                    gix_object::CommitRef::from_bytes(found.data, gix_hash::Kind::Sha1).map_err(broken)?;
-                return Ok(Some(read(commit, true)));
-            }
-        }
-        let Some(object) = self.inside(id)? else {
+        let (object, of_host) = match self.host_object(id)? {
+            Some(object) => (Some(object), true),
+            None => (self.inside(id)?, false),
+        };
+        let Some(object) = object.filter(|object| object.kind == Kind::Commit) else {
             return Ok(None);
         };
-        if object.kind != Kind::Commit {
-            return Ok(None);
-        }
-        let commit = gix_object::CommitRef::from_bytes(&object.data, gix_hash::Kind::Sha1).map_err(broken)?;
-        Ok(Some(read(commit, false)))
+        let commit = gix_object::CommitRef::from_bytes(&object.data, gix_hash::Kind::Sha1);
+        let commit = commit.map_err(|_| GitError::object(id, "is a broken commit"))?;
+        Ok(Some(read(commit, of_host)))
     }
 
     /// An object that was made inside; none if there is no such.
@@ -336,6 +342,10 @@ fn chain<T: pack::FileData>(
 
 fn is_file_inside(change: &Change) -> bool {
     change.after.is_some_and(|after| after.node == NodeKind::File)
+}
+
+fn unreadable(id: &oid, error: &impl std::fmt::Display) -> GitError {
+    GitError::object(id, format!("of the host cannot be read: {error}"))
 }
 
 fn too_large(id: &oid, limit_bytes: u64) -> GitError {

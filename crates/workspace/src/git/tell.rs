@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use gix_hash::ObjectId;
-use gix_object::bstr::BString;
 use serde::Serialize;
 
 use super::commits::{follows, new_commits};
@@ -124,7 +123,7 @@ pub(crate) fn tell(dir: &GitDir<'_>, live: bool) -> Option<Told> {
 }
 
 /// Git takes a directory for a repository if it says what is checked out.
-fn is_repository(dir: &GitDir<'_>) -> bool {
+pub(crate) fn is_repository(dir: &GitDir<'_>) -> bool {
     let is_there = |side| {
         dir.entry(side, Path::new("HEAD"))
             .is_ok_and(|entry| entry.is_some())
@@ -139,7 +138,7 @@ fn fill(told: &mut Told, dir: &GitDir<'_>, live: bool) -> GitResult {
     told.left = changes
         .left
         .into_iter()
-        .map(|(name, why)| (text(&name), why))
+        .map(|(name, why)| (text(name.as_ref()), why))
         .collect();
     told.more_refs = changes.changed.len().saturating_sub(MAX_TOLD);
     for change in changes.changed.iter().take(MAX_TOLD) {
@@ -167,10 +166,10 @@ fn one(store: &Store<'_>, change: &RefChange) -> GitResult<RefTold> {
     };
     let newest = made.newest.into_iter().map(|(id, subject)| CommitTold {
         id: id.to_string(),
-        subject: text(&BString::from(subject)),
+        subject: text(subject.as_slice().into()),
     });
     Ok(RefTold {
-        name: text(&change.name),
+        name: text(change.name.as_ref()),
         fate: fate(store, change)?,
         before: change.before.map(|id| id.to_string()),
         after: change.after.map(|id| id.to_string()),
@@ -202,12 +201,12 @@ fn is_commit(store: &Store<'_>, id: &ObjectId) -> GitResult<bool> {
 
 fn head_text(head: &Head) -> String {
     match head {
-        Head::Branch(name) => text(name),
+        Head::Branch(name) => text(name.as_ref()),
         Head::Detached(id) => id.to_string(),
     }
 }
 
-fn text(name: &BString) -> String {
+pub(crate) fn text(name: &gix_object::bstr::BStr) -> String {
     use std::os::unix::ffi::OsStrExt;
     lossless(std::ffi::OsStr::from_bytes(name))
 }

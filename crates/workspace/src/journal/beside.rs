@@ -5,6 +5,7 @@
 //! before is copied into the history, and for an undo back into such a directory. A file in
 //! the entry says that the directory exists, from before it is made until it is gone.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -142,7 +143,24 @@ fn moved(journal: &Journal, stage: &Place, beside: Option<String>, name: String)
             ..Mark::of(&stat)
         };
     }
+    follow_taken(&mut journal);
     Ok(journal)
+}
+
+/// What a step puts somewhere for a later step to take is the thing that was taken: its copy now.
+fn follow_taken(journal: &mut Journal) {
+    let taken = journal.steps.iter().filter_map(|step| match step.act {
+        Act::Take { old } if step.tree == Tree::Project => Some((step.path.clone(), old)),
+        _ => None,
+    });
+    let taken: BTreeMap<PathBuf, Mark> = taken.collect();
+    for step in &mut journal.steps {
+        if let (Tree::Project, Act::Place { new }, Some(old)) =
+            (step.tree, &mut step.act, taken.get(&step.path))
+        {
+            *new = *old;
+        }
+    }
 }
 
 /// A directory of ours that comes or goes is no change of the project.

@@ -17,8 +17,15 @@ pub(crate) fn forward(journal: &Journal, ground: &Ground, pause: Pause<'_>) -> W
     for (number, step) in journal.steps.iter().enumerate() {
         pause("step");
         take(step, number, ground, &moved)?;
-        if let Act::Exchange { old, .. } | Act::Take { old } = &step.act {
-            moved.insert((step.tree, old.inode));
+        match &step.act {
+            Act::Exchange { old, .. } | Act::Take { old } => {
+                moved.insert((step.tree, old.inode));
+            }
+            // Taken again by a later step.
+            Act::Place { new } => {
+                moved.insert((step.tree, new.inode));
+            }
+            Act::Mode { .. } => {}
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::home::{APPLIED, Ground, STAGE, open_or_make, share_a_mount};
 use super::known::{Known, KnownFiles};
-use super::{Done, Journal, Pause, Touched, Undoing, VERSION, beside, check, forward, reverse};
+use super::{Done, Journal, Pause, Touched, Undoing, VERSION, beside, check, forward, index, reverse};
 use crate::files::{random_name, read_json, sync, write_json};
 use crate::place::Place;
 use crate::scan::each_name;
@@ -161,9 +161,10 @@ impl History {
         };
         let name = number.to_string();
         let entry = self.entry(&name)?;
-        let journal: Journal = self.required(&entry, JOURNAL)?;
-        let done: Done = self.required(&entry, DONE)?;
+        let mut journal: Journal = self.required(&entry, JOURNAL)?;
+        let mut done: Done = self.required(&entry, DONE)?;
         let ground = Ground::open(&journal, &entry)?;
+        let is_refreshed = index::refresh(&mut journal, &mut done, ground.project());
         let changed = check::changed_since(&journal, &done, &ground);
         if !changed.is_empty() {
             return Err(WriteError::Since { paths: changed });
@@ -177,6 +178,10 @@ impl History {
         };
         if dry_run {
             return Ok(undone);
+        }
+        if is_refreshed {
+            pause("journal");
+            write_json(&entry, JOURNAL, &journal).map_err(|cause| self.failed("write", JOURNAL, cause))?;
         }
         let (journal, ground) = self.fetched(&entry, journal, pause)?;
         let undoing = Undoing {

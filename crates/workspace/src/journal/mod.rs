@@ -12,6 +12,7 @@ mod check;
 mod forward;
 mod history;
 mod home;
+mod index;
 mod known;
 mod mark;
 mod reverse;
@@ -25,6 +26,7 @@ use forward::forward;
 pub(crate) use history::Draft;
 pub use history::{History, Undone};
 pub(crate) use home::STAGE;
+pub(crate) use index::IndexAt;
 pub(crate) use known::Known;
 pub(crate) use mark::Mark;
 
@@ -110,6 +112,9 @@ pub(crate) struct Journal {
     pub(crate) steps: Vec<Step>,
     /// Directories whose times change on the way.
     pub(crate) touched: Vec<Touched>,
+    /// Indexes of git among what was put there.
+    #[serde(default)]
+    pub(crate) indexes: Vec<IndexAt>,
     /// Files of which only a part was applied.
     pub(crate) parts: Vec<PartOf>,
     /// How many paths this is to a person.

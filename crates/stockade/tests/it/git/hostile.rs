@@ -76,8 +76,8 @@ fn links_and_alternates_in_a_repository_are_not_followed() {
         ),
         ("rm .git/HEAD; ln -s ELSE/HEAD .git/HEAD", "its HEAD is a link"),
         (
-            "mkdir -p .git/objects/info; echo ELSE > .git/objects/info/alternates",
-            "alternates were set up inside",
+            "git config core.repositoryformatversion 1; git config extensions.objectformat sha256",
+            "its objects are not named by SHA-1",
         ),
         (
             "rm .git/refs/heads/main; ln -s ELSE/x .git/refs/heads/main",
@@ -88,6 +88,16 @@ fn links_and_alternates_in_a_repository_are_not_followed() {
         repository.inside(&script);
         let (_, said) = repository.told(&["diff"]);
         assert!(said.contains(why), "{script}: {said}");
+        let (code, said) = repository.told(&["apply", "--safe"]);
+        assert_eq!(code, 1, "{script}: {said}");
+        repository.told(&["apply", "."]);
+        assert!(
+            fs::symlink_metadata(repository.path(".git/objects"))
+                .expect("objects")
+                .is_dir(),
+            "{script}"
+        );
+        assert_eq!(repository.git(&["log", "--format=%s"]), "first", "{script}");
         repository.told(&["discard", "--yes"]);
     }
 }
@@ -118,4 +128,104 @@ fn packed_references_that_are_too_many_are_refused() {
         said.contains("references changed inside: more than 100000"),
         "{said}"
     );
+}
+
+#[test]
+fn alternates_made_inside_are_never_taken_and_what_they_hide_is_missed() {
+    let repository = Repository::new();
+    repository.inside(
+        "cp -r .git/objects /tmp/o; mkdir -p .git/objects/info; echo /tmp/o > .git/objects/info/alternates
+         export GIT_OBJECT_DIRECTORY=/tmp/o; echo 2 >> b; git commit -qam hidden",
+    );
+    for arguments in [
+        &["apply", "--all"][..],
+        &["apply", ".git/objects/info/alternates"],
+    ] {
+        let (code, said) = repository.told(arguments);
+        assert_eq!(code, 1, "{said}");
+        assert!(
+            said.contains("never applied: git would look for objects elsewhere"),
+            "{said}"
+        );
+    }
+    assert!(!repository.path(".git/objects/info/alternates").exists());
+    assert_eq!(repository.git(&["log", "--all", "--format=%s"]), "first");
+    repository.git(&["fsck", "--strict"]);
+}
+
+/// A program that writes an index with one entry of any path; git itself refuses to.
+const INDEX: &str = r#"
+import hashlib, struct, subprocess
+blob = subprocess.check_output(["git", "rev-parse", "HEAD:a"], text=True).strip()
+path = b"PATH"
+entry = struct.pack(">10I", 0, 0, 0, 0, 0, 0, 0o100644, 0, 0, 0) + bytes.fromhex(blob) + struct.pack(">H", len(path)) + path
+entry += b"\0" * (8 - len(entry) % 8)
+data = b"DIRC" + struct.pack(">II", 2, 1) + entry
+open(".git/index", "wb").write(data + hashlib.sha1(data).digest())
+"#;
+
+#[test]
+fn an_index_with_paths_that_lead_elsewhere_is_refused() {
+    for (path, is_refused) in [
+        ("../x", true),
+        (".git/hooks/x", true),
+        ("/x", true),
+        ("a/../x", true),
+        (".GIT/x", true),
+        ("ok/x", false),
+    ] {
+        let repository = Repository::new();
+        let script = INDEX.replace("PATH", path);
+        repository.inside(&format!(
+            "cat > /tmp/i.py <<'END'\n{script}\nEND\npython3 /tmp/i.py"
+        ));
+        let (code, said) = repository.told(&["apply", "--all"]);
+        assert_eq!(
+            said.contains("it holds a path that is not allowed"),
+            is_refused,
+            "{path}: {said}"
+        );
+        assert_eq!(code, i32::from(is_refused), "{path}: {said}");
+        let staged = repository.git(&["ls-files"]);
+        assert_eq!(staged, if is_refused { "a\nb" } else { "ok/x" }, "{path}");
+    }
+}
+
+#[test]
+fn flags_that_say_not_to_look_at_a_file_are_not_taken() {
+    let repository = Repository::new();
+    repository.inside("git update-index --assume-unchanged a; git update-index --skip-worktree b; echo n > n; git add n; git commit -qm n; echo evil >> a; echo evil >> b");
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(repository.git(&["status", "--porcelain"]), " M a\n M b");
+    assert!(
+        repository
+            .git(&["ls-files", "-v"])
+            .lines()
+            .all(|line| line.starts_with('H'))
+    );
+}
+
+/// A commit whose tree has one entry of any name.
+const TREE: &str = r#"
+import subprocess
+def git(*words, data=None): return subprocess.run(["git", *words], input=data, stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+tree = b"100644 NAME\0" + bytes.fromhex(git("rev-parse", "HEAD:a"))
+tree = git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", data=tree)
+git("update-ref", "refs/heads/evil", git("commit-tree", "-m", "evil", tree))
+"#;
+
+#[test]
+fn a_tree_that_would_be_checked_out_elsewhere_is_refused() {
+    for name in ["..", ".git", ".gIt", "git~1"] {
+        let repository = Repository::new();
+        let script = TREE.replace("NAME", name);
+        repository.inside(&format!(
+            "cat > /tmp/t.py <<'END'\n{script}\nEND\npython3 /tmp/t.py"
+        ));
+        let (code, said) = repository.told(&["apply", "--all"]);
+        assert_eq!(code, 1, "{name}: {said}");
+        assert!(said.contains("a name that is not allowed"), "{name}: {said}");
+        assert!(repository.git(&["branch", "--list", "evil"]).is_empty());
+    }
 }

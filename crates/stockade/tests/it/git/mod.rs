@@ -3,5 +3,6 @@
 mod hostile;
 mod repository;
 mod review;
+mod take;
 
 pub use repository::Repository;

@@ -71,7 +71,7 @@ fn child() {
 }
 
 /// True if it was killed, false if it came to its end.
-fn run_child(what: &str, at: u64, world: &World) -> bool {
+pub fn run_child(what: &str, at: u64, world: &World) -> bool {
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "write::kill::child", "--nocapture"])
         .env(VARIABLE, format!("{what} {at} {}", world.root().display()))

@@ -6,6 +6,7 @@ mod hostile;
 mod kill;
 mod partial;
 mod random;
+mod repository;
 mod world;
 
 /// Sets the permission bits of a path.

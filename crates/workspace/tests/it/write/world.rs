@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stockade_workspace::{
-    Applied, ChangeSet, Decision, History, Request, ScanLimits, Undone, WriteError, WriteResult, apply, scan,
+    Applied, ChangeSet, Decision, GitWish, History, Repositories, Request, ScanLimits, Trees, Undone,
+    WriteError, WriteResult, apply, scan,
 };
 
 /// How much is looked at.
@@ -147,11 +148,26 @@ impl World {
             set,
             decisions,
             parts: std::collections::BTreeMap::new(),
+            conflicts: vec![false; set.changes.len()],
+            git: self.repositories(set),
             owners: None,
             now_ms: now_ms(),
             note: None,
         };
         apply(&self.history_watched(pause)?, &request, pause)
+    }
+
+    /// All of them, with a yes to everything.
+    fn repositories(&self, set: &ChangeSet) -> Vec<GitWish> {
+        let trees = Trees::open(&self.upper(), &self.project()).expect("trees");
+        let found = Repositories::find(&trees, set);
+        let wish = |path: &Path| GitWish {
+            path: path.to_owned(),
+            id: "test".to_owned(),
+            yes: true,
+            named: Vec::new(),
+        };
+        found.understood().map(wish).collect()
     }
 
     pub fn undo(&self) -> Result<Undone, WriteError> {
