@@ -91,7 +91,9 @@ memory\t'memory is limited, swap included'
 pids\t'the number of processes is limited'
 disk\t'what the sandbox writes to disk is limited'
 wall-time\t'the run ends after a set time'
-output\t'the amount of output is limited'"
+output\t'the amount of output is limited'
+budget-memory\t'all sandboxes together leave memory to the host'
+budget-cpu\t'all sandboxes together leave time to the host'"
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l prefer -d 'Run without this control, and say so, where it cannot be enforced' -r -f -a "files-unreadable\t'files outside the view cannot be read'
 names-hidden\t'names of files outside the view cannot be seen'
 metadata-protected\t'modes, owners and times of host files cannot be changed'
@@ -124,7 +126,9 @@ memory\t'memory is limited, swap included'
 pids\t'the number of processes is limited'
 disk\t'what the sandbox writes to disk is limited'
 wall-time\t'the run ends after a set time'
-output\t'the amount of output is limited'"
+output\t'the amount of output is limited'
+budget-memory\t'all sandboxes together leave memory to the host'
+budget-cpu\t'all sandboxes together leave time to the host'"
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s w -l workspace -d 'The project directory [default: the git root, else the current directory]' -r -f -a "(__fish_complete_directories)"
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l workspace-mode -d 'What writing to the workspace means' -r -f -a "cow\t'Changes are kept apart for review'
 copy\t'The same, in a private copy: where no overlay is possible'
@@ -201,7 +205,9 @@ memory\t'memory is limited, swap included'
 pids\t'the number of processes is limited'
 disk\t'what the sandbox writes to disk is limited'
 wall-time\t'the run ends after a set time'
-output\t'the amount of output is limited'"
+output\t'the amount of output is limited'
+budget-memory\t'all sandboxes together leave memory to the host'
+budget-cpu\t'all sandboxes together leave time to the host'"
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l prefer -d 'Run without this control, and say so, where it cannot be enforced' -r -f -a "files-unreadable\t'files outside the view cannot be read'
 names-hidden\t'names of files outside the view cannot be seen'
 metadata-protected\t'modes, owners and times of host files cannot be changed'
@@ -234,7 +240,9 @@ memory\t'memory is limited, swap included'
 pids\t'the number of processes is limited'
 disk\t'what the sandbox writes to disk is limited'
 wall-time\t'the run ends after a set time'
-output\t'the amount of output is limited'"
+output\t'the amount of output is limited'
+budget-memory\t'all sandboxes together leave memory to the host'
+budget-cpu\t'all sandboxes together leave time to the host'"
 complete -c stockade -n "__fish_stockade_using_subcommand create" -s w -l workspace -d 'The project directory [default: the git root, else the current directory]' -r -f -a "(__fish_complete_directories)"
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l workspace-mode -d 'What writing to the workspace means' -r -f -a "cow\t'Changes are kept apart for review'
 copy\t'The same, in a private copy: where no overlay is possible'
@@ -419,7 +427,9 @@ memory\t'memory is limited, swap included'
 pids\t'the number of processes is limited'
 disk\t'what the sandbox writes to disk is limited'
 wall-time\t'the run ends after a set time'
-output\t'the amount of output is limited'"
+output\t'the amount of output is limited'
+budget-memory\t'all sandboxes together leave memory to the host'
+budget-cpu\t'all sandboxes together leave time to the host'"
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l prefer -d 'Run without this control, and say so, where it cannot be enforced' -r -f -a "files-unreadable\t'files outside the view cannot be read'
 names-hidden\t'names of files outside the view cannot be seen'
 metadata-protected\t'modes, owners and times of host files cannot be changed'
@@ -452,7 +462,9 @@ memory\t'memory is limited, swap included'
 pids\t'the number of processes is limited'
 disk\t'what the sandbox writes to disk is limited'
 wall-time\t'the run ends after a set time'
-output\t'the amount of output is limited'"
+output\t'the amount of output is limited'
+budget-memory\t'all sandboxes together leave memory to the host'
+budget-cpu\t'all sandboxes together leave time to the host'"
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -s w -l workspace -d 'The project directory [default: the git root, else the current directory]' -r -f -a "(__fish_complete_directories)"
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l workspace-mode -d 'What writing to the workspace means' -r -f -a "cow\t'Changes are kept apart for review'
 copy\t'The same, in a private copy: where no overlay is possible'

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{ByteCount, CpuLimit, DurationMs};
+use crate::units::{ByteCount, CpuLimit, CpuMillis, DurationMs};
 
 /// Which protection, without its value: the key of matrices, receipts and reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,11 +42,13 @@ pub enum ControlKind {
     Disk,
     WallTime,
     Output,
+    BudgetMemory,
+    BudgetCpu,
 }
 
 impl ControlKind {
     /// Every control, in the order in which reports show them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::FilesUnreadable,
         Self::NamesHidden,
         Self::MetadataProtected,
@@ -80,6 +82,8 @@ impl ControlKind {
         Self::Disk,
         Self::WallTime,
         Self::Output,
+        Self::BudgetMemory,
+        Self::BudgetCpu,
     ];
 
     /// The name used in policies, reports and JSON.
@@ -165,6 +169,8 @@ impl ControlKind {
             Self::Disk => ("disk", "what the sandbox writes to disk is limited"),
             Self::WallTime => ("wall-time", "the run ends after a set time"),
             Self::Output => ("output", "the amount of output is limited"),
+            Self::BudgetMemory => ("budget-memory", "all sandboxes together leave memory to the host"),
+            Self::BudgetCpu => ("budget-cpu", "all sandboxes together leave time to the host"),
         }
     }
 
@@ -200,7 +206,9 @@ impl ControlKind {
             | Self::Pids
             | Self::Disk
             | Self::WallTime
-            | Self::Output => &[],
+            | Self::Output
+            | Self::BudgetMemory
+            | Self::BudgetCpu => &[],
         }
     }
 
@@ -210,7 +218,14 @@ impl ControlKind {
     pub fn is_limit(self) -> bool {
         matches!(
             self,
-            Self::Cpu | Self::Memory | Self::Pids | Self::Disk | Self::WallTime | Self::Output
+            Self::Cpu
+                | Self::Memory
+                | Self::Pids
+                | Self::Disk
+                | Self::WallTime
+                | Self::Output
+                | Self::BudgetMemory
+                | Self::BudgetCpu
         )
     }
 }
@@ -233,6 +248,10 @@ pub enum Control {
     WallTime(DurationMs),
     /// Bytes of standard output and standard error together.
     Output(ByteCount),
+    /// Memory of all sandboxes that share a place in the tree of control groups.
+    BudgetMemory(ByteCount),
+    /// Processor time of the same.
+    BudgetCpu(CpuMillis),
 }
 
 impl Control {
@@ -247,6 +266,8 @@ impl Control {
             Self::Disk(_) => ControlKind::Disk,
             Self::WallTime(_) => ControlKind::WallTime,
             Self::Output(_) => ControlKind::Output,
+            Self::BudgetMemory(_) => ControlKind::BudgetMemory,
+            Self::BudgetCpu(_) => ControlKind::BudgetCpu,
         }
     }
 }
@@ -267,6 +288,8 @@ impl std::fmt::Display for Control {
             Self::Disk(bytes) => write!(out, "disk {bytes}"),
             Self::WallTime(time) => write!(out, "wall-time {time}"),
             Self::Output(bytes) => write!(out, "output {bytes}"),
+            Self::BudgetMemory(bytes) => write!(out, "budget-memory {bytes}"),
+            Self::BudgetCpu(cpus) => write!(out, "budget-cpu {cpus}"),
         }
     }
 }

@@ -78,10 +78,14 @@ pub struct HostFacts {
     pub pids_cgroup: Fact,
     /// A processor quota and weight can be set and joined.
     pub cpu_cgroup: Fact,
+    /// All sandboxes that are started here lie in one cgroup, which can be limited.
+    pub shared_cgroup: Fact,
     /// This program needs no dynamic loader, so it can run in an empty root.
     pub static_program: Fact,
     /// Physical memory in bytes.
     pub memory_bytes: u64,
     /// Processors that this process may use.
     pub cpus: u32,
+    /// Processors of the host that are online.
+    pub online_cpus: u32,
 }

@@ -3,8 +3,11 @@
 //! The grammar (texts to values) is in [`grammar`]; what is printed can be read back.
 
 mod grammar;
+mod share;
 
 use serde::{Deserialize, Serialize};
+
+pub use share::{CpuShare, MemoryShare};
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +50,14 @@ impl<T> Limit<T> {
         match self {
             Self::AtMost(value) => Some(value),
             Self::Off => None,
+        }
+    }
+
+    /// The same bound on another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Limit<U> {
+        match self {
+            Self::AtMost(value) => Limit::AtMost(change(value)),
+            Self::Off => Limit::Off,
         }
     }
 }
@@ -96,18 +107,16 @@ impl std::fmt::Display for DurationMs {
     }
 }
 
+impl std::fmt::Display for CpuMillis {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}.{:02} processors", self.0 / 1000, self.0 % 1000 / 10)
+    }
+}
+
 impl std::fmt::Display for CpuLimit {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.quota_millis {
-            Some(quota) => {
-                write!(
-                    out,
-                    "{}.{:02} processors, weight {}",
-                    quota / 1000,
-                    quota % 1000 / 10,
-                    self.weight
-                )
-            }
+            Some(quota) => write!(out, "{}, weight {}", CpuMillis(quota), self.weight),
             None => write!(out, "all processors, weight {}", self.weight),
         }
     }

@@ -113,9 +113,11 @@ mod tests {
             memory_cgroup: Fact::Yes,
             pids_cgroup: Fact::Yes,
             cpu_cgroup: Fact::Yes,
+            shared_cgroup: Fact::Yes,
             static_program: Fact::Yes,
             memory_bytes: 8 << 30,
             cpus: 2,
+            online_cpus: 1,
         }
     }
 

@@ -153,6 +153,14 @@ pub enum Error {
     /// Changes could not be taken over to the host, or taken back.
     #[error(transparent)]
     Write(#[from] stockade_workspace::WriteError),
+    /// What all sandboxes together may use is used up.
+    #[error(
+        "no sandbox is begun: {why}\n    fix: stop one (`stockade top` shows what each uses), or raise memory in [budget] of the user's or the organisation's policy"
+    )]
+    NoRoom {
+        /// With the figures.
+        why: String,
+    },
     /// It cannot be done now.
     #[error("{what}: busy: {why}")]
     Busy {

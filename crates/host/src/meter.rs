@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use stockade_domain::Usage;
-use stockade_linux::cgroup::{Group, GroupRecord};
+use stockade_linux::cgroup::{Budget, Group, GroupRecord};
+
+pub use stockade_linux::cgroup::BudgetUse;
 
 use crate::shim::disk::DiskWatch;
 use crate::state::{StateDirs, Status};
@@ -63,6 +65,14 @@ impl Meter {
                 .map(|key| DiskWatch::of_changes(&changes(key))),
             disk_bytes: None,
         }
+    }
+
+    /// The limits that it shares with all other sandboxes here, and their use; none where there
+    /// are no such limits, or nobody can read them.
+    #[must_use]
+    pub fn budget(&self) -> Option<BudgetUse> {
+        let found = self.group.as_ref()?.budget().ok()?;
+        (found.budget != Budget::default()).then_some(found)
     }
 
     /// Reads; looks at no more than about `names` names of the change set.

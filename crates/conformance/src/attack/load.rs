@@ -17,6 +17,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "fork" => forks(bound),
         "threads" => threads(bound),
         "memory" => memory(bound),
+        "hold" => hold(bound),
         "tmpfs" => file_memory(bound, "/tmp/filler"),
         "shm" => file_memory(bound, "/dev/shm/filler"),
         "memfd" => memfds(bound),
@@ -77,15 +78,28 @@ fn threads(bound: u64) -> u64 {
     got
 }
 
+const PIECE: usize = 4 << 20;
+
 fn memory(bound: u64) -> u64 {
-    const PIECE: usize = 4 << 20;
+    (take(bound).len() * PIECE) as u64
+}
+
+/// Takes memory, says so, and keeps it.
+fn hold(bound: u64) -> u64 {
+    let pieces = take(bound);
+    eprintln!("GOT {} of {bound}", pieces.len() * PIECE);
+    pause();
+    (std::hint::black_box(pieces).len() * PIECE) as u64
+}
+
+fn take(bound: u64) -> Vec<Vec<u8>> {
     let mut pieces: Vec<Vec<u8>> = Vec::new();
     while (pieces.len() * PIECE) as u64 <= bound {
         let mut piece = vec![0_u8; PIECE];
         piece.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
         pieces.push(std::hint::black_box(piece));
     }
-    (pieces.len() * PIECE) as u64
+    pieces
 }
 
 fn fill(file: &mut File, bound: u64) -> u64 {

@@ -1,5 +1,6 @@
 //! The suite: tables of behaviours, run through the real program.
 
+mod budget;
 mod caches;
 mod concurrency;
 mod denials;
@@ -55,6 +56,7 @@ const GROUPS: &[Group] = &[
     ("posture", posture::ALL),
     ("terminal", terminal::ALL),
     ("resources", resources::ALL),
+    ("budget", budget::ALL),
     ("faults", faults::ALL),
     ("kills", kills::ALL),
     ("concurrency", concurrency::ALL),

@@ -1,31 +1,38 @@
 //! What holds where nobody wrote anything.
 
 use super::layer::Clause;
-use super::{Limits, Policy};
+use super::{Budget, Limits, Policy};
 use crate::control::ControlKind;
 use crate::demand::Need;
 use crate::spec::{Caches, Network, WorkspaceMode};
 use crate::target::HostFacts;
-use crate::units::{ByteCount, CpuLimit, Limit};
+use crate::units::{ByteCount, CpuLimit, CpuShare, Limit, MemoryShare};
 
 /// Processes and threads of a sandbox, where nobody wrote a limit.
 pub const DEFAULT_PIDS: u32 = 4096;
 /// The driver where nobody wrote one: the strongest that meets the policy.
 pub const DEFAULT_DRIVER: &str = "auto";
+/// What all sandboxes together get of the host's memory, where nobody wrote it.
+pub const DEFAULT_BUDGET_MEMORY: MemoryShare = MemoryShare::Percent(80);
+/// The same of its processors.
+pub const DEFAULT_BUDGET_CPUS: CpuShare = CpuShare::AllBut(1);
 /// The host name where nobody wrote one.
 pub const DEFAULT_HOSTNAME: &str = "stockade";
 
 /// What of the host the defaults follow from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct HostDefaults {
     /// Physical memory; 0 where it is not known.
     pub memory_bytes: u64,
+    /// Processors that are online.
+    pub processors: u32,
 }
 
 impl From<&HostFacts> for HostDefaults {
     fn from(facts: &HostFacts) -> Self {
         Self {
             memory_bytes: facts.memory_bytes,
+            processors: facts.online_cpus,
         }
     }
 }
@@ -70,6 +77,14 @@ impl Policy {
                 disk: Clause::default(Limit::Off),
                 timeout: Clause::default(Limit::Off),
                 output: Clause::default(Limit::Off),
+            },
+            budget: Budget {
+                memory: Clause::default(match host.memory_bytes {
+                    0 => Limit::Off,
+                    _ => Limit::AtMost(DEFAULT_BUDGET_MEMORY),
+                }),
+                cpus: Clause::default(Limit::AtMost(DEFAULT_BUDGET_CPUS)),
+                host: *host,
             },
             needs: Vec::new(),
             nested_namespaces: Clause::default(false),

@@ -2,11 +2,11 @@
 
 use super::defaults::default_need;
 use super::layer::Clause;
-use super::{Limits, Policy};
+use super::{Budget, Limits, Policy};
 use crate::control::{Control, ControlKind};
 use crate::demand::{Demand, Demands, Need, Origin};
 use crate::spec::{self, Network, WorkspaceMode};
-use crate::units::{CpuLimit, CpuMillis};
+use crate::units::{ByteCount, CpuLimit, CpuMillis};
 
 /// Walls that every policy asks for.
 const ALWAYS: [ControlKind; 18] = [
@@ -35,7 +35,13 @@ impl Policy {
     #[must_use]
     pub fn demands(&self) -> Demands {
         let mut asked: Vec<(Control, Origin)> = self.walls();
-        asked.extend(self.limits.controls());
+        asked.extend(
+            self.limits
+                .controls()
+                .into_iter()
+                .map(|asked| self.within_budget(asked)),
+        );
+        asked.extend(self.budget.controls());
         // Controls that stand in no clause of their own are asked for by a need alone.
         let kinds: Vec<ControlKind> = asked.iter().map(|(control, _)| control.kind()).collect();
         for need in &self.needs {
@@ -49,6 +55,18 @@ impl Policy {
                 .into_iter()
                 .map(|(control, origin)| self.demand(control, origin)),
         )
+    }
+
+    /// One sandbox gets no more processor time than all of them; cgroup v1 refuses to promise it.
+    fn within_budget(&self, (control, origin): (Control, Origin)) -> (Control, Origin) {
+        let control = match (control, self.budget.cpu_millis()) {
+            (Control::Cpu(limit), Some(CpuMillis(all))) => Control::Cpu(CpuLimit {
+                quota_millis: limit.quota_millis.map(|own| own.min(all)),
+                ..limit
+            }),
+            (control, _) => control,
+        };
+        (control, origin)
     }
 
     fn demand(&self, control: Control, origin: Origin) -> Demand {
@@ -128,6 +146,30 @@ impl Policy {
             .into_iter()
             .map(|(kind, origin)| (Control::Wall(kind), origin))
             .collect()
+    }
+}
+
+impl Budget {
+    /// Memory that all sandboxes together may use on this host.
+    #[must_use]
+    pub fn memory_bytes(&self) -> Option<ByteCount> {
+        self.memory.value.value()?.of(self.host.memory_bytes)
+    }
+
+    /// Processor time that all sandboxes together may use on this host.
+    #[must_use]
+    pub fn cpu_millis(&self) -> Option<CpuMillis> {
+        Some(self.cpus.value.value()?.of(self.host.processors))
+    }
+
+    fn controls(&self) -> impl Iterator<Item = (Control, Origin)> {
+        let memory = self
+            .memory_bytes()
+            .map(|bytes| (Control::BudgetMemory(bytes), self.memory.origin.clone()));
+        let cpus = self
+            .cpu_millis()
+            .map(|cpus| (Control::BudgetCpu(cpus), self.cpus.origin.clone()));
+        memory.into_iter().chain(cpus)
     }
 }
 

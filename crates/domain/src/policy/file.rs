@@ -202,6 +202,8 @@ impl Source<'_> {
         };
         self.network(raw.network, &mut layer)?;
         self.limits(raw.limits, &mut layer)?;
+        layer.budget_memory = self.written(raw.budget.memory);
+        layer.budget_cpus = self.written(raw.budget.cpus);
         layer.needs = self.needs(raw.need)?;
         Ok(layer)
     }

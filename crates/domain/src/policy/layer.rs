@@ -5,7 +5,7 @@ use crate::control::ControlKind;
 use crate::demand::{Need, Origin};
 use crate::environment::Variable;
 use crate::spec::{Caches, Network, WorkspaceMode};
-use crate::units::{ByteCount, CpuMillis, DurationMs, Limit};
+use crate::units::{ByteCount, CpuMillis, CpuShare, DurationMs, Limit, MemoryShare};
 
 /// A value and who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -100,6 +100,10 @@ pub struct Layer {
     pub timeout: Option<Clause<Limit<DurationMs>>>,
     /// Bytes of output.
     pub output: Option<Clause<Limit<ByteCount>>>,
+    /// Memory of all sandboxes together.
+    pub budget_memory: Option<Clause<Limit<MemoryShare>>>,
+    /// Processor time of all sandboxes together.
+    pub budget_cpus: Option<Clause<Limit<CpuShare>>>,
     /// How much single controls are needed.
     pub needs: Vec<Clause<(ControlKind, Need)>>,
     /// The workload may make namespaces.

@@ -141,8 +141,9 @@ impl Policy {
     fn tighten(&mut self, layer: &Layer, by: Option<&Clause<String>>) -> Vec<Conflict> {
         let before = self.demands();
         let mut loose = Loosenings::default();
+        loose.budget(layer);
         for scalar in &SCALARS {
-            let Some(new) = (scalar.in_layer)(layer) else {
+            let Some(new) = (scalar.in_layer)(layer).filter(|_| !scalar.key.starts_with("budget.")) else {
                 continue;
             };
             let old = (scalar.in_policy)(self);
@@ -330,6 +331,18 @@ fn covers(pattern: &str, name: &str) -> bool {
 struct Loosenings(Vec<(Origin, String)>);
 
 impl Loosenings {
+    /// What is shared with other projects is no matter of this one.
+    fn budget(&mut self, layer: &Layer) {
+        let written = [
+            layer.budget_memory.as_ref().map(|clause| &clause.origin),
+            layer.budget_cpus.as_ref().map(|clause| &clause.origin),
+        ];
+        for origin in written.into_iter().flatten() {
+            let what = "sets the budget that all sandboxes of the host share".to_owned();
+            self.add(origin, what);
+        }
+    }
+
     /// Most of one preset's that are told: whoever sees three knows that it does not fit.
     const TOLD: usize = 3;
 

@@ -81,13 +81,6 @@ impl Policy {
             .as_ref()
             .is_some_and(|list| !list.value.is_empty());
         let mode = &self.workspace_mode;
-        let limits = &self.limits;
-        let not_bounded = |origin: &crate::demand::Origin, key: &str| {
-            Some((
-                format!("there is no limit ({origin})"),
-                format!("write a value for {key} in [limits]"),
-            ))
-        };
         match kind {
             ControlKind::NetworkNone | ControlKind::LocalSocketsHidden if host_network => Some((
                 format!("the network is the host's ({})", self.network.origin),
@@ -124,23 +117,69 @@ impl Policy {
                 ),
                 "remove nested-namespaces from [sandbox]".to_owned(),
             )),
-            ControlKind::Memory if limits.memory.value.value().is_none() => {
-                not_bounded(&limits.memory.origin, "memory")
-            }
-            ControlKind::Pids if limits.pids.value.value().is_none() => {
-                not_bounded(&limits.pids.origin, "pids")
-            }
-            ControlKind::Cpu if limits.to_spec().cpu.is_none() => not_bounded(&limits.cpus.origin, "cpus"),
-            ControlKind::Disk if limits.disk.value.value().is_none() => {
-                not_bounded(&limits.disk.origin, "disk")
-            }
-            ControlKind::WallTime if limits.timeout.value.value().is_none() => {
-                not_bounded(&limits.timeout.origin, "timeout")
-            }
-            ControlKind::Output if limits.output.value.value().is_none() => {
-                not_bounded(&limits.output.origin, "output")
-            }
-            _ => None,
+            _ => self.unbounded(kind),
         }
+    }
+
+    /// The clause because of which a limit would be required in vain: it has no value.
+    fn unbounded(&self, kind: ControlKind) -> Option<(String, String)> {
+        let (limits, budget) = (&self.limits, &self.budget);
+        let (is_bounded, origin, key, section) = match kind {
+            ControlKind::Memory => (
+                limits.memory.value.value().is_some(),
+                &limits.memory.origin,
+                "memory",
+                "limits",
+            ),
+            ControlKind::Pids => (
+                limits.pids.value.value().is_some(),
+                &limits.pids.origin,
+                "pids",
+                "limits",
+            ),
+            ControlKind::Cpu => (
+                limits.to_spec().cpu.is_some(),
+                &limits.cpus.origin,
+                "cpus",
+                "limits",
+            ),
+            ControlKind::Disk => (
+                limits.disk.value.value().is_some(),
+                &limits.disk.origin,
+                "disk",
+                "limits",
+            ),
+            ControlKind::WallTime => (
+                limits.timeout.value.value().is_some(),
+                &limits.timeout.origin,
+                "timeout",
+                "limits",
+            ),
+            ControlKind::Output => (
+                limits.output.value.value().is_some(),
+                &limits.output.origin,
+                "output",
+                "limits",
+            ),
+            ControlKind::BudgetMemory => (
+                budget.memory_bytes().is_some(),
+                &budget.memory.origin,
+                "memory",
+                "budget",
+            ),
+            ControlKind::BudgetCpu => (
+                budget.cpu_millis().is_some(),
+                &budget.cpus.origin,
+                "cpus",
+                "budget",
+            ),
+            _ => return None,
+        };
+        (!is_bounded).then(|| {
+            (
+                format!("there is no limit ({origin})"),
+                format!("write a value for {key} in [{section}]"),
+            )
+        })
     }
 }

@@ -16,7 +16,10 @@ pub mod presets;
 pub mod protect;
 pub mod strict;
 
-pub use defaults::{DEFAULT_DRIVER, DEFAULT_HOSTNAME, DEFAULT_PIDS, HostDefaults, default_need};
+pub use defaults::{
+    DEFAULT_BUDGET_CPUS, DEFAULT_BUDGET_MEMORY, DEFAULT_DRIVER, DEFAULT_HOSTNAME, DEFAULT_PIDS, HostDefaults,
+    default_need,
+};
 pub use error::{Conflict, Diagnostic, PolicyError};
 pub use file::{MAX_BYTES, MAX_ITEMS, VERSION, parse, parse_bytes, schema};
 pub use layer::{Clause, FileAccess, FileRule, Floor, FloorLists, Layer, Overrides, PolicyFile};
@@ -28,7 +31,7 @@ use crate::control::ControlKind;
 use crate::demand::Need;
 use crate::environment::Variable;
 use crate::spec::{Caches, Network, WorkspaceMode};
-use crate::units::{ByteCount, CpuMillis, DurationMs, Limit};
+use crate::units::{ByteCount, CpuMillis, CpuShare, DurationMs, Limit, MemoryShare};
 
 /// Every clause with its value and who wrote it. It contradicts itself nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,6 +56,8 @@ pub struct Policy {
     pub variables: Vec<Clause<Variable>>,
     /// Upper bounds.
     pub limits: Limits,
+    /// What all sandboxes of the host may use together.
+    pub budget: Budget,
     /// How much single controls are needed, where somebody wrote it; later over earlier.
     pub needs: Vec<Clause<(ControlKind, Need)>>,
     /// The workload may make namespaces.
@@ -63,6 +68,17 @@ pub struct Policy {
     pub permitted: Vec<FloorLists>,
     /// Starts of programs inside are recorded.
     pub audit_processes: Clause<bool>,
+}
+
+/// What all sandboxes of the host may use together, with who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Budget {
+    /// Memory and swap together.
+    pub memory: Clause<Limit<MemoryShare>>,
+    /// Processors' worth of time.
+    pub cpus: Clause<Limit<CpuShare>>,
+    /// The host of which these are shares.
+    pub host: HostDefaults,
 }
 
 /// Upper bounds with who wrote them.

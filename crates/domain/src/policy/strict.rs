@@ -8,7 +8,7 @@ use super::layer::{Clause, Layer};
 use crate::control::ControlKind;
 use crate::demand::Origin;
 use crate::spec::{Caches, Network, WorkspaceMode};
-use crate::units::{ByteCount, CpuMillis, DurationMs, Limit};
+use crate::units::{ByteCount, CpuMillis, CpuShare, DurationMs, Limit, MemoryShare};
 
 /// How much a clause permits, comparable with another clause of its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ macro_rules! scalar {
 
 /// Every clause that has one value. Lists (`files`, `environment`, `need`) add up and have
 /// rules of their own in [`super::layers`].
-pub static SCALARS: [Scalar; 16] = [
+pub static SCALARS: [Scalar; 18] = [
     scalar!("driver", "only the same", &[], driver, driver),
     scalar!(optional "image", "only the same", image),
     scalar!(
@@ -182,6 +182,20 @@ pub static SCALARS: [Scalar; 16] = [
         &[ControlKind::Output],
         limits.output,
         output
+    ),
+    scalar!(
+        "budget.memory",
+        "only the organisation and the user write it",
+        &[ControlKind::BudgetMemory],
+        budget.memory,
+        budget_memory
+    ),
+    scalar!(
+        "budget.cpus",
+        "only the organisation and the user write it",
+        &[ControlKind::BudgetCpu],
+        budget.cpus,
+        budget_cpus
     ),
     scalar!(
         "sandbox.nested-namespaces",
@@ -351,6 +365,25 @@ impl Measured for Limit<CpuMillis> {
     }
     fn shown(&self) -> String {
         shown(*self, |cpus| (f64::from(cpus.0) / 1000.0).to_string())
+    }
+}
+
+/// Shares of a host are compared by nobody: a project may write none, and a floor has none.
+impl Measured for Limit<MemoryShare> {
+    fn measure(&self) -> Measure {
+        Measure::Same(self.shown())
+    }
+    fn shown(&self) -> String {
+        shown(*self, |share| share.to_string())
+    }
+}
+
+impl Measured for Limit<CpuShare> {
+    fn measure(&self) -> Measure {
+        Measure::Same(self.shown())
+    }
+    fn shown(&self) -> String {
+        shown(*self, |share| share.to_string())
     }
 }
 

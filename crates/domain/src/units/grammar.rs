@@ -52,7 +52,7 @@ impl Grammar {
 }
 
 /// A wrong text as it may be repeated: short, without control characters.
-fn echo(text: &str) -> String {
+pub(super) fn echo(text: &str) -> String {
     let mut echo: String = text
         .chars()
         .take(MAX_ECHO_CHARS)

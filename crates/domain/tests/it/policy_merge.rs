@@ -33,7 +33,10 @@ fn defaults_are_as_documented() {
         })
     );
     assert_eq!((limits.wall_time, limits.output, limits.disk), (None, None, None));
-    let unknown = Policy::defaults(&HostDefaults { memory_bytes: 0 });
+    let unknown = Policy::defaults(&HostDefaults {
+        memory_bytes: 0,
+        processors: 4,
+    });
     assert_eq!(
         unknown.limits.to_spec().memory,
         None,
@@ -55,7 +58,7 @@ fn default_needs() {
         assert_eq!(demand.need, expected, "{kind}");
         assert_eq!(demand.origin, Origin::Default, "{kind}");
     }
-    assert_eq!(policy.demands().iter().count(), 25);
+    assert_eq!(policy.demands().iter().count(), 27);
     for kind in [
         ControlKind::OwnKernel,
         ControlKind::OwnMachine,

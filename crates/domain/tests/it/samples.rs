@@ -35,6 +35,7 @@ pub fn wall(kind: ControlKind, need: Need) -> Demand {
 pub fn defaults() -> Policy {
     Policy::defaults(&HostDefaults {
         memory_bytes: 8 << 30,
+        processors: 4,
     })
 }
 

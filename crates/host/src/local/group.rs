@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use stockade_domain::{Control, Plan};
-use stockade_linux::cgroup::{self, CgroupSurvey, Group, GroupLimits, GroupRecord, JoinMethod};
+use stockade_linux::cgroup::{self, Budget, CgroupSurvey, Group, GroupLimits, GroupRecord, JoinMethod};
 
 use super::wall::Wall;
 use crate::driver::{Leftover, LeftoverKind, Seed, Sweep};
@@ -13,31 +13,48 @@ use crate::state::owner_mark;
 /// Stands between a sandbox's id and its owner's mark in the name of a group.
 const MARK: char = '-';
 
+/// What the cgroups of a sandbox have to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Its own limits.
+    pub limits: GroupLimits,
+    /// Those of all sandboxes together.
+    pub budget: Budget,
+}
+
 /// The limits of a plan that need a cgroup, if there are any.
-pub(crate) fn limits(plan: &Plan) -> Option<GroupLimits> {
-    let mut limits = GroupLimits::default();
+pub(crate) fn limits(plan: &Plan) -> Option<Wanted> {
+    let mut wanted = Wanted::default();
     for control in plan.enforced() {
         match control {
-            Control::Memory(bytes) => limits.memory_bytes = Some(bytes.0),
-            Control::Pids(count) => limits.pids = Some(*count),
-            Control::Cpu(limit) => limits.cpu = Some(*limit),
+            Control::Memory(bytes) => wanted.limits.memory_bytes = Some(bytes.0),
+            Control::Pids(count) => wanted.limits.pids = Some(*count),
+            Control::Cpu(limit) => wanted.limits.cpu = Some(*limit),
+            Control::BudgetMemory(bytes) => wanted.budget.memory_bytes = Some(bytes.0),
+            Control::BudgetCpu(cpus) => wanted.budget.cpu_millis = Some(cpus.0),
             Control::Wall(_) | Control::Disk(_) | Control::WallTime(_) | Control::Output(_) => {}
         }
     }
-    (limits != GroupLimits::default()).then_some(limits)
+    (wanted != Wanted::default()).then_some(wanted)
 }
 
 /// The cgroup for these limits.
 pub(crate) fn make(
     driver: &str,
     cgroups: &CgroupSurvey,
-    limits: Option<&GroupLimits>,
+    wanted: Option<&Wanted>,
     seed: &Seed,
 ) -> Result<Option<Group>> {
-    limits
-        .map(|limits| Group::create(cgroups, &name(seed), limits))
-        .transpose()
-        .map_err(|error| Error::building(driver, "make its cgroup", error.to_string()))
+    let Some(wanted) = wanted else {
+        return Ok(None);
+    };
+    match Group::create_within(cgroups, &name(seed), &wanted.limits, &wanted.budget) {
+        Ok(group) => Ok(Some(group)),
+        Err(error @ cgroup::Error::BudgetSpent { .. }) => Err(Error::NoRoom {
+            why: error.to_string(),
+        }),
+        Err(error) => Err(Error::building(driver, "make its cgroup", error.to_string())),
+    }
 }
 
 /// The sandbox's id, for `gc`, and its owner's mark, for the time when only the group is left.

@@ -1,8 +1,9 @@
 //! Evidence that is the same for every guest that is a child of ours: what the host reads of
 //! its process and cgroups before the first command, and what only the guest could see of itself.
 
+use stockade_domain::units::{ByteCount, CpuMillis};
 use stockade_domain::{Control, EvidenceKind, Finding, Receipt};
-use stockade_linux::cgroup::{Group, GroupLimits};
+use stockade_linux::cgroup::{Budget, Group, GroupLimits};
 use stockade_linux::ops::Attestation;
 
 use super::evidence::{Seen, Thread};
@@ -20,13 +21,23 @@ pub(crate) struct Basis<'a> {
 pub(crate) struct GroupSeen {
     holds_guest: bool,
     limits: GroupLimits,
+    budget: Result<Budget, String>,
 }
 
 impl GroupSeen {
     fn read(group: &Group, pid: i32) -> Result<Self, String> {
         let holds_guest = group.contains(pid).map_err(|error| error.to_string())?;
         let limits = group.read_limits().map_err(|error| error.to_string())?;
-        Ok(Self { holds_guest, limits })
+        // A sandbox without a budget does not depend on what is read there.
+        let budget = group
+            .budget()
+            .map(|found| found.budget)
+            .map_err(|error| error.to_string());
+        Ok(Self {
+            holds_guest,
+            limits,
+            budget,
+        })
     }
 }
 
@@ -54,7 +65,11 @@ pub(crate) fn gather(
             match control {
                 Control::WallTime(time) => held(format!("a timer of {time} starts with the command")),
                 Control::Output(bytes) => held(format!("output is counted up to {bytes}")),
-                Control::Memory(_) | Control::Pids(_) | Control::Cpu(_) => basis.limit(control),
+                Control::Memory(_)
+                | Control::Pids(_)
+                | Control::Cpu(_)
+                | Control::BudgetMemory(_)
+                | Control::BudgetCpu(_) => basis.limit(control),
                 Control::Wall(_) | Control::Disk(_) => find(control, &basis),
             }
         }
@@ -251,12 +266,43 @@ impl Basis<'_> {
                     "the guest in the sandbox's cgroup",
                     "the guest is in the sandbox's cgroup",
                 ),
-                host(
-                    limit_holds(control, &group.limits),
-                    &control.to_string(),
-                    format!("{control}, read back"),
-                ),
+                group.finding(control),
             ]),
+        }
+    }
+}
+
+impl GroupSeen {
+    /// Of the group itself, or of the one around it.
+    fn finding(&self, control: &Control) -> Finding {
+        let expected = control.to_string();
+        match (control, &self.budget) {
+            (Control::BudgetMemory(_) | Control::BudgetCpu(_), Err(why)) => {
+                Finding::Unchecked { why: why.clone() }
+            }
+            (Control::BudgetMemory(bytes), Ok(budget)) => {
+                let found = budget.memory_bytes.map(ByteCount);
+                let holds = found.is_some_and(|found| found <= *bytes);
+                host(
+                    holds,
+                    &expected,
+                    format!("memory {} around the sandbox's cgroup", number(found)),
+                )
+            }
+            (Control::BudgetCpu(cpus), Ok(budget)) => {
+                let found = budget.cpu_millis.map(CpuMillis);
+                let holds = found.is_some_and(|found| found <= *cpus);
+                host(
+                    holds,
+                    &expected,
+                    format!("{} around the sandbox's cgroup", number(found)),
+                )
+            }
+            _ => host(
+                limit_holds(control, &self.limits),
+                &expected,
+                format!("{control}, read back"),
+            ),
         }
     }
 }
@@ -271,7 +317,12 @@ fn limit_holds(control: &Control, limits: &GroupLimits) -> bool {
             .is_some_and(|now| now <= bytes.0 && now.saturating_add(PAGE_BYTES) > bytes.0),
         Control::Pids(count) => limits.pids == Some(*count),
         Control::Cpu(limit) => limits.cpu == Some(*limit),
-        Control::Wall(_) | Control::Disk(_) | Control::WallTime(_) | Control::Output(_) => false,
+        Control::Wall(_)
+        | Control::Disk(_)
+        | Control::WallTime(_)
+        | Control::Output(_)
+        | Control::BudgetMemory(_)
+        | Control::BudgetCpu(_) => false,
     }
 }
 
@@ -302,5 +353,41 @@ fn is_guests_own(number: i32, target: &str) -> bool {
         ]
         .iter()
         .any(|own| target.starts_with(own)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(budget: Result<Budget, String>) -> GroupSeen {
+        GroupSeen {
+            holds_guest: true,
+            limits: GroupLimits::default(),
+            budget,
+        }
+    }
+
+    /// A budget that was left out, or is looser, is a difference; a tighter one keeps the promise.
+    #[test]
+    fn a_budget_that_does_not_hold_is_noticed() {
+        let memory = Control::BudgetMemory(ByteCount(1 << 30));
+        let cpu = Control::BudgetCpu(CpuMillis(1000));
+        let held = |memory_bytes, cpu_millis| {
+            seen(Ok(Budget {
+                memory_bytes,
+                cpu_millis,
+            }))
+        };
+        for tight in [held(Some(1 << 30), Some(1000)), held(Some(1 << 20), Some(500))] {
+            assert!(tight.finding(&memory).is_verified() && tight.finding(&cpu).is_verified());
+        }
+        for loose in [held(None, None), held(Some(1 << 31), Some(2000))] {
+            assert!(matches!(loose.finding(&memory), Finding::Differs { .. }));
+            assert!(matches!(loose.finding(&cpu), Finding::Differs { .. }));
+        }
+        let unread = seen(Err("no".to_owned()));
+        assert!(matches!(unread.finding(&memory), Finding::Unchecked { .. }));
+        assert!(matches!(unread.finding(&cpu), Finding::Unchecked { .. }));
     }
 }

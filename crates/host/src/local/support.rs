@@ -34,6 +34,12 @@ pub(crate) fn limit(facts: &HostFacts, control: &Control) -> Result<Support, Con
             "cpu cgroup",
             Bounds::Overshoot("within one period of 100 ms".into()),
         ),
+        Control::BudgetMemory(_) => shared(facts, &facts.memory_cgroup, Bounds::Exact),
+        Control::BudgetCpu(_) => shared(
+            facts,
+            &facts.cpu_cgroup,
+            Bounds::Overshoot("within one period of 100 ms".into()),
+        ),
         Control::Disk(_) => Support::Watched {
             by: Enforcer::HostProxy,
             how: "the change set is measured every second".to_owned(),
@@ -48,6 +54,11 @@ pub(crate) fn limit(facts: &HostFacts, control: &Control) -> Result<Support, Con
             Bounds::Overshoot("nothing beyond the limit is passed on".into()),
         ),
     })
+}
+
+fn shared(facts: &HostFacts, controller: &Fact, bounds: Bounds) -> Support {
+    let how = "the cgroup around all sandboxes that are started from this control group";
+    absent(&facts.shared_cgroup).unwrap_or_else(|| within(controller, how, bounds))
 }
 
 fn within(fact: &Fact, how: &str, within: Bounds) -> Support {

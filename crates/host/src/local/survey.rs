@@ -25,9 +25,11 @@ pub(crate) fn survey(cgroups: &CgroupSurvey) -> Target {
         memory_cgroup: cgroups.memory(),
         pids_cgroup: cgroups.pids(),
         cpu_cgroup: cgroups.cpu(),
+        shared_cgroup: cgroups.together(),
         static_program: static_program(),
         memory_bytes: memory_bytes(),
         cpus: processors(),
+        online_cpus: online_processors().unwrap_or_else(processors),
     };
     Target {
         name: "this host".to_owned(),
@@ -138,9 +140,33 @@ fn processors() -> u32 {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1))
 }
 
+/// Of the host, not of this process: a budget is for all.
+fn online_processors() -> Option<u32> {
+    parse_online(&fs::read_to_string("/sys/devices/system/cpu/online").ok()?)
+}
+
+/// Numbers and ranges, as `0-3,6`.
+fn parse_online(text: &str) -> Option<u32> {
+    let mut count = 0u32;
+    for range in text.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        count = count.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
+    }
+    Some(count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processors_are_counted_from_ranges() {
+        assert_eq!(parse_online("0-3,6\n"), Some(5));
+        assert_eq!(parse_online("0\n"), Some(1));
+        assert_eq!(parse_online("3-1"), None);
+        assert_eq!(parse_online(""), None);
+    }
 
     #[test]
     fn only_the_initial_namespace_maps_everything() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use rustix::io::Errno;
+use stockade_domain::units::ByteCount;
 
 use super::controller::Controller;
 
@@ -103,6 +104,17 @@ pub enum Error {
     /// The user's systemd did not give us a scope.
     #[error("the user's systemd gave no delegated scope: {0}")]
     Scope(String),
+    /// What all sandboxes may use together is used up.
+    #[error(
+        "all sandboxes together use {} of the {} of memory that they may",
+        ByteCount(*used_bytes), ByteCount(*budget_bytes)
+    )]
+    BudgetSpent {
+        /// What they use, without files that are merely cached.
+        used_bytes: u64,
+        /// What they may use.
+        budget_bytes: u64,
+    },
     /// A record written by a newer version.
     #[error(
         "this control group was recorded in version {0}, newer than this program: use the newer `stockade`"

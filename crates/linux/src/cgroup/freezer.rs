@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::controller::Controller;
 use super::files::{Dir, keyed};
 use super::group::{Group, Seat, make};
@@ -124,7 +125,7 @@ impl Group {
             base,
             base_cgroup: hierarchy.own,
         };
-        let dir = make(&record, &[], self.id())?;
+        let dir = make(&record, &[], self.id(), &Budget::default(), &mut Vec::new())?;
         Ok(Seat {
             record,
             dir: Some(dir),

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use rustix::io::Errno;
 use stockade_domain::ending::Usage;
 
+use super::budget::{self, Budget};
 use super::controller::Controller;
 use super::files::Dir;
 use super::limits::GroupLimits;
@@ -50,16 +51,27 @@ impl Group {
     /// Makes the group with its limits, each read back and compared. Fails, and leaves nothing,
     /// if one of them cannot be had.
     pub fn create(survey: &CgroupSurvey, id: &str, limits: &GroupLimits) -> Result<Self> {
+        Self::create_within(survey, id, limits, &Budget::default())
+    }
+
+    /// The same, within what all groups of ours may use together.
+    pub fn create_within(
+        survey: &CgroupSurvey,
+        id: &str,
+        limits: &GroupLimits,
+        budget: &Budget,
+    ) -> Result<Self> {
         check_id(id)?;
         limits.check()?;
-        survey.must_hold(limits)?;
+        budget.check()?;
+        survey.must_hold(limits, budget)?;
         let mut group = Self {
             id: id.to_owned(),
             seats: Vec::new(),
             notes: Vec::new(),
             freezer: OnceLock::new(),
         };
-        match group.fill(survey, limits) {
+        match group.fill(survey, limits, budget) {
             Ok(()) => Ok(group),
             Err(error) => {
                 // The first error is the one to tell; what cannot be removed is found by gc.
@@ -69,7 +81,7 @@ impl Group {
         }
     }
 
-    fn fill(&mut self, survey: &CgroupSurvey, limits: &GroupLimits) -> Result<()> {
+    fn fill(&mut self, survey: &CgroupSurvey, limits: &GroupLimits, budget: &Budget) -> Result<()> {
         let bases = match &survey.way {
             Way::None => {
                 let why = "no control group can be made here".to_owned();
@@ -84,6 +96,7 @@ impl Group {
         };
         // Memory, processes and processor time are counted also where they are not limited.
         let mut wanted = limits.needs();
+        wanted.extend(budget.needs());
         wanted.extend([Controller::Memory, Controller::Pids, Controller::Cpuacct]);
         for base in bases {
             let available = base.controllers.clone();
@@ -95,7 +108,7 @@ impl Group {
             if controllers.is_empty() {
                 continue;
             }
-            let dir = make(&base, &available, &self.id)?;
+            let dir = make(&base, &available, &self.id, budget, &mut self.notes)?;
             self.seats.push(Seat {
                 record: SeatRecord { controllers, ..base },
                 dir: Some(dir),
@@ -255,7 +268,13 @@ impl Group {
 
 /// Makes `stockade/<id>` below a base and opens it. `stockade` goes when its last group does,
 /// so it may vanish between two steps: then again.
-pub(super) fn make(base: &SeatRecord, available: &[Controller], id: &str) -> Result<Dir> {
+pub(super) fn make(
+    base: &SeatRecord,
+    available: &[Controller],
+    id: &str,
+    budget: &Budget,
+    notes: &mut Vec<String>,
+) -> Result<Dir> {
     let below = Dir::open(&base.base)?;
     let mut tries = 0;
     loop {
@@ -264,12 +283,19 @@ pub(super) fn make(base: &SeatRecord, available: &[Controller], id: &str) -> Res
             if base.kind == Kind::V2 {
                 v2::hand_on(&ours, available)?;
             }
+            // Before the group is there: who finds no room leaves nothing.
+            budget::hold(&ours, base.kind, available, budget, notes)?;
             ours.make(id)?;
             ours.child(id)
         });
         match made {
             Err(error) if tries < MAKE_TRIES && vanished(&error) => {}
-            other => return other,
+            Err(error) => {
+                // If it was made for this group alone, it is empty and goes again.
+                let _ = below.remove(OURS);
+                return Err(error);
+            }
+            made => return made,
         }
     }
 }

@@ -16,6 +16,7 @@
 //! Nothing outside of `stockade` and `stockade-supervisor` is ever written to, except
 //! `cgroup.subtree_control` of a base that was delegated to us.
 
+mod budget;
 mod bus;
 mod controller;
 mod error;
@@ -33,6 +34,7 @@ mod unified;
 mod v1;
 mod v2;
 
+pub use budget::{Budget, BudgetUse};
 pub use controller::Controller;
 pub use error::Error;
 pub use group::{Group, JoinMethod};

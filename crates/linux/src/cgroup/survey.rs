@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use stockade_domain::target::Fact;
 
+use super::budget::Budget;
 use super::controller::Controller;
 use super::files::Dir;
 use super::layout::{Hierarchy, Layout};
@@ -162,6 +163,19 @@ impl CgroupSurvey {
         }
     }
 
+    /// Whether all groups that are made in this place of the tree lie in one: only then can they
+    /// be limited together.
+    #[must_use]
+    pub fn together(&self) -> Fact {
+        match &self.way {
+            Way::V2(Entry::Scope { .. }) => Fact::no(
+                "each sandbox is in a scope of its own that the user's systemd made, and no group of ours is around them",
+                "run as root, or start them from one unit with Delegate=yes",
+            ),
+            Way::None | Way::V1(_) | Way::V2(Entry::Ready(_) | Entry::StepAside(_)) => Fact::Yes,
+        }
+    }
+
     /// By what mechanism groups are made here, in a clause.
     #[must_use]
     pub fn mechanism(&self) -> &'static str {
@@ -186,8 +200,8 @@ impl CgroupSurvey {
     }
 
     /// Refuses limits whose controllers cannot be used: a limit is never left out in silence.
-    pub(super) fn must_hold(&self, limits: &GroupLimits) -> Result<()> {
-        for controller in limits.needs() {
+    pub(super) fn must_hold(&self, limits: &GroupLimits, budget: &Budget) -> Result<()> {
+        for controller in limits.needs().into_iter().chain(budget.needs()) {
             if let Fact::No { why, fix } = self.fact(controller) {
                 return Err(Error::Unusable { controller, why, fix });
             }

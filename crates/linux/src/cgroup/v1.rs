@@ -52,7 +52,7 @@ pub(super) fn set(
 }
 
 /// Memory first: the sum with swap may never be below it.
-fn set_memory(dir: &Dir, bytes: u64, notes: &mut Vec<String>) -> Result<()> {
+pub(super) fn set_memory(dir: &Dir, bytes: u64, notes: &mut Vec<String>) -> Result<()> {
     let (wrote, kept) = (bytes.to_string(), limits::whole_pages(bytes).to_string());
     dir.set(MEMORY, &wrote, &kept)?;
     match dir.set(MEMORY_AND_SWAP, &wrote, &kept) {
@@ -71,12 +71,13 @@ fn set_memory(dir: &Dir, bytes: u64, notes: &mut Vec<String>) -> Result<()> {
 fn set_cpu(dir: &Dir, cpu: CpuLimit) -> Result<()> {
     let shares = limits::shares(cpu.weight).to_string();
     dir.set(SHARES, &shares, &shares)?;
-    if let Some(millis) = cpu.quota_millis {
-        let (quota, period) = limits::bandwidth(millis);
-        dir.set(PERIOD, &period.to_string(), &period.to_string())?;
-        dir.set(QUOTA, &quota.to_string(), &quota.to_string())?;
-    }
-    Ok(())
+    cpu.quota_millis.map_or(Ok(()), |millis| set_quota(dir, millis))
+}
+
+pub(super) fn set_quota(dir: &Dir, millis: u32) -> Result<()> {
+    let (quota, period) = limits::bandwidth(millis);
+    dir.set(PERIOD, &period.to_string(), &period.to_string())?;
+    dir.set(QUOTA, &quota.to_string(), &quota.to_string())
 }
 
 /// Reads the limits back into `found`.
@@ -93,7 +94,7 @@ pub(super) fn read(dir: &Dir, controllers: &[Controller], found: &mut GroupLimit
 }
 
 /// The memory limit; it is an error if swap would let memory beyond it where that is accounted.
-fn memory(dir: &Dir) -> Result<Option<u64>> {
+pub(super) fn memory(dir: &Dir) -> Result<Option<u64>> {
     let limit = dir
         .read_number(MEMORY)?
         .filter(|bytes| *bytes < limits::v1_unlimited());
@@ -118,15 +119,20 @@ fn cpu(dir: &Dir) -> Result<Option<CpuLimit>> {
     let weight = shares
         .and_then(limits::weight)
         .ok_or_else(|| dir.malformed(SHARES, "no weight"))?;
+    let quota_millis = quota(dir)?;
+    Ok(Some(CpuLimit { quota_millis, weight }))
+}
+
+/// Thousandths of a processor; none where there is no quota, or the kernel has none.
+pub(super) fn quota(dir: &Dir) -> Result<Option<u32>> {
     let quota = match dir.read_if_there(QUOTA)? {
         Some(text) => dir.number(QUOTA, text.trim())?,
         None => None,
     };
-    let quota_millis = match quota {
+    Ok(match quota {
         Some(quota) => limits::quota_millis(quota, dir.read_number(PERIOD)?.unwrap_or_default()),
         None => None,
-    };
-    Ok(Some(CpuLimit { quota_millis, weight }))
+    })
 }
 
 /// Adds what this directory counts.

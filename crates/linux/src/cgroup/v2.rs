@@ -78,18 +78,7 @@ pub(super) fn hand_on(dir: &Dir, controllers: &[Controller]) -> Result<()> {
 /// kills the largest process, not the guest that has to tell of it.
 pub(super) fn set(dir: &Dir, asked: &GroupLimits, notes: &mut Vec<String>) -> Result<()> {
     if let Some(bytes) = asked.memory_bytes {
-        dir.set(
-            MEMORY,
-            &bytes.to_string(),
-            &limits::whole_pages(bytes).to_string(),
-        )?;
-        match dir.set(SWAP, "0", "0") {
-            Err(error) if error.errno() == Some(Errno::NOENT) => notes.push(
-                "swap is not accounted for on this host (boot with swapaccount=1): memory beyond the limit can go to swap"
-                    .to_owned(),
-            ),
-            other => other?,
-        }
+        set_memory(dir, bytes, notes)?;
     }
     if let Some(pids) = asked.pids {
         dir.set(PIDS, &pids.to_string(), &pids.to_string())?;
@@ -97,12 +86,34 @@ pub(super) fn set(dir: &Dir, asked: &GroupLimits, notes: &mut Vec<String>) -> Re
     if let Some(cpu) = asked.cpu {
         dir.set(WEIGHT, &cpu.weight.to_string(), &cpu.weight.to_string())?;
         if let Some(millis) = cpu.quota_millis {
-            let (quota, period) = limits::bandwidth(millis);
-            let text = format!("{quota} {period}");
-            dir.set(QUOTA, &text, &text)?;
+            set_quota(dir, millis)?;
         }
     }
     Ok(())
+}
+
+pub(super) fn set_memory(dir: &Dir, bytes: u64, notes: &mut Vec<String>) -> Result<()> {
+    dir.set(
+        MEMORY,
+        &bytes.to_string(),
+        &limits::whole_pages(bytes).to_string(),
+    )?;
+    match dir.set(SWAP, "0", "0") {
+        Err(error) if error.errno() == Some(Errno::NOENT) => {
+            notes.push(
+                "swap is not accounted for on this host (boot with swapaccount=1): memory beyond the limit can go to swap"
+                    .to_owned(),
+            );
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+pub(super) fn set_quota(dir: &Dir, millis: u32) -> Result<()> {
+    let (quota, period) = limits::bandwidth(millis);
+    let text = format!("{quota} {period}");
+    dir.set(QUOTA, &text, &text)
 }
 
 /// Reads the limits back into `found`.
@@ -119,7 +130,7 @@ pub(super) fn read(dir: &Dir, controllers: &[Controller], found: &mut GroupLimit
 }
 
 /// The memory limit; it is an error if swap would let memory beyond it where that is accounted.
-fn memory(dir: &Dir) -> Result<Option<u64>> {
+pub(super) fn memory(dir: &Dir) -> Result<Option<u64>> {
     let limit = dir.read_number(MEMORY)?;
     let swap = dir.read_if_there(SWAP)?;
     match (limit, swap.as_deref().map(str::trim)) {
@@ -135,16 +146,21 @@ fn memory(dir: &Dir) -> Result<Option<u64>> {
 fn cpu(dir: &Dir) -> Result<CpuLimit> {
     let weight = dir.read_number(WEIGHT)?.and_then(|weight| weight.try_into().ok());
     let weight = weight.ok_or_else(|| dir.malformed(WEIGHT, "no weight"))?;
+    let quota_millis = quota(dir)?;
+    Ok(CpuLimit { quota_millis, weight })
+}
+
+/// Thousandths of a processor; none where there is no quota.
+pub(super) fn quota(dir: &Dir) -> Result<Option<u32>> {
     let text = dir.read(QUOTA)?;
     let mut parts = text.split_whitespace();
     let (Some(quota), Some(period)) = (parts.next(), parts.next()) else {
         return Err(dir.malformed(QUOTA, &text));
     };
-    let quota_millis = match (dir.number(QUOTA, quota)?, dir.number(QUOTA, period)?) {
+    Ok(match (dir.number(QUOTA, quota)?, dir.number(QUOTA, period)?) {
         (Some(quota), Some(period)) => limits::quota_millis(quota, period),
         _ => None,
-    };
-    Ok(CpuLimit { quota_millis, weight })
+    })
 }
 
 /// Adds what this directory counts; processor time is counted also without its controller.

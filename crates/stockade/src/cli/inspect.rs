@@ -66,6 +66,7 @@ fn facts(details: &Details) -> Vec<(&'static str, String)> {
         );
         add("processes", usage.pids.map(|pids| pids.to_string()));
     }
+    add("budget", details.budget.as_ref().map(report::budget_text));
     if let Some(life) = &details.life {
         add(
             "verified",

@@ -13,6 +13,7 @@ use super::args::TopArgs;
 use crate::failure::Failure;
 use crate::report::{self, Paint, Shown};
 use crate::service;
+use crate::service::budget::Shared;
 use crate::service::top::{Monitor, Row};
 use crate::terminal::{Screen, size, usual_size};
 
@@ -55,6 +56,9 @@ pub fn top(args: &TopArgs) -> Result {
             report::note("no sandbox runs");
         } else {
             report::out(&table(rows, Order::Cpu))?;
+            if let Some(shared) = monitor.budget() {
+                report::note(&report::budget_text(&shared));
+            }
         }
         return Ok(0);
     }
@@ -93,19 +97,20 @@ async fn live(monitor: &mut Monitor, interval: Duration) -> Result {
                 }
             }
         }
-        screen.show(&frame(&rows, order))?;
+        let shared = monitor.budget();
+        screen.show(&frame(&rows, shared.as_ref(), order))?;
     }
 }
 
 /// What fits on the screen.
-fn frame(rows: &[Row], order: Order) -> Vec<String> {
+fn frame(rows: &[Row], shared: Option<&Shared>, order: Order) -> Vec<String> {
     let size = size().unwrap_or_else(usual_size);
     let paused = rows.iter().filter(|row| row.state.name() == "paused").count();
     let memory: u64 = rows.iter().filter_map(|row| row.usage.memory_bytes).sum();
+    let used = shared.map_or_else(|| format!("{} of memory", ByteCount(memory)), report::budget_text);
     let mut lines = vec![format!(
-        "{} sandboxes, {paused} paused · {} of memory · q ends, c m a sort",
+        "{} sandboxes, {paused} paused · {used} · q ends, c m a sort",
         rows.len(),
-        ByteCount(memory)
     )];
     lines.extend(table(rows.to_vec(), order).lines().map(str::to_owned));
     lines.truncate(usize::from(size.rows));

@@ -2,6 +2,7 @@
 //! endings, events.
 
 mod audit;
+mod budget;
 mod changes;
 mod diff;
 mod doctor;
@@ -16,6 +17,7 @@ mod shown;
 mod table;
 
 pub use audit::record_line;
+pub use budget::budget_text;
 pub use changes::{change_line, counts_line, found_line};
 pub use diff::{diff_names, diff_stat, diff_text};
 pub use doctor::diagnosis_text;

@@ -133,7 +133,11 @@ pub(super) fn value(control: &Control) -> String {
         Control::Wall(_) => String::new(),
         Control::Cpu(limit) => limit.to_string(),
         Control::Pids(count) => count.to_string(),
-        Control::Memory(bytes) | Control::Disk(bytes) | Control::Output(bytes) => bytes.to_string(),
+        Control::Memory(bytes)
+        | Control::Disk(bytes)
+        | Control::Output(bytes)
+        | Control::BudgetMemory(bytes) => bytes.to_string(),
+        Control::BudgetCpu(cpus) => cpus.to_string(),
         Control::WallTime(time) => time.to_string(),
     }
 }

@@ -7,8 +7,10 @@ use serde::Serialize;
 use stockade_domain::Usage;
 use stockade_host::control::Client;
 use stockade_host::driver::Leftover;
+use stockade_host::meter::Meter;
 use stockade_host::state::Detached;
 
+use super::budget::Shared;
 use super::sandboxes::{Sandbox, State};
 use super::{Result, state};
 
@@ -29,6 +31,8 @@ pub struct Details {
     pub supervisor_pid: Option<u32>,
     /// What it uses, and none where it does not run.
     pub usage: Option<Usage>,
+    /// What all sandboxes beside it share, and their use.
+    pub budget: Option<Shared>,
     /// Milliseconds since its first command was started.
     pub running_ms: Option<u64>,
     /// Its state directory, with its log.
@@ -65,7 +69,9 @@ pub async fn inspect(name: &str) -> Result<Details> {
     } else {
         None
     };
+    let budget = is_up.then(|| Meter::new(&dirs, &status).budget()).flatten();
     Ok(Details {
+        budget: budget.map(Shared::from),
         created_ms: status.created_ms,
         ended_ms: status.ended_ms,
         supervisor_pid: is_up.then_some(status.shim.pid),

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod attach;
 pub mod audit;
 pub mod auto;
+pub mod budget;
 mod change_set;
 pub mod changes;
 pub mod checkpoints;

@@ -63,6 +63,8 @@ fn defaults() -> Policy {
     let units = u64::from(seen.totalram);
     Policy::defaults(&HostDefaults {
         memory_bytes: units.saturating_mul(u64::from(seen.mem_unit)),
+        processors: std::thread::available_parallelism()
+            .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
     })
 }
 

@@ -9,6 +9,7 @@ use stockade_domain::Usage;
 use stockade_host::meter::{Meter, Traffic};
 use stockade_host::state::{Phase, StateDirs};
 
+use super::budget::Shared;
 use super::sandboxes::{Sandbox, State};
 use super::{Result, state};
 
@@ -103,6 +104,15 @@ impl Monitor {
         self.watched.retain(|id, _| ids.contains(id));
         self.ended.retain(|id| ids.contains(id));
         Ok(rows)
+    }
+}
+
+impl Monitor {
+    /// What the sandboxes that were seen last share, and its use.
+    #[must_use]
+    pub fn budget(&self) -> Option<Shared> {
+        let mut all = self.watched.values();
+        all.find_map(|watched| watched.meter.budget()).map(Shared::from)
     }
 }
 

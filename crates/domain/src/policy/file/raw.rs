@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::schema;
 use crate::demand::Need;
 use crate::spec::{Caches, Network, WorkspaceMode};
-use crate::units::{ByteCount, CpuMillis, DurationMs, Limit, UnitError};
+use crate::units::{ByteCount, CpuMillis, CpuShare, DurationMs, Limit, MemoryShare, UnitError};
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -45,6 +45,9 @@ pub(super) struct RawFile {
     /// Upper bounds; "none" lifts one.
     #[serde(default)]
     pub limits: RawLimits,
+    /// What all sandboxes of the host may use together; not in a project's file.
+    #[serde(default)]
+    pub budget: RawBudget,
     /// How much single controls are needed.
     #[serde(default)]
     #[schemars(schema_with = "schema::needs")]
@@ -202,6 +205,19 @@ pub(super) struct RawLimits {
 
 #[derive(Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawBudget {
+    /// Memory and swap together: a part of the host's, or a size.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::memory_share")]
+    pub memory: Option<Spanned<Written<Limit<MemoryShare>>>>,
+    /// Processors' worth of time: all but some, or a number.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::cpu_share")]
+    pub cpus: Option<Spanned<Written<Limit<CpuShare>>>>,
+}
+
+#[derive(Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawSandbox {
     /// True for agents that bring their own sandbox.
     #[schemars(with = "Option<bool>")]
@@ -227,6 +243,12 @@ impl Expected for Limit<DurationMs> {
 }
 impl Expected for Limit<CpuMillis> {
     const EXPECTED: &'static str = "a number of processors such as 1.5, or \"none\"";
+}
+impl Expected for Limit<MemoryShare> {
+    const EXPECTED: &'static str = "a part such as \"80%\", a size such as \"16G\", or \"none\"";
+}
+impl Expected for Limit<CpuShare> {
+    const EXPECTED: &'static str = "\"all-but-1\", a number of processors such as 6, or \"none\"";
 }
 impl Expected for Limit<u32> {
     const EXPECTED: &'static str = "a count such as 512, or \"none\"";

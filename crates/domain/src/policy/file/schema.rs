@@ -51,6 +51,14 @@ pub(super) fn cpus(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "number"], "examples": [1.5, "none"] })
 }
 
+pub(super) fn memory_share(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "number"], "examples": ["80%", "16G", "none"] })
+}
+
+pub(super) fn cpu_share(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "number"], "examples": ["all-but-1", 6, "none"] })
+}
+
 pub(super) fn count(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "number"], "examples": [512, "none"] })
 }

@@ -118,7 +118,9 @@ fn wall(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
         | ControlKind::Pids
         | ControlKind::Disk
         | ControlKind::WallTime
-        | ControlKind::Output => Support::impossible("a limit needs a value"),
+        | ControlKind::Output
+        | ControlKind::BudgetMemory
+        | ControlKind::BudgetCpu => Support::impossible("a limit needs a value"),
     }
 }
 
@@ -158,9 +160,11 @@ mod tests {
             memory_cgroup: Fact::Yes,
             pids_cgroup: Fact::Yes,
             cpu_cgroup: Fact::Yes,
+            shared_cgroup: Fact::Yes,
             static_program: Fact::Yes,
             memory_bytes: 1 << 30,
             cpus: 1,
+            online_cpus: 1,
         }
     }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use stockade_domain::spec::{Network, WorkspaceMode};
 use stockade_domain::target::HostFacts;
 use stockade_domain::{Control, ControlKind, Plan};
-use stockade_linux::cgroup::{self, Group, GroupLimits, JoinMethod};
+use stockade_linux::cgroup::{self, Group, JoinMethod};
 use stockade_linux::compile;
 use stockade_linux::idmap::{Extent, Identity};
 use stockade_linux::ops::Attestation;
@@ -136,7 +136,7 @@ async fn hand_over(
     plan: &Plan,
     wall: &mut Wall,
     link: &mut UnixStream,
-    limits: Option<&GroupLimits>,
+    limits: Option<&group::Wanted>,
     seed: &Seed,
     image: &mut Option<OwnedFd>,
 ) -> Result<Attestation> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use stockade_domain::spec::WorkspaceMode;
 use stockade_domain::target::HostFacts;
-use stockade_domain::{ControlKind, Demand, Demands, Level, Plan, SessionKind, Support, Target};
+use stockade_domain::{Demand, Demands, Level, Plan, SessionKind, Support, Target};
 use stockade_linux::cgroup;
 use stockade_linux::compile::{CPU_TOPOLOGY, Context};
 use stockade_linux::idmap::Identity;
@@ -76,9 +76,7 @@ fn steps(plan: &Plan, facts: &HostFacts) -> Result<Vec<String>> {
             .map(|workspace| workspace.source.as_path()),
     )
     .map_err(identity::unreadable)?;
-    let limited = [ControlKind::Memory, ControlKind::Pids, ControlKind::Cpu];
-    let joins = limited.into_iter().any(|kind| plan.enforces(kind))
-        && cgroup::survey().kind() == Some(cgroup::Kind::V1);
+    let joins = group::limits(plan).is_some() && cgroup::survey().kind() == Some(cgroup::Kind::V1);
     let context = context(
         facts,
         &identity,

@@ -90,7 +90,9 @@ impl Check<'_> {
             | ControlKind::Pids
             | ControlKind::Disk
             | ControlKind::WallTime
-            | ControlKind::Output => Finding::Unchecked {
+            | ControlKind::Output
+            | ControlKind::BudgetMemory
+            | ControlKind::BudgetCpu => Finding::Unchecked {
                 why: format!("{kind} has no value"),
             },
         }

@@ -74,7 +74,9 @@ fn wall(facts: &HostFacts, kind: ControlKind) -> Support {
         | ControlKind::Pids
         | ControlKind::Disk
         | ControlKind::WallTime
-        | ControlKind::Output => Support::impossible("a limit needs a value"),
+        | ControlKind::Output
+        | ControlKind::BudgetMemory
+        | ControlKind::BudgetCpu => Support::impossible("a limit needs a value"),
     }
 }
 

@@ -120,6 +120,7 @@ fn read(policy: &str) -> Policy {
     Policy::layered(
         Policy::defaults(&HostDefaults {
             memory_bytes: 1 << 30,
+            processors: 4,
         }),
         &Layers::of_command_line(Some(file), Layer::default()),
     )

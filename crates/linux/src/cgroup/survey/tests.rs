@@ -140,12 +140,12 @@ fn a_controller_that_systemd_keeps_from_users_is_named_with_the_remedy() {
         memory_bytes: Some(1 << 20),
         ..GroupLimits::default()
     };
-    assert!(survey.must_hold(&limits).is_ok());
+    assert!(survey.must_hold(&limits, &Budget::default()).is_ok());
     let cpu = Some(stockade_domain::units::CpuLimit {
         quota_millis: None,
         weight: 100,
     });
-    let refused = survey.must_hold(&GroupLimits { cpu, ..limits });
+    let refused = survey.must_hold(&GroupLimits { cpu, ..limits }, &Budget::default());
     assert!(matches!(
         refused,
         Err(Error::Unusable {
