@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stockade_conformance::{Stop, program};
-use stockade_domain::policy::{HostDefaults, Layer, Layers, Policy};
-use stockade_domain::spec::Network;
+use stockade_domain::policy::{Clause, HostDefaults, Layer, Layers, Policy};
+use stockade_domain::spec::{Network, WorkspaceMode};
 use stockade_domain::target::Facts;
 use stockade_host::compose::compose;
 use stockade_host::driver::{Driver, GuestProgram, Seed, SeedOrigin};
@@ -38,6 +38,11 @@ enum Met {
 
 /// Builds the default sandbox with a driver, and takes it down again.
 fn build(driver: Native, place: &Path) -> Met {
+    build_in(WorkspaceMode::Cow, driver, place)
+}
+
+/// The same with a workspace that is seen in this mode.
+fn build_in(mode: WorkspaceMode, driver: Native, place: &Path) -> Met {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -46,8 +51,12 @@ fn build(driver: Native, place: &Path) -> Met {
     runtime.block_on(async {
         let target = driver.survey().await.unwrap();
         let Facts::Host(facts) = &target.facts;
+        let layer = Layer {
+            workspace_mode: Some(Clause::default(mode)),
+            ..Layer::default()
+        };
         let defaults = Policy::defaults(&HostDefaults::from(facts.as_ref()));
-        let policy = Policy::layered(defaults, &Layers::of_command_line(None, Layer::default())).unwrap();
+        let policy = Policy::layered(defaults, &Layers::of_command_line(None, layer)).unwrap();
         assert_eq!(policy.network.value, Network::None);
         let composed = compose(&policy, facts, &context(place), &|workspace| {
             driver.identity(&target, workspace)
@@ -277,6 +286,46 @@ fn a_step_that_was_not_planned_is_noticed() {
         build(Native::with_mutation(open_filter), place.path()),
         Met::Unnoticed
     );
+}
+
+/// What holds a protected path, taken away or weakened one by one.
+#[test]
+fn what_holds_a_protected_path_is_in_the_receipt() {
+    const HELD: [&str; 3] = [".git", ".git/hooks", ".vscode"];
+    fn is_held(op: &Op) -> bool {
+        matches!(op, Op::Bind { at, .. } if HELD.iter().any(|held| at.ends_with(held)))
+    }
+    fn nth(program: &Program) -> usize {
+        let held = program.ops.iter().enumerate().filter(|(_, op)| is_held(op));
+        held.map(|(index, _)| index)
+            .nth(STEP.load(Ordering::Relaxed))
+            .unwrap()
+    }
+    fn leave_out_held(program: &mut Program) {
+        let at = nth(program);
+        program.ops.remove(at);
+    }
+    fn open_held(program: &mut Program) {
+        let at = nth(program);
+        if let Op::Bind { read_only, .. } = &mut program.ops[at] {
+            *read_only = false;
+        }
+    }
+    fn keep(_: &mut Program) {}
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = place();
+    for held in HELD {
+        std::fs::create_dir_all(place.path().join("work").join(held)).unwrap();
+    }
+    let met = |mutation| build_in(WorkspaceMode::Live, Native::with_mutation(mutation), place.path());
+    assert_eq!(met(keep), Met::Unnoticed, "the undamaged sandbox does not stand");
+    for number in 0..HELD.len() {
+        STEP.store(number, Ordering::Relaxed);
+        assert_ne!(met(leave_out_held), Met::Unnoticed, "left out: {}", HELD[number]);
+        if number > 0 {
+            assert_ne!(met(open_held), Met::Unnoticed, "weakened: {}", HELD[number]);
+        }
+    }
 }
 
 /// A stop of the suite's library says why.

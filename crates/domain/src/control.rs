@@ -17,6 +17,7 @@ pub enum ControlKind {
     LocalSocketsHidden,
     WorkspaceCopyOnWrite,
     WorkspaceReadOnly,
+    WorkspaceProtected,
     ProcessesHidden,
     IpcPrivate,
     HostnamePrivate,
@@ -48,7 +49,7 @@ pub enum ControlKind {
 
 impl ControlKind {
     /// Every control, in the order in which reports show them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::FilesUnreadable,
         Self::NamesHidden,
         Self::MetadataProtected,
@@ -57,6 +58,7 @@ impl ControlKind {
         Self::LocalSocketsHidden,
         Self::WorkspaceCopyOnWrite,
         Self::WorkspaceReadOnly,
+        Self::WorkspaceProtected,
         Self::ProcessesHidden,
         Self::IpcPrivate,
         Self::HostnamePrivate,
@@ -123,6 +125,10 @@ impl ControlKind {
                 "changes in the workspace do not touch the host",
             ),
             Self::WorkspaceReadOnly => ("workspace-read-only", "the workspace cannot be written"),
+            Self::WorkspaceProtected => (
+                "workspace-protected",
+                "in a workspace that is written in place, what the host runs later cannot be written",
+            ),
             Self::ProcessesHidden => (
                 "processes-hidden",
                 "host processes cannot be seen, signalled or traced",
@@ -187,6 +193,7 @@ impl ControlKind {
             Self::LocalSocketsHidden
             | Self::WorkspaceCopyOnWrite
             | Self::WorkspaceReadOnly
+            | Self::WorkspaceProtected
             | Self::ProcessesHidden
             | Self::IpcPrivate
             | Self::HostnamePrivate

@@ -52,6 +52,8 @@ pub enum WorkspaceMode {
     Ro,
     /// Changes go straight to the host.
     Rw,
+    /// The same, but what runs later on the host is read-only, and a checkpoint is taken first.
+    Live,
     /// There is no workspace.
     None,
 }
@@ -61,6 +63,12 @@ impl WorkspaceMode {
     #[must_use]
     pub fn keeps_apart(self) -> bool {
         matches!(self, Self::Cow | Self::Copy)
+    }
+
+    /// Changes go to the workspace itself.
+    #[must_use]
+    pub fn writes_through(self) -> bool {
+        matches!(self, Self::Rw | Self::Live)
     }
 }
 

@@ -45,6 +45,13 @@ impl Takeover {
                 remedy: Some(format!("look at its files in {}", kept.upper.display())),
             });
         };
+        if kept.is_live() {
+            return Err(Error::Busy {
+                what: format!("apply or discard the changes {}", kept.name),
+                why: "they were made in the workspace itself: `stockade rewind --changes live start` takes them back"
+                    .to_owned(),
+            });
+        }
         let claim = dirs.claim_settled(kept)?;
         let history = dirs.history(project)?;
         let compared = |error| {
@@ -134,6 +141,22 @@ impl Takeover {
         dirs.recount_changes(&self.claim, &self.project)?;
         Ok(applied)
     }
+}
+
+/// As root: files keep the owners that they have in a copy of the project.
+pub(crate) fn same_owners(project: &Path) -> Result<Option<Owners>> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let owner = std::fs::metadata(project)
+        .map_err(|error| Error::io(format!("read the owner of {}", project.display()), error))?;
+    let own = (owner.uid(), owner.gid());
+    Ok(Some(Owners {
+        base: 0,
+        count: u32::MAX,
+        workload: own,
+        project: own,
+    }))
 }
 
 /// Brings back what was there before the last apply to a project.

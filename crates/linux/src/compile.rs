@@ -357,7 +357,7 @@ impl Compiler<'_> {
                     read_only: true,
                 });
             }
-            WorkspaceMode::Rw => {
+            WorkspaceMode::Rw | WorkspaceMode::Live => {
                 let source = self.source(&workspace.source, Owned::ByWorkload, false);
                 self.ops.push(Op::Bind {
                     source,
@@ -481,12 +481,10 @@ fn writable(spec: &Spec) -> Vec<PathBuf> {
         let writes = match &entry.what {
             Content::Private { .. } | Content::Cache { .. } => true,
             Content::Host { access, .. } => *access == Access::ReadWrite,
-            Content::Workspace => spec.workspace.as_ref().is_some_and(|workspace| {
-                matches!(
-                    workspace.mode,
-                    WorkspaceMode::Cow | WorkspaceMode::Copy | WorkspaceMode::Rw
-                )
-            }),
+            Content::Workspace => spec
+                .workspace
+                .as_ref()
+                .is_some_and(|workspace| workspace.mode.keeps_apart() || workspace.mode.writes_through()),
             Content::File { .. } | Content::Symlink { .. } | Content::Proc | Content::Devices => false,
         };
         if writes {

@@ -46,7 +46,7 @@ pub use git::{
 pub use journal::{History, Pause, Undone};
 pub use patch::{Left, Patch, hunk_header, quoted};
 pub use review::{Detail, Fold, Item, MAX_TEXT_BYTES, Renamed, Review, Wish, judge};
-pub use risk::{Risk, risks};
+pub use risk::{Risk, protected, risks, unprotected};
 pub use scan::{ScanLimits, is_empty, scan};
 pub use text::{Hunk, Line, LineKind, hunks, is_binary};
 pub use trees::{Side, Trees};

@@ -104,6 +104,7 @@ impl Policy {
             ControlKind::LocalSocketsHidden => self.network.value == Network::Host,
             ControlKind::WorkspaceCopyOnWrite => !self.workspace_mode.value.keeps_apart(),
             ControlKind::WorkspaceReadOnly => self.workspace_mode.value != WorkspaceMode::Ro,
+            ControlKind::WorkspaceProtected => self.workspace_mode.value != WorkspaceMode::Live,
             ControlKind::ProcessStarts => self.refuses_records(),
             ControlKind::NestedNamespacesOff | ControlKind::SecondWall => self.nested_namespaces.value,
             _ => false,
@@ -120,6 +121,10 @@ impl Policy {
             WorkspaceMode::Ro => {
                 walls.push((ControlKind::WorkspaceReadOnly, self.workspace_mode.origin.clone()))
             }
+            WorkspaceMode::Live => walls.push((
+                ControlKind::WorkspaceProtected,
+                self.workspace_mode.origin.clone(),
+            )),
             WorkspaceMode::Rw | WorkspaceMode::None => {}
         }
         // Abstract sockets belong to the network: with the host's network they stay in reach.

@@ -418,6 +418,11 @@ fn lost(before: &Demands, policy: &Policy) -> Vec<ControlKind> {
     let replaced = |kind| match kind {
         ControlKind::WorkspaceCopyOnWrite => no_workspace || required(ControlKind::WorkspaceReadOnly),
         ControlKind::WorkspaceReadOnly => no_workspace,
+        ControlKind::WorkspaceProtected => {
+            no_workspace
+                || required(ControlKind::WorkspaceCopyOnWrite)
+                || required(ControlKind::WorkspaceReadOnly)
+        }
         ControlKind::NetworkAllowlist => required(ControlKind::NetworkNone),
         _ => false,
     };

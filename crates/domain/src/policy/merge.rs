@@ -102,6 +102,10 @@ impl Policy {
                 format!("the workspace has another mode ({})", mode.origin),
                 "write mode = \"ro\" in [workspace]".to_owned(),
             )),
+            ControlKind::WorkspaceProtected if mode.value != WorkspaceMode::Live => Some((
+                format!("the workspace has another mode ({})", mode.origin),
+                "write mode = \"live\" in [workspace]".to_owned(),
+            )),
             ControlKind::NestedNamespacesOff if self.nested_namespaces.value => Some((
                 format!("namespaces are allowed ({})", self.nested_namespaces.origin),
                 "remove nested-namespaces from [sandbox]".to_owned(),

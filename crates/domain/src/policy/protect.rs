@@ -120,26 +120,6 @@ pub const HOME_PROTECTED: &[&str] = &[
     ".ICEauthority",
 ];
 
-/// Files of a project that make something run on the host later: kept read-only where a
-/// project is writable in place. A path of several parts is held by its first part too,
-/// so that it cannot be moved away.
-pub const PROJECT_PROTECTED: &[&str] = &[
-    ".git/hooks",
-    ".git/config",
-    ".git/info/attributes",
-    ".gitmodules",
-    "stockade.toml",
-    ".mcp.json",
-    ".vscode",
-    ".idea",
-    ".envrc",
-    ".claude/commands",
-    ".claude/agents",
-    ".claude/settings.json",
-    ".claude/settings.local.json",
-    ".codex",
-];
-
 /// Directories of the operating system: never writable in place.
 const SYSTEM: &[&str] = &[
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/boot", "/nix", "/gnu",

@@ -131,7 +131,11 @@ pub static SCALARS: [Scalar; 18] = [
     scalar!(
         "workspace.mode",
         "rw, then cow, then ro, then none",
-        &[ControlKind::WorkspaceCopyOnWrite, ControlKind::WorkspaceReadOnly],
+        &[
+            ControlKind::WorkspaceCopyOnWrite,
+            ControlKind::WorkspaceReadOnly,
+            ControlKind::WorkspaceProtected,
+        ],
         workspace_mode,
         workspace_mode
     ),
@@ -285,14 +289,16 @@ impl Measured for WorkspaceMode {
     fn measure(&self) -> Measure {
         Measure::Step(match self {
             Self::Rw => 0,
-            Self::Cow | Self::Copy => 1,
-            Self::Ro => 2,
-            Self::None => 3,
+            Self::Live => 1,
+            Self::Cow | Self::Copy => 2,
+            Self::Ro => 3,
+            Self::None => 4,
         })
     }
     fn shown(&self) -> String {
         let name = match self {
             Self::Rw => "rw",
+            Self::Live => "live",
             Self::Cow => "cow",
             Self::Copy => "copy",
             Self::Ro => "ro",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FlockOperation};
 use rustix::io::Errno;
 use stockade_domain::Exit;
+use stockade_workspace::replica::Copied;
 
 use super::caches::CachesClaim;
 use super::changes::{self, ChangesClaim, ChangesWish, Found, KeptChanges};
@@ -36,6 +37,8 @@ pub struct NewSandbox {
     pub workspace: Option<PathBuf>,
     /// Changes in it are kept apart.
     pub copy_on_write: bool,
+    /// It is written in place, after a checkpoint.
+    pub live: bool,
     /// Keep this record when the sandbox has ended.
     pub keep: bool,
     /// Throw the changes away when it has ended.
@@ -71,6 +74,8 @@ pub struct SandboxFolder {
     status_file: StatusFile,
     changes: Option<ChangesClaim>,
     caches: Option<CachesClaim>,
+    /// The changes are in the workspace itself, and what is kept is what was there before.
+    live: bool,
     found: Option<Found>,
     finished: bool,
 }
@@ -164,9 +169,13 @@ impl StateDirs {
             self.settle_project(workspace)?;
         }
         let wish = new.copy_on_write.then(|| new.changes.clone());
+        let live = new.live;
         let mut folder = SandboxFolder::new(Arc::clone(self), claim, status_file, new);
         if let Some(wish) = wish {
             folder.open_changes(&wish)?;
+        }
+        if live {
+            folder.open_live()?;
         }
         folder.write_status()?;
         if let Some(name) = folder.status.name.take() {
@@ -235,6 +244,7 @@ impl SandboxFolder {
             status_file,
             changes: None,
             caches: None,
+            live: false,
             found: None,
             finished: false,
         }
@@ -252,6 +262,31 @@ impl SandboxFolder {
         Ok(())
     }
 
+    fn open_live(&mut self) -> Result<()> {
+        let Some(workspace) = &self.status.workspace else {
+            return Ok(());
+        };
+        let claim = changes::open_live(&self.dirs, workspace)?;
+        self.status.change_set = Some(claim.key().to_owned());
+        self.changes = Some(claim);
+        self.live = true;
+        Ok(())
+    }
+
+    /// Copies a workspace that is to be written in place; none if this one is not. `stop` is asked now
+    /// and then whether to go on.
+    ///
+    /// # Errors
+    /// The copy cannot be made, or there is too much to copy: see `stockade_workspace::Error`.
+    pub fn take_baseline(&self, stop: &dyn Fn() -> bool) -> Result<Option<Copied>> {
+        match (&self.changes, &self.status.workspace) {
+            (Some(claim), Some(workspace)) if self.live => {
+                claim.take_baseline(&self.dirs, workspace, stop).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The sandbox's id.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -267,7 +302,8 @@ impl SandboxFolder {
     /// Where changes are kept; for `Seed::changes_dir`.
     #[must_use]
     pub fn changes_dir(&self) -> Option<&Path> {
-        self.changes.as_ref().map(ChangesClaim::path)
+        let apart = self.changes.as_ref().filter(|_| !self.live);
+        apart.map(ChangesClaim::path)
     }
 
     /// Takes the directory for what is added to caches.

@@ -42,7 +42,8 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 pub use changes::{
-    ChangeMeta, ChangeSet, ChangesClaim, ChangesWish, Found, KeptChanges, Look, PENDING, RunMeta,
+    ChangeMeta, ChangeSet, ChangesClaim, ChangesWish, Found, KeptChanges, LIVE, Look, PENDING, Restored,
+    RunMeta,
 };
 pub use files::{Durability, fsyncs};
 pub use folder::{Finish, NewSandbox, SandboxFolder};

@@ -19,6 +19,13 @@ pub enum Note {
         /// The path.
         path: PathBuf,
     },
+    /// The workspace is copied before it is written in place.
+    CopiedFirst,
+    /// What the host would run does not exist, so it cannot be kept from being made.
+    CanBeMade {
+        /// Relative to the workspace.
+        paths: Vec<String>,
+    },
     /// A protected path is shown, because the policy names it.
     ProtectedShown {
         /// The path.
@@ -75,6 +82,17 @@ impl fmt::Display for Note {
                     out,
                     "{} is kept read-only: the host runs what it says",
                     path.display()
+                )
+            }
+            Self::CopiedFirst => out.write_str(
+                "the workspace is written in place; a copy is taken first: `stockade diff --changes live` \
+                 compares with it, `stockade rewind --changes live start` goes back",
+            ),
+            Self::CanBeMade { paths } => {
+                write!(
+                    out,
+                    "not there, so not protected from being made (make them first if that matters): {}",
+                    paths.join(", ")
                 )
             }
             Self::ProtectedShown { path } => {

@@ -115,8 +115,18 @@ pub(super) fn add(builder: &mut Builder<'_>, workspace: &Workspace) -> Result<()
     let source = &workspace.source;
     builder.push(source, Content::Workspace)?;
     builder.cover_protected(source)?;
-    if workspace.mode == WorkspaceMode::Rw {
+    if workspace.mode.writes_through() {
         keep_read_only(builder, source)?;
+    }
+    if workspace.mode == WorkspaceMode::Live {
+        builder.note(Note::CopiedFirst);
+        let paths: Vec<String> = stockade_workspace::unprotected(source)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        if !paths.is_empty() {
+            builder.note(Note::CanBeMade { paths });
+        }
     }
     git::show_repository(builder, source)
 }
@@ -124,7 +134,7 @@ pub(super) fn add(builder: &mut Builder<'_>, workspace: &Workspace) -> Result<()
 /// Keeps what the host runs later, and what says how, read-only in a tree that is writable
 /// in place.
 pub(super) fn keep_read_only(builder: &mut Builder<'_>, tree: &Path) -> Result<(), ViewError> {
-    for protected in protect::PROJECT_PROTECTED {
+    for protected in stockade_workspace::protected(tree) {
         let path = tree.join(protected);
         let Ok(resolved) = resolve(&path) else { continue };
         if resolved.real == path {

@@ -5,6 +5,7 @@ use stockade_host::workspace::checkpoint::Checkpoint;
 use super::Result;
 use super::args::{CheckpointArgs, RewindArgs};
 use crate::report::{self, Shown};
+use crate::service::checkpoints::Gone;
 use crate::service::{self, checkpoints};
 
 /// `stockade checkpoint`
@@ -31,7 +32,14 @@ pub fn rewind(args: &RewindArgs) -> Result {
     let rewound = checkpoints::rewind(args.changes.as_deref(), &args.which)?;
     if args.json {
         report::json(&rewound)?;
-    } else {
+    } else if let Gone::InPlace(restored) = &rewound {
+        report::note(&format!(
+            "the project is as at checkpoint {} again ({} paths); what it was is checkpoint {} (`stockade undo` takes this back)",
+            Shown::new(&restored.to),
+            restored.files,
+            restored.saved
+        ));
+    } else if let Gone::Apart(rewound) = &rewound {
         report::note(&format!(
             "the changes are those of checkpoint {} again; what they were is checkpoint {}",
             label(&rewound.to),

@@ -119,6 +119,7 @@ impl From<WorkspaceModeArg> for WorkspaceMode {
             WorkspaceModeArg::Copy => Self::Copy,
             WorkspaceModeArg::Ro => Self::Ro,
             WorkspaceModeArg::Rw => Self::Rw,
+            WorkspaceModeArg::Live => Self::Live,
             WorkspaceModeArg::None => Self::None,
         }
     }

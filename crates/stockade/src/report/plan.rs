@@ -90,6 +90,7 @@ fn workspace_mode(mode: WorkspaceMode) -> &'static str {
         WorkspaceMode::Copy => "a private copy",
         WorkspaceMode::Ro => "read-only",
         WorkspaceMode::Rw => "writable: changes reach the host",
+        WorkspaceMode::Live => "live: changes reach the host, but not what runs later there",
         WorkspaceMode::None => "none",
     }
 }

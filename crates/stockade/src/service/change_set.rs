@@ -3,7 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use stockade_host::state::{ChangeSet, PENDING, StateDirs};
+use stockade_host::state::{ChangeSet, LIVE, PENDING, StateDirs};
 
 use super::Result;
 
@@ -35,7 +35,12 @@ pub(super) fn find(dirs: &StateDirs, label: Option<&str>, here: &Path) -> Result
         sets.iter()
             .rposition(|set| label == Some(set.name.as_str()) && set.name != PENDING)
     };
-    let found = nearest.or_else(used).or_else(named);
+    // What was changed in place is meant where nothing is pending.
+    let in_place = || {
+        let is_meant = |set: &ChangeSet| label.is_none() && set.name == LIVE && is_here(set);
+        sets.iter().rposition(is_meant)
+    };
+    let found = nearest.or_else(used).or_else(named).or_else(in_place);
     Ok(found.map(|index| sets.swap_remove(index)))
 }
 

@@ -123,10 +123,12 @@ fn read(dirs: &StateDirs, kept: &Kept, limits: ScanLimits) -> Result<ChangeSet> 
     // Without its workspace a change set can still be read: all is called added.
     let lower = kept.workspace().unwrap_or(Path::new(""));
     let look = dirs.look(kept, Calm::Moving)?;
-    Ok(scan(look.upper(), lower, limits).map_err(|error| {
-        Error::io(
-            format!("read the changes {}", kept.name),
-            std::io::Error::other(error),
-        )
-    })?)
+    Ok(
+        scan(look.upper(), look.lower().unwrap_or(lower), limits).map_err(|error| {
+            Error::io(
+                format!("read the changes {}", kept.name),
+                std::io::Error::other(error),
+            )
+        })?,
+    )
 }

@@ -1,6 +1,8 @@
 //! Checkpoints of change sets.
 
+use serde::Serialize;
 use stockade_host::checkpoints;
+use stockade_host::state::Restored;
 use stockade_host::workspace::checkpoint::{Checkpoint, Rewound};
 
 use super::apply::find;
@@ -29,8 +31,21 @@ pub fn list(set: Option<&str>) -> Result<Vec<Checkpoint>> {
 ///
 /// # Errors
 /// There is no such set or checkpoint, or a sandbox uses the set.
-pub fn rewind(set: Option<&str>, which: &str) -> Result<Rewound> {
+pub fn rewind(set: Option<&str>, which: &str) -> Result<Gone> {
     let dirs = state()?;
     let set = find(&dirs, set)?;
-    Ok(checkpoints::rewind(&dirs, &set, which)?)
+    if set.is_live() {
+        return Ok(Gone::InPlace(dirs.restore_live(&set, which)?));
+    }
+    Ok(Gone::Apart(Box::new(checkpoints::rewind(&dirs, &set, which)?)))
+}
+
+/// What a rewind has done.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Gone {
+    /// The pending changes are others.
+    Apart(Box<Rewound>),
+    /// The files of the project are others.
+    InPlace(Restored),
 }

@@ -115,7 +115,7 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
         live: kept.live,
     };
     let look = dirs.look(&kept, Calm::Moving)?;
-    let trees = Trees::open(look.upper(), &workspace).map_err(unreadable)?;
+    let trees = Trees::open(look.upper(), look.lower().unwrap_or(&workspace)).map_err(unreadable)?;
     let review = trees.review(&wish).map_err(unreadable)?;
     let runs = kept.meta.map(|meta| meta.runs).unwrap_or_default();
     let history = if request.history {

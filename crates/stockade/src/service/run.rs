@@ -178,6 +178,8 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
 /// The sandbox's directory, with its change set and caches.
 fn begin(driver: &dyn Driver, target: &Target, plan: &Plan, request: &Request) -> Result<SandboxFolder> {
     let mut folder = state()?.create(new_sandbox(plan, request)?)?;
+    let deadline = Instant::now() + COPYING_DEADLINE;
+    folder.take_baseline(&|| Instant::now() >= deadline)?;
     if shows_caches(plan) && can_overlay(driver, target, plan, folder.path()) {
         folder.claim_caches()?;
     }
@@ -256,6 +258,7 @@ fn new_sandbox(plan: &Plan, request: &Request) -> Result<NewSandbox> {
             .collect(),
         workspace: workspace.map(|workspace| workspace.source.clone()),
         copy_on_write,
+        live: workspace.is_some_and(|workspace| workspace.mode == WorkspaceMode::Live),
         keep: request.keep,
         discard_changes: request.discard_changes,
         labels: request.labels.clone(),
@@ -280,7 +283,7 @@ fn can_overlay(driver: &dyn Driver, target: &Target, plan: &Plan, state: &Path) 
 fn creation_deadline(plan: &Plan) -> Duration {
     let workspace = plan.spec().workspace.as_ref();
     match workspace.map(|workspace| workspace.mode) {
-        Some(WorkspaceMode::Copy) => COPYING_DEADLINE,
+        Some(WorkspaceMode::Copy | WorkspaceMode::Live) => COPYING_DEADLINE,
         _ => CREATION_DEADLINE,
     }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use births::Births;
-pub use rewind::{Rewound, rewind};
+pub use rewind::{Rewound, find, rewind};
 pub use take::take;
 
 use crate::files::read_json;

@@ -1,6 +1,6 @@
 //! Going back to a checkpoint.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, RenameFlags};
 use rustix::io::Errno;
@@ -26,6 +26,29 @@ pub struct Rewound {
 
 const NEW: &str = ".upper";
 
+/// The checkpoint of this number, or the last of this name.
+fn meant(set: &Path, which: &str) -> WriteResult<Checkpoint> {
+    let all = list(set)?;
+    let by_number = all.iter().find(|one| one.number.to_string() == which);
+    let by_name = || all.iter().rev().find(|one| one.name.as_deref() == Some(which));
+    by_number
+        .or_else(by_name)
+        .cloned()
+        .ok_or_else(|| WriteError::NoCheckpoint {
+            which: which.to_owned(),
+            has: all.last().map(|last| last.number),
+        })
+}
+
+/// What a checkpoint of the change set in a directory holds, as an overlay's upper directory.
+///
+/// # Errors
+/// [`WriteError::NoCheckpoint`] and [`WriteError::History`].
+pub fn find(set: &Path, which: &str) -> WriteResult<PathBuf> {
+    let number = meant(set, which)?.number;
+    Ok(set.join(DIRECTORY).join(number.to_string()).join(UPPER))
+}
+
 /// Makes the change set in a directory what it was at a checkpoint; what it is now becomes a
 /// checkpoint first. No sandbox uses it. `which` is a number or a name; of several of one
 /// name, the last.
@@ -34,15 +57,7 @@ const NEW: &str = ".upper";
 /// [`WriteError::NoCheckpoint`], [`WriteError::Checkpoint`] and [`WriteError::History`]; the
 /// change set is then as it was.
 pub fn rewind(set: &Path, trash: &Path, which: &str, now_ms: u64, pause: Pause<'_>) -> WriteResult<Rewound> {
-    let all = list(set)?;
-    let by_number = all.iter().find(|one| one.number.to_string() == which);
-    let by_name = || all.iter().rev().find(|one| one.name.as_deref() == Some(which));
-    let Some(to) = by_number.or_else(by_name).cloned() else {
-        return Err(WriteError::NoCheckpoint {
-            which: which.to_owned(),
-            has: all.last().map(|last| last.number),
-        });
-    };
+    let to = meant(set, which)?;
     let failed = |cause: Errno| WriteError::history("rewind", set, cause);
     let dir = Place::open(set).map_err(failed)?;
     let trash_dir = Place::open(trash).map_err(failed)?;

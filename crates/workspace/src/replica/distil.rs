@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use super::list::List;
+use super::live::gather_into;
 use super::walk::{Calm, Difference, walk};
 use super::{COPY, DONE, LIST, NEW, OLD, UPPER, open_below};
 use crate::copy::{self, Fidelity, TreeCopy};
@@ -64,20 +65,7 @@ pub fn gather(changes: &Path, upper: &Path, calm: Calm) -> Result<bool> {
     let Some((list, copy)) = open(changes)? else {
         return Ok(false);
     };
-    let at_top = |cause| failed(Path::new("."), cause);
-    let root = rustix::fs::fstat(&copy).map_err(at_top)?;
-    rustix::fs::mkdirat(CWD, upper, Mode::RWXU).map_err(at_top)?;
-    give(upper, &root).map_err(at_top)?;
-    let upper = open_root("a draft of the change set", upper)?;
-    let mut taking = Taking {
-        copy: &copy,
-        upper: &upper,
-        how: How::Copy(calm),
-        closed: Vec::new(),
-    };
-    walk(&copy, &list, calm, &mut |difference| taking.take(&difference))?;
-    taking.close();
-    Ok(true)
+    gather_into(&copy, &list, upper, calm).map(|()| true)
 }
 
 /// All has been taken out: it takes the place of what earlier sandboxes changed, which is in it.
@@ -128,23 +116,23 @@ fn open(changes: &Path) -> Result<Option<(List, OwnedFd)>> {
 
 /// What becomes of what is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// It is not in the copy any more.
     Move,
     /// It is in both.
     Copy(Calm),
 }
 
-struct Taking<'a> {
-    copy: &'a OwnedFd,
-    upper: &'a OwnedFd,
-    how: How,
+pub(super) struct Taking<'a> {
+    pub copy: &'a OwnedFd,
+    pub upper: &'a OwnedFd,
+    pub how: How,
     /// Directories that get the mode they have in the copy once all is in them.
-    closed: Vec<(PathBuf, Stat)>,
+    pub closed: Vec<(PathBuf, Stat)>,
 }
 
 impl Taking<'_> {
-    fn take(&mut self, difference: &Difference) -> Result<()> {
+    pub(super) fn take(&mut self, difference: &Difference) -> Result<()> {
         let (path, done) = match difference {
             Difference::File(path) => (path, self.carry(path)),
             Difference::NewDirectory(path, now) => (path, self.carry_directory(path, now)),
@@ -154,7 +142,7 @@ impl Taking<'_> {
         done.map_err(|cause| failed(path, cause))
     }
 
-    fn carry(&mut self, path: &Path) -> rustix::io::Result<()> {
+    pub(super) fn carry(&mut self, path: &Path) -> rustix::io::Result<()> {
         let (from, to) = (self.copy_parent(path)?, self.upper_parent(path)?);
         let name = path.file_name().ok_or(Errno::INVAL)?;
         match self.how {
@@ -164,7 +152,7 @@ impl Taking<'_> {
     }
 
     /// Moving a directory writes its `..`, which its own mode may forbid.
-    fn carry_directory(&mut self, path: &Path, now: &Stat) -> rustix::io::Result<()> {
+    pub(super) fn carry_directory(&mut self, path: &Path, now: &Stat) -> rustix::io::Result<()> {
         if self.how != How::Move {
             return self.copy_directory(path);
         }
@@ -195,14 +183,14 @@ impl Taking<'_> {
         copied.copy().map_err(|(_, cause)| cause)
     }
 
-    fn directory(&mut self, path: &Path, now: &Stat) -> rustix::io::Result<()> {
+    pub(super) fn directory(&mut self, path: &Path, now: &Stat) -> rustix::io::Result<()> {
         self.upper_parent(&path.join("x"))?;
         self.closed.push((path.to_owned(), *now));
         Ok(())
     }
 
     /// A deletion, as overlay writes it: a character device 0:0, which needs no right (Linux 5.8).
-    fn whiteout(&mut self, path: &Path) -> rustix::io::Result<()> {
+    pub(super) fn whiteout(&mut self, path: &Path) -> rustix::io::Result<()> {
         let to = self.upper_parent(path)?;
         let name = path.file_name().ok_or(Errno::INVAL)?;
         match rustix::fs::mknodat(&to, name, FileType::CharacterDevice, Mode::empty(), 0) {
@@ -217,7 +205,7 @@ impl Taking<'_> {
     }
 
     /// The directory that holds a path in the change set, made like that of the copy.
-    fn upper_parent(&mut self, path: &Path) -> rustix::io::Result<OwnedFd> {
+    pub(super) fn upper_parent(&mut self, path: &Path) -> rustix::io::Result<OwnedFd> {
         let parent = path.parent().unwrap_or(Path::new(""));
         match open_below(self.upper, parent) {
             Err(Errno::NOENT) => {}
@@ -242,7 +230,7 @@ impl Taking<'_> {
         Ok(made)
     }
 
-    fn close(&self) {
+    pub(super) fn close(&self) {
         for (path, like) in self.closed.iter().rev() {
             if let Ok(directory) = open_below(self.upper, path) {
                 // A mode that could not be given shows as a change of mode, no more.
@@ -254,7 +242,7 @@ impl Taking<'_> {
 
 /// Copies what is no directory. What was removed meanwhile, and what no change set can hold, is
 /// not there.
-fn copy_node(from: &OwnedFd, to: &OwnedFd, name: &OsStr, calm: Calm) -> rustix::io::Result<()> {
+pub(super) fn copy_node(from: &OwnedFd, to: &OwnedFd, name: &OsStr, calm: Calm) -> rustix::io::Result<()> {
     let fidelity = Fidelity {
         force: calm == Calm::Still,
         ..Fidelity::EXACT
@@ -272,7 +260,7 @@ fn copy_node(from: &OwnedFd, to: &OwnedFd, name: &OsStr, calm: Calm) -> rustix::
     }
 }
 
-fn give(upper: &Path, like: &Stat) -> rustix::io::Result<()> {
+pub(super) fn give(upper: &Path, like: &Stat) -> rustix::io::Result<()> {
     if rustix::process::geteuid().is_root() {
         let (uid, gid) = (
             rustix::fs::Uid::from_raw(like.st_uid),
@@ -283,7 +271,7 @@ fn give(upper: &Path, like: &Stat) -> rustix::io::Result<()> {
     rustix::fs::chmod(upper, Mode::from_raw_mode(like.st_mode & 0o7777))
 }
 
-fn failed(path: &Path, cause: Errno) -> Error {
+pub(super) fn failed(path: &Path, cause: Errno) -> Error {
     Error::Distil {
         path: path.to_owned(),
         cause: cause.into(),

@@ -22,6 +22,26 @@ use crate::trees::open_root;
 /// # Errors
 /// [`Error::Copy`], [`Error::CopyLimit`] and [`Error::CopyStopped`]; what was made so far stays.
 pub fn make(order: &Order, stop: &dyn Fn() -> bool) -> Result<Copied> {
+    build(order, stop, Remember::Copy)
+}
+
+/// Copies a workspace that is then written itself: the list tells what that was like, and the copy
+/// is like it in everything.
+///
+/// # Errors
+/// As [`make`].
+pub fn snapshot(order: &Order, stop: &dyn Fn() -> bool) -> Result<Copied> {
+    build(order, stop, Remember::Original)
+}
+
+/// Of which the list tells what it was like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remember {
+    Copy,
+    Original,
+}
+
+fn build(order: &Order, stop: &dyn Fn() -> bool, remember: Remember) -> Result<Copied> {
     let source = open_root("the workspace", &order.source)?;
     let root = rustix::fs::fstat(&source).map_err(|cause| failed(Path::new("."), cause))?;
     rustix::fs::mkdirat(CWD, &order.copy, Mode::RWXU).map_err(|cause| failed(&order.copy, cause))?;
@@ -29,6 +49,7 @@ pub fn make(order: &Order, stop: &dyn Fn() -> bool) -> Result<Copied> {
     let mut making = Making {
         order,
         stop,
+        remember,
         source,
         copy,
         root,
@@ -63,6 +84,7 @@ pub fn make(order: &Order, stop: &dyn Fn() -> bool) -> Result<Copied> {
 pub(super) struct Making<'a> {
     order: &'a Order,
     stop: &'a dyn Fn() -> bool,
+    remember: Remember,
     source: OwnedFd,
     copy: OwnedFd,
     root: Stat,
@@ -139,14 +161,24 @@ impl Making<'_> {
             _ => Ok(false),
         };
         if self.step(path, made)? {
-            let now = stat_at(to, name).map_err(|cause| failed(path, cause))?;
-            self.list
-                .names
-                .insert(path.as_os_str().as_bytes().to_vec(), Was::of(&now));
+            let now = match self.remember {
+                Remember::Copy => stat_at(to, name).map_err(|cause| failed(path, cause))?,
+                // From before it was read: what changed meanwhile differs.
+                Remember::Original => stat,
+            };
+            self.remember_name(path, &now);
         } else {
             self.done.left_out += 1;
+            if self.remember == Remember::Original {
+                self.remember_name(path, &stat);
+            }
         }
         Ok(())
+    }
+
+    fn remember_name(&mut self, path: &Path, stat: &Stat) {
+        let name = path.as_os_str().as_bytes().to_vec();
+        self.list.names.insert(name, Was::of(stat));
     }
 
     fn file(
@@ -177,6 +209,13 @@ impl Making<'_> {
     }
 
     fn fidelity(&self, stat: &Stat) -> Fidelity<'_> {
+        if self.remember == Remember::Original {
+            return Fidelity {
+                budget: Some(&self.budget),
+                force: false,
+                ..Fidelity::EXACT
+            };
+        }
         Fidelity {
             keep: Keep::Plain,
             owner: self.owner(stat),
@@ -260,7 +299,9 @@ impl Making<'_> {
     fn list_directory(&mut self, path: &Path, stat: &Stat) {
         if !path.as_os_str().is_empty() {
             let mut was = Was::of(stat);
-            was.mode = stat.st_mode & !copy::SETID;
+            if self.remember == Remember::Copy {
+                was.mode &= !copy::SETID;
+            }
             self.list.names.insert(path.as_os_str().as_bytes().to_vec(), was);
         }
     }

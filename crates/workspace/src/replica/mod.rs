@@ -8,6 +8,7 @@
 mod distil;
 mod former;
 mod list;
+mod live;
 mod make;
 mod walk;
 
@@ -16,7 +17,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 pub use distil::{at, distil, gather};
-pub use make::make;
+pub use live::{BASE, BASE_LIST, back, changed};
+pub use make::{make, snapshot};
 pub use walk::Calm;
 
 /// The copy, in the directory of a change set. It may be a link to where the copy is.

@@ -47,10 +47,20 @@ pub(super) fn walk(
 ) -> Result<()> {
     let mut pending = vec![PathBuf::new()];
     while let Some(at) = pending.pop() {
-        let directory = open_any(copy, &at, calm).map_err(|cause| Error::List {
-            path: at.clone(),
-            cause: cause.into(),
-        })?;
+        let directory = match open_any(copy, &at, calm) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if calm == Calm::Moving => continue,
+            // It could not be read when the copy was made, either.
+            Err(Errno::ACCESS) if calm == Calm::Moving && children(list, &at).next().is_none() => continue,
+            // Another file system is mounted there, of which nothing was copied.
+            Err(Errno::XDEV) => continue,
+            Err(cause) => {
+                return Err(Error::List {
+                    path: at,
+                    cause: cause.into(),
+                });
+            }
+        };
         let mut names: BTreeSet<CString> = BTreeSet::new();
         each_name(&directory, |name| {
             names.insert(name.to_owned());

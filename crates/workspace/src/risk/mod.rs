@@ -2,10 +2,12 @@
 //! meant to run. Which they are is a table.
 
 mod package;
+mod protected;
 mod table;
 
 use std::path::{Component, Path};
 
+pub use protected::{protected, unprotected};
 use serde::Serialize;
 
 use crate::change::{Change, ChangeKind, NodeKind};

@@ -20,6 +20,35 @@ pub(super) const GIT_INSIDE: &[&str] = &[
     "fsmonitor--daemon.ipc",
 ];
 
+/// What of [`GIT_INSIDE`] is protected where commits are to work.
+pub(super) const GIT_PROTECTED: &[&str] = &[
+    ".git/hooks",
+    ".git/config",
+    ".git/config.worktree",
+    ".git/commondir",
+    ".git/info",
+    ".git/modules/*/hooks",
+    ".git/modules/*/config",
+    ".git/worktrees/*/config.worktree",
+    ".git/worktrees/*/commondir",
+    ".git/worktrees/*/gitdir",
+];
+
+/// What is told of, if it does not exist and so cannot be protected.
+pub(super) const WELL_KNOWN: &[&str] = &[
+    ".git/hooks",
+    ".git/config",
+    ".git/commondir",
+    ".gitattributes",
+    ".claude",
+    ".mcp.json",
+    ".vscode",
+    ".idea",
+    ".devcontainer",
+    ".envrc",
+    ".husky",
+];
+
 /// Names of a project.
 pub(super) const FILES: &[(&str, Risk)] = &[
     (".gitattributes", Risk::Git),

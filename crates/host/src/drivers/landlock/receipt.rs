@@ -57,7 +57,8 @@ impl Check<'_> {
             ControlKind::TerminalPrivate => all([basis.terminal(), self.rules()]),
             ControlKind::GuestProtected => all([basis.guest_out_of_reach(), self.rules()]),
             ControlKind::DiesWithSupervisor => basis.ends_with_supervisor(),
-            ControlKind::NamesHidden
+            ControlKind::WorkspaceProtected
+            | ControlKind::NamesHidden
             | ControlKind::ProcessesHidden
             | ControlKind::HostnamePrivate
             | ControlKind::SecondWall

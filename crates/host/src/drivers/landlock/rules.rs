@@ -67,7 +67,9 @@ pub(super) fn rules(spec: &Spec, places: &Places) -> Result<Rules> {
             Content::Host { access, .. } => add(&mut rules, spec, entry, *access)?,
             Content::Workspace => match spec.workspace.as_ref().map(|workspace| workspace.mode) {
                 Some(WorkspaceMode::Ro) => add(&mut rules, spec, entry, Access::ReadOnly)?,
-                Some(WorkspaceMode::Rw) => add(&mut rules, spec, entry, Access::ReadWrite)?,
+                Some(WorkspaceMode::Rw | WorkspaceMode::Live) => {
+                    add(&mut rules, spec, entry, Access::ReadWrite)?
+                }
                 Some(WorkspaceMode::Cow | WorkspaceMode::Copy | WorkspaceMode::None) | None => {}
             },
             Content::Proc => rules.read.extend(existing(&PROC)),

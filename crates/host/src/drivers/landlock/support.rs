@@ -72,6 +72,10 @@ fn wall(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
             Support::host_kernel("a private copy of the workspace; Landlock keeps the original closed")
         }
         ControlKind::WorkspaceReadOnly => Support::host_kernel("Landlock"),
+        ControlKind::WorkspaceProtected => Support::absent(
+            "Landlock opens whole trees: in one that can be written nothing can be kept from it",
+            "use driver native, or --workspace-mode cow",
+        ),
         ControlKind::ProcessesHidden => Support::absent(PROCESSES_SEEN, PROCESSES),
         ControlKind::IpcPrivate => when(&facts.seccomp, "seccomp refuses System V IPC and message queues"),
         ControlKind::HostnamePrivate => {

@@ -60,6 +60,7 @@ impl Check<'_> {
                 }
             }
             ControlKind::WorkspaceReadOnly => self.workspace_mount("", true),
+            ControlKind::WorkspaceProtected => self.protected_paths(),
             ControlKind::ProcessesHidden => all([self.own_namespace(Namespace::Pid), self.own_proc()]),
             ControlKind::IpcPrivate => self.own_namespace(Namespace::Ipc),
             ControlKind::HostnamePrivate => self.own_namespace(Namespace::Uts),
@@ -203,6 +204,49 @@ impl Check<'_> {
                 .is_some_and(|at| writable.iter().any(|one| one == at)),
             "a write in the workspace succeeds",
             "a file was written there and removed",
+        )
+    }
+
+    /// Each protected path is a read-only mount, and all directories up to the workspace are mount
+    /// points, which cannot be renamed.
+    fn protected_paths(&self) -> Finding {
+        let Some(root) = self.spec.workspace.as_ref().map(|workspace| &workspace.source) else {
+            return host(false, "a workspace", "none");
+        };
+        let inside = self.spec.view.entries.iter().filter(|entry| {
+            let is_kept = matches!(
+                entry.what,
+                Content::Host {
+                    access: Access::ReadOnly,
+                    ..
+                }
+            );
+            is_kept && entry.at.starts_with(root) && entry.at != *root
+        });
+        let paths: Vec<&Path> = inside.map(|entry| entry.at.as_path()).collect();
+        let mount = self.basis.seen.mount(root);
+        let in_place = host(
+            mount.is_some_and(|mount| !mount.read_only && mount.no_setuid && mount.no_devices),
+            "the workspace mounted in place",
+            show(mount),
+        );
+        let held = paths.iter().map(|path| self.protected_path(path, root));
+        all(std::iter::once(in_place).chain(held))
+    }
+
+    fn protected_path(&self, path: &Path, root: &Path) -> Finding {
+        let mut above = path.ancestors().skip(1).take_while(|above| *above != root);
+        let free = above.find(|above| self.basis.seen.mount(above).is_none());
+        let mount = self.basis.seen.mount(path);
+        let found = match free {
+            Some(free) => format!("{} is no mount point, so it can be renamed", free.display()),
+            None => show(mount),
+        };
+        let holds = free.is_none() && mount.is_some_and(|mount| mount.read_only);
+        host(
+            holds,
+            &format!("{} read-only, and held in its place", path.display()),
+            found,
         )
     }
 
@@ -354,7 +398,7 @@ fn explained(at: &Path, spec: &Spec) -> bool {
         || at == Path::new(stockade_linux::compile::CPU_TOPOLOGY)
         || in_view(at, &spec.view)
         || spec.workspace.as_ref().is_some_and(|workspace| {
-            matches!(workspace.mode, WorkspaceMode::Rw | WorkspaceMode::Ro)
+            (workspace.mode == WorkspaceMode::Ro || workspace.mode.writes_through())
                 && at.starts_with(&workspace.source)
         })
 }

@@ -33,6 +33,9 @@ fn wall(facts: &HostFacts, kind: ControlKind) -> Support {
         ControlKind::LocalSocketsHidden => Support::host_kernel("mount and network namespace"),
         ControlKind::WorkspaceCopyOnWrite => copy_on_write(facts),
         ControlKind::WorkspaceReadOnly => Support::host_kernel("a read-only mount"),
+        ControlKind::WorkspaceProtected => Support::host_kernel(
+            "a read-only mount on each such path that exists, and mounts on the directories above it",
+        ),
         ControlKind::ProcessesHidden => Support::host_kernel("PID namespace with its own procfs"),
         ControlKind::IpcPrivate => Support::host_kernel("IPC namespace"),
         ControlKind::HostnamePrivate => Support::host_kernel("UTS namespace"),

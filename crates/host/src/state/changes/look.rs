@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use stockade_workspace::replica::{self, Calm};
+use stockade_workspace::replica::{self, BASE, Calm};
 
 use super::ChangeSet;
 use crate::error::{Error, Result};
@@ -18,6 +18,8 @@ pub(super) const DRAFT: &str = "look-";
 #[derive(Debug)]
 pub struct Look {
     upper: PathBuf,
+    /// What they are compared with, where that is not the workspace.
+    lower: Option<PathBuf>,
     /// It is a draft: where it goes.
     trash: Option<PathBuf>,
 }
@@ -27,6 +29,13 @@ impl Look {
     #[must_use]
     pub fn upper(&self) -> &Path {
         &self.upper
+    }
+
+    /// What they are compared with, where that is not the workspace: its copy, if it is written in
+    /// place.
+    #[must_use]
+    pub fn lower(&self) -> Option<&Path> {
+        self.lower.as_deref()
     }
 }
 
@@ -44,7 +53,7 @@ impl ChangeSet {
     /// There is something to look at.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        self.upper.exists() || replica::at(self.directory()).is_some()
+        self.upper.exists() || self.is_live() || replica::at(self.directory()).is_some()
     }
 
     /// Its directory.
@@ -60,19 +69,27 @@ impl StateDirs {
     /// # Errors
     /// [`Error::Io`] if what is in a copy cannot be read.
     pub fn look(&self, set: &ChangeSet, calm: Calm) -> Result<Look> {
+        self.look_at(set, set.workspace(), calm)
+    }
+
+    pub(super) fn look_at(&self, set: &ChangeSet, workspace: Option<&Path>, calm: Calm) -> Result<Look> {
         let name = format!("{DRAFT}{}", id::new_id());
-        let draft = set.directory().join(&name);
+        let directory = set.directory();
         let mut look = Look {
-            upper: draft.clone(),
+            upper: directory.join(&name),
+            lower: None,
             trash: Some(self.trash_path().join(&name)),
         };
-        let is_draft = replica::gather(set.directory(), &draft, calm).map_err(|error| {
+        let unread = |error| {
             Error::io(
                 format!("read the changes {}", set.name),
                 std::io::Error::other(error),
             )
-        })?;
-        if !is_draft {
+        };
+        if let Some(workspace) = workspace.filter(|_| set.is_live()) {
+            replica::changed(directory, workspace, &look.upper).map_err(unread)?;
+            look.lower = Some(directory.join(BASE));
+        } else if !replica::gather(directory, &look.upper, calm).map_err(unread)? {
             look.trash = None;
             look.upper.clone_from(&set.upper);
         }

@@ -5,6 +5,7 @@
 //! supervisor of the sandbox that uses a set holds a lock on its directory; the kernel frees
 //! it with the supervisor.
 
+mod live;
 mod look;
 mod meta;
 mod open;
@@ -27,6 +28,8 @@ use super::folder::is_locked;
 use super::{CHANGES, StateDirs, Status, check_name, id};
 use crate::error::{Error, Result};
 
+pub(super) use live::open_live;
+pub use live::{LIVE, Restored};
 pub use look::Look;
 pub use meta::{ChangeMeta, RunMeta};
 pub(super) use open::open;

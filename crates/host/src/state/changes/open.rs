@@ -7,6 +7,7 @@ use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 use stockade_workspace::Counts;
 
+use super::live::LIVE;
 use super::{ChangesClaim, Lock, PENDING, UPPER, WORK, busy, key, meta, path_of, settle};
 use crate::error::{Error, Result};
 use crate::state::spare::Kind;
@@ -73,6 +74,12 @@ pub(in crate::state) fn open(
             found,
         })
     };
+    if wish.name.as_deref() == Some(LIVE) {
+        return Err(Error::Busy {
+            what: format!("use the change set {LIVE}"),
+            why: "it tells what was changed in place: choose another name".to_owned(),
+        });
+    }
     if throwaway {
         return own(None);
     }
@@ -160,7 +167,7 @@ fn set_aside(dirs: &StateDirs, workspace: &Path, claim: &ChangesClaim) -> Result
     Err(busy(claim.name(), None))
 }
 
-fn make(dirs: &StateDirs, key: &str) -> Result<ChangesClaim> {
+pub(super) fn make(dirs: &StateDirs, key: &str) -> Result<ChangesClaim> {
     for _ in 0..ATTEMPTS {
         if let Some(claim) = try_make(dirs, key)? {
             return Ok(claim);

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use rustix::io::Errno;
 use stockade_workspace::ScanLimits;
+use stockade_workspace::replica::BASE_LIST;
 
 use super::look::DRAFT;
-use super::{ChangesClaim, KeptChanges, UPPER, WORK, discard, meta, path_of};
+use super::{ChangesClaim, KeptChanges, UPPER, WORK, discard, live, meta, path_of};
 use crate::error::Result;
 use crate::state::files::Dir;
 use crate::state::spare::Kind;
@@ -25,6 +26,9 @@ pub(in crate::state) fn settle(
     if status.discard_changes {
         return discard(dirs, &claim.key).map(|()| None);
     }
+    if claim.dir.path().join(BASE_LIST).exists() {
+        return settle_live(dirs, status, claim, workspace);
+    }
     take_out(dirs, &claim.dir)?;
     let Some(kept) = look(claim, workspace) else {
         return hand_on_or_discard(dirs, claim).map(|()| None);
@@ -34,6 +38,20 @@ pub(in crate::state) fn settle(
         Ok(()) | Err(Errno::NOENT) => Ok(Some(kept)),
         Err(error) => Err(claim.dir.error("remove", WORK, error)),
     }
+}
+
+/// What was changed in place is not kept apart, only what was there before; and that only if it differs.
+fn settle_live(
+    dirs: &StateDirs,
+    status: &Status,
+    claim: &ChangesClaim,
+    workspace: &Path,
+) -> Result<Option<KeptChanges>> {
+    match live::look(dirs, claim, workspace)? {
+        Some(kept) => meta::write(&claim.dir, status, workspace, &kept)?,
+        None => discard(dirs, &claim.key)?,
+    }
+    Ok(None)
 }
 
 /// A workspace that was copied: what changed in the copy becomes the change set.

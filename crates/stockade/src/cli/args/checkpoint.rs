@@ -24,7 +24,8 @@ pub struct CheckpointArgs {
 /// Makes the pending changes what they were at a checkpoint
 ///
 /// What they are now becomes a checkpoint first, so that nothing is lost. The project itself is
-/// not touched. Refused while a sandbox uses the changes.
+/// not touched, unless it was written in place (`--changes live`): then its files become what they
+/// were, and `stockade undo` takes that back. Refused while a sandbox uses the changes.
 #[derive(Args, Debug)]
 pub struct RewindArgs {
     /// The change set, if not the project's pending one: its name, or a sandbox that used it
@@ -33,6 +34,6 @@ pub struct RewindArgs {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
-    /// The checkpoint: its number or name
+    /// The checkpoint: its number or name; of what was written in place also `start`
     pub which: String,
 }

@@ -237,6 +237,8 @@ pub enum WorkspaceModeArg {
     Ro,
     /// Changes go straight to the host
     Rw,
+    /// The same, but for what runs later there; a checkpoint is taken first
+    Live,
     /// There is no workspace
     None,
 }

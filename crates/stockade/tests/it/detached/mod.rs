@@ -2,6 +2,7 @@
 
 mod attach;
 mod life;
+mod live;
 mod modes;
 mod pause;
 mod real;
