@@ -319,11 +319,11 @@ fn what_holds_a_protected_path_is_in_the_receipt() {
     }
     let met = |mutation| build_in(WorkspaceMode::Live, Native::with_mutation(mutation), place.path());
     assert_eq!(met(keep), Met::Unnoticed, "the undamaged sandbox does not stand");
-    for number in 0..HELD.len() {
+    for (number, held) in HELD.iter().enumerate() {
         STEP.store(number, Ordering::Relaxed);
-        assert_ne!(met(leave_out_held), Met::Unnoticed, "left out: {}", HELD[number]);
+        assert_ne!(met(leave_out_held), Met::Unnoticed, "left out: {held}");
         if number > 0 {
-            assert_ne!(met(open_held), Met::Unnoticed, "weakened: {}", HELD[number]);
+            assert_ne!(met(open_held), Met::Unnoticed, "weakened: {held}");
         }
     }
 }

@@ -125,10 +125,7 @@ impl ControlKind {
                 "changes in the workspace do not touch the host",
             ),
             Self::WorkspaceReadOnly => ("workspace-read-only", "the workspace cannot be written"),
-            Self::WorkspaceProtected => (
-                "workspace-protected",
-                "in a workspace that is written in place, what the host runs later cannot be written",
-            ),
+            Self::WorkspaceProtected => ("workspace-protected", "what the host runs later is read-only"),
             Self::ProcessesHidden => (
                 "processes-hidden",
                 "host processes cannot be seen, signalled or traced",

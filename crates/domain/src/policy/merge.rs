@@ -73,6 +73,13 @@ impl Policy {
         !self.audit_processes.value && self.audit_processes.is_written()
     }
 
+    fn another_mode(&self, needed: &str) -> Option<(String, String)> {
+        Some((
+            format!("the workspace has another mode ({})", self.workspace_mode.origin),
+            format!("write mode = \"{needed}\" in [workspace]"),
+        ))
+    }
+
     /// The clause because of which a control would be required in vain.
     fn rules_out(&self, kind: ControlKind) -> Option<(String, String)> {
         let host_network = self.network.value == Network::Host;
@@ -94,18 +101,9 @@ impl Policy {
                 "nothing is allowed".to_owned(),
                 "write allow in [network], or require network-none".to_owned(),
             )),
-            ControlKind::WorkspaceCopyOnWrite if !mode.value.keeps_apart() => Some((
-                format!("the workspace has another mode ({})", mode.origin),
-                "write mode = \"cow\" in [workspace]".to_owned(),
-            )),
-            ControlKind::WorkspaceReadOnly if mode.value != WorkspaceMode::Ro => Some((
-                format!("the workspace has another mode ({})", mode.origin),
-                "write mode = \"ro\" in [workspace]".to_owned(),
-            )),
-            ControlKind::WorkspaceProtected if mode.value != WorkspaceMode::Live => Some((
-                format!("the workspace has another mode ({})", mode.origin),
-                "write mode = \"live\" in [workspace]".to_owned(),
-            )),
+            ControlKind::WorkspaceCopyOnWrite if !mode.value.keeps_apart() => self.another_mode("cow"),
+            ControlKind::WorkspaceReadOnly if mode.value != WorkspaceMode::Ro => self.another_mode("ro"),
+            ControlKind::WorkspaceProtected if mode.value != WorkspaceMode::Live => self.another_mode("live"),
             ControlKind::NestedNamespacesOff if self.nested_namespaces.value => Some((
                 format!("namespaces are allowed ({})", self.nested_namespaces.origin),
                 "remove nested-namespaces from [sandbox]".to_owned(),

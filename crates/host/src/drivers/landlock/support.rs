@@ -45,6 +45,8 @@ fn cannot_start(facts: &HostFacts) -> Option<Support> {
 }
 
 const NAMES: &str = "use driver native, or --prefer names-hidden where names of files may be known";
+const WHOLE_TREES: &str = "Landlock opens whole trees: nothing in a writable one can be kept from it";
+const IN_PLACE: &str = "use driver native, or --workspace-mode cow";
 const PROCESSES: &str =
     "use driver native, or --prefer processes-hidden where it may be known which processes exist";
 const HOSTNAME: &str = "use driver native, or --prefer hostname-private";
@@ -72,10 +74,7 @@ fn wall(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
             Support::host_kernel("a private copy of the workspace; Landlock keeps the original closed")
         }
         ControlKind::WorkspaceReadOnly => Support::host_kernel("Landlock"),
-        ControlKind::WorkspaceProtected => Support::absent(
-            "Landlock opens whole trees: in one that can be written nothing can be kept from it",
-            "use driver native, or --workspace-mode cow",
-        ),
+        ControlKind::WorkspaceProtected => Support::absent(WHOLE_TREES, IN_PLACE),
         ControlKind::ProcessesHidden => Support::absent(PROCESSES_SEEN, PROCESSES),
         ControlKind::IpcPrivate => when(&facts.seccomp, "seccomp refuses System V IPC and message queues"),
         ControlKind::HostnamePrivate => {

@@ -97,13 +97,14 @@ pub(super) fn look(dirs: &StateDirs, claim: &ChangesClaim, workspace: &Path) -> 
     )
     .map_err(unread)?;
     let is_same = found.counts == Counts::default() && !found.truncated;
-    Ok((!is_same).then(|| KeptChanges {
+    let kept = KeptChanges {
         key: set.key,
         name: set.name,
         upper: set.upper,
         counts: Some(found.counts),
         truncated: found.truncated,
-    }))
+    };
+    Ok((!is_same).then_some(kept))
 }
 
 /// What a rewind of a workspace that was written in place has done.
@@ -171,6 +172,9 @@ impl StateDirs {
             upper: back,
             decisions: vec![Decision::Apply; found.changes.len()],
             parts: std::collections::BTreeMap::new(),
+            conflicts: vec![false; found.changes.len()],
+            // Its data is brought back as files.
+            git: Vec::new(),
             owners: crate::takeover::same_owners(&project)?,
             now_ms: unix_ms(),
             note: None,
