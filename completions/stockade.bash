@@ -336,11 +336,11 @@ _stockade() {
                     return 0
                     ;;
                 --require)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only workspace-protected processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
                     return 0
                     ;;
                 --prefer)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only workspace-protected processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
                     return 0
                     ;;
                 --workspace)
@@ -358,7 +358,7 @@ _stockade() {
                     return 0
                     ;;
                 --workspace-mode)
-                    COMPREPLY=($(compgen -W "cow copy ro rw none" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "cow copy ro rw live none" -- "${cur}"))
                     return 0
                     ;;
                 --ro)
@@ -766,11 +766,11 @@ _stockade() {
                     return 0
                     ;;
                 --require)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only workspace-protected processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
                     return 0
                     ;;
                 --prefer)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only workspace-protected processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
                     return 0
                     ;;
                 --workspace)
@@ -788,7 +788,7 @@ _stockade() {
                     return 0
                     ;;
                 --workspace-mode)
-                    COMPREPLY=($(compgen -W "cow copy ro rw none" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "cow copy ro rw live none" -- "${cur}"))
                     return 0
                     ;;
                 --ro)
@@ -1011,11 +1011,11 @@ _stockade() {
                     return 0
                     ;;
                 --require)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only workspace-protected processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
                     return 0
                     ;;
                 --prefer)
-                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files-unreadable names-hidden metadata-protected system-read-only home-hidden local-sockets-hidden workspace-copy-on-write workspace-read-only workspace-protected processes-hidden ipc-private hostname-private network-none network-allowlist privileges syscall-filter nested-namespaces-off second-wall devices-hidden kernel-knobs-protected clean-environment descriptors-closed terminal-private guest-protected dies-with-supervisor process-starts own-kernel own-machine cpu memory pids disk wall-time output budget-memory budget-cpu" -- "${cur}"))
                     return 0
                     ;;
                 --workspace)
@@ -1033,7 +1033,7 @@ _stockade() {
                     return 0
                     ;;
                 --workspace-mode)
-                    COMPREPLY=($(compgen -W "cow copy ro rw none" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "cow copy ro rw live none" -- "${cur}"))
                     return 0
                     ;;
                 --ro)
