@@ -170,7 +170,7 @@ _stockade() {
             return 0
             ;;
         stockade__subcmd__attach)
-            opts="-q -h -V --read-only --from --detach-keys --json --quiet --help --version"
+            opts="-q -h -V --read-only --from --detach-keys --raw-output --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -298,6 +298,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand exec" -s V -l version 
 complete -c stockade -n "__fish_stockade_using_subcommand attach" -l from -d 'Show output from this offset on, as far as it is kept [default: only what is new]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand attach" -l detach-keys -d 'Keys that leave the command running' -r
 complete -c stockade -n "__fish_stockade_using_subcommand attach" -l read-only -d 'Only watch'
+complete -c stockade -n "__fish_stockade_using_subcommand attach" -l raw-output -d 'Send your terminal everything that the command writes'
 complete -c stockade -n "__fish_stockade_using_subcommand attach" -l json -d 'Write how it ended as JSON to standard error'
 complete -c stockade -n "__fish_stockade_using_subcommand attach" -s q -l quiet -d 'No message about how it ended'
 complete -c stockade -n "__fish_stockade_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -169,6 +169,14 @@ pub enum Error {
         /// What stands in the way.
         why: String,
     },
+    /// The supervisor of a sandbox does not do what it was asked for, with its reason.
+    #[error("{what}: {why}")]
+    Declined {
+        /// What was tried, of which sandbox.
+        what: String,
+        /// What it said.
+        why: String,
+    },
     /// It cannot be done on this host, or by this driver.
     #[error("cannot {what}: {why}{}", hint(remedy.as_deref()))]
     Impossible {

@@ -112,7 +112,7 @@ impl Client {
 
     async fn next(&mut self) -> Result<FromShim> {
         match self.receiver.next().await? {
-            Some(FromShim::Refused { text }) => Err(Error::Busy {
+            Some(FromShim::Refused { text }) => Err(Error::Declined {
                 what: format!("sandbox {}", self.id),
                 why: text,
             }),
@@ -137,7 +137,7 @@ impl Client {
     /// Stops everything inside, or lets it go on.
     ///
     /// # Errors
-    /// [`Error::Busy`] with the reason if it cannot, [`Error::LinkLost`] and [`Error::Protocol`].
+    /// [`Error::Declined`] with the reason if it cannot, [`Error::LinkLost`] and [`Error::Protocol`].
     pub async fn pause(mut self, pause: bool) -> Result<()> {
         self.sender.send(&FromClient::Pause { pause }).await?;
         match self.next().await? {
@@ -172,7 +172,7 @@ impl Client {
     /// What the sandbox uses.
     ///
     /// # Errors
-    /// [`Error::Busy`] if it cannot tell, [`Error::LinkLost`] and [`Error::Protocol`].
+    /// [`Error::Declined`] if it cannot tell, [`Error::LinkLost`] and [`Error::Protocol`].
     pub async fn inspect(mut self) -> Result<Inspection> {
         self.sender.send(&FromClient::Inspect).await?;
         match self.next().await? {
@@ -189,7 +189,7 @@ impl Client {
     /// which one has at a time. Dropping it leaves the command as it is.
     ///
     /// # Errors
-    /// [`Error::Busy`] with the reason if it cannot be had, [`Error::LinkLost`] and
+    /// [`Error::Declined`] with the reason if it cannot be had, [`Error::LinkLost`] and
     /// [`Error::Protocol`].
     pub async fn attach(
         mut self,

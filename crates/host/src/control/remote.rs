@@ -196,8 +196,8 @@ impl Process for RemoteExec {
                     text,
                     remedy: None,
                 }),
-                FromShim::Refused { text } => Err(Error::Busy {
-                    what: format!("run {}", self.name),
+                FromShim::Refused { text } => Err(Error::Declined {
+                    what: format!("cannot run {}", self.name),
                     why: text,
                 }),
                 FromShim::Hello { .. }

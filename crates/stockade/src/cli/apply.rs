@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::report::{self, Shown};
 use crate::service::apply::{self, Held, OnConflict, Open, Request};
 use crate::service::commits::{self, Preview, Refused};
+use crate::terminal::Waiting;
 
 /// The exit code if something that was asked for is still a pending change.
 const HELD_BACK: i32 = 1;
@@ -25,7 +26,9 @@ pub fn apply(args: &ApplyArgs) -> Result {
     if !can_ask && (args.interactive || !is_decided) {
         return Err(Failure::NothingChosen);
     }
+    let waiting = Waiting::begin("comparing the changes with the project", args.json);
     let mut open = apply::open(&request(args))?;
+    drop(waiting);
     if !args.json && (args.interactive || !is_decided) {
         if open.questions().next().is_none() && open.repositories().is_empty() {
             report::note("nothing to apply");
@@ -49,7 +52,9 @@ pub fn apply(args: &ApplyArgs) -> Result {
         tell(&open, None, &preview, refused, args)?;
         return Ok(held(refused || commits::is_beside(&preview.done)));
     }
+    let waiting = Waiting::begin("applying", args.json);
     let mut applied = open.apply()?;
+    drop(waiting);
     let told = Preview {
         done: std::mem::take(&mut applied.git),
         refused: preview.refused.clone(),

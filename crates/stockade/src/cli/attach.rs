@@ -27,6 +27,7 @@ pub fn attach(args: AttachArgs) -> Result {
         write: !args.read_only,
         from: args.from,
         keys: args.detach_keys,
+        raw: args.raw_output,
     };
     let end = service::block_on(attach::attach(&args.name, request))?;
     let (exit, offset) = match end {

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::report::{self, Shown};
 use crate::service;
 use crate::service::copy::{self, Place};
+use crate::terminal::Waiting;
 
 /// What was left out is told up to this.
 const SHOWN: usize = 20;
@@ -19,6 +20,7 @@ pub fn copy(args: &CpArgs) -> Result {
         bytes: args.limit.0,
         ..Limits::default()
     };
+    let waiting = Waiting::begin("copying", args.quiet || args.json);
     let copied = match (Place::parse(&args.from), Place::parse(&args.to)) {
         (Place::Inside { sandbox, path }, Place::Host(to)) => {
             service::block_on(copy::out(&sandbox, &path, &to, limits))?
@@ -28,6 +30,7 @@ pub fn copy(args: &CpArgs) -> Result {
         }
         _ => return Err(Failure::NotOneInside),
     };
+    drop(waiting);
     if args.json {
         report::json(&copied)?;
     } else {

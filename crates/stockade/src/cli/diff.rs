@@ -10,6 +10,7 @@ use super::pager::paged;
 use crate::failure::Failure;
 use crate::report::{self, Paint, Shown};
 use crate::service::diff::{self, Request, Reviewed};
+use crate::terminal::Waiting;
 
 /// `stockade diff [PATH…]`
 pub fn diff(args: &DiffArgs) -> Result {
@@ -19,7 +20,10 @@ pub fn diff(args: &DiffArgs) -> Result {
         ignored: args.ignored,
         history: args.html.is_some(),
     };
-    let Some(reviewed) = diff::review(&request)? else {
+    let waiting = Waiting::begin("comparing the changes with the project", args.json);
+    let reviewed = diff::review(&request)?;
+    drop(waiting);
+    let Some(reviewed) = reviewed else {
         return none(args);
     };
     if let Some(file) = &args.patch {

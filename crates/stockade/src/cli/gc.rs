@@ -4,10 +4,13 @@ use super::args::GcArgs;
 use super::{FAILED, Result};
 use crate::report::{self, Shown};
 use crate::service::{self, garbage};
+use crate::terminal::Waiting;
 
 /// `stockade gc`
 pub fn gc(args: &GcArgs) -> Result {
+    let waiting = Waiting::begin("looking for what was left behind", args.json);
     let found = service::block_on(garbage::collect(args.dry_run, args.all))?;
+    drop(waiting);
     if args.json {
         report::json(&found)?;
     } else {

@@ -47,6 +47,7 @@ pub fn logs(args: &LogsArgs) -> Result {
         let request = attach::Request {
             write: false,
             from: Some(end),
+            raw: false,
             keys: stockade_host::shim::Keys::default(),
         };
         // One that ended in between has said all.

@@ -141,6 +141,7 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
         labels,
         life: None,
         readers: Readers::from(args.sandbox.audit),
+        quiet: args.quiet || args.json,
     };
     let mut front = Terminal {
         console,

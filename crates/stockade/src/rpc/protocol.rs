@@ -139,6 +139,7 @@ fn kind(error: &Error) -> &'static str {
         Error::NotFound { .. } => "not-found",
         Error::NameTaken { .. } => "name-taken",
         Error::Busy { .. } => "busy",
+        Error::Declined { .. } => "declined",
         Error::LinkLost { .. } => "ended",
         _ => "failed",
     }

@@ -19,6 +19,8 @@ pub struct Request {
     pub from: Option<u64>,
     /// What leaves the command running.
     pub keys: Keys,
+    /// The terminal gets all that the command writes.
+    pub raw: bool,
 }
 
 /// Attaches until the command ends or is left.
@@ -42,7 +44,10 @@ pub async fn attach(name: &str, request: Request) -> Result<AttachEnd> {
     })?;
     console.enter()?;
     let rules = if attached.tty { Rules::Drawing } else { Rules::Text };
-    let io = Io::standard(attached.writes && console.stdin(), Some(rules));
+    let io = Io::standard(
+        attached.writes && console.stdin(),
+        (!request.raw).then_some(rules),
+    );
     let keys = attached.tty.then_some(request.keys);
     let end = run_attached(exec, io, keys, told, |_| {}).await;
     console.leave();

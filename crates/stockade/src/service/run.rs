@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stockade_domain::spec::{Limits, WorkspaceMode};
@@ -26,6 +26,7 @@ use super::auto::AUTO;
 use super::plan::Prepared;
 use super::{Result, guest, not_started, state};
 use crate::failure::Failure;
+use crate::terminal::Waiting;
 
 /// Building a sandbox takes milliseconds; a machine that needs longer than this is not well.
 const CREATION_DEADLINE: Duration = Duration::from_secs(30);
@@ -58,6 +59,8 @@ pub struct Request {
     pub life: Option<Life>,
     /// Who else gets the records.
     pub readers: Readers,
+    /// Nothing is said on the terminal while it is built.
+    pub quiet: bool,
 }
 
 pub use stockade_host::shim::WindowSize;
@@ -126,7 +129,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     audit.note(&Event::created(&plan, request.name.clone()))?;
     let shown = plan.clone();
     let mut signals = Signals::install()?;
-    let seed = seed(&folder, creation_deadline(&plan))?;
+    let seed = seed(&folder, creation_deadline(&plan), request.quiet)?;
     let boundary = match open_unless_asked(&driver, plan, seed, &mut signals).await {
         Ok(boundary) => boundary,
         Err(failure) => {
@@ -288,7 +291,13 @@ fn creation_deadline(plan: &Plan) -> Duration {
     }
 }
 
-fn seed(folder: &SandboxFolder, deadline: Duration) -> Result<Seed> {
+/// Shows the step that takes its time. It goes with the seed, when the sandbox stands or does not.
+fn shown(quiet: bool) -> impl Fn(&str) + Send + Sync {
+    let step = Mutex::new(None);
+    move |what| *step.lock().unwrap_or_else(PoisonError::into_inner) = Some(Waiting::begin(what, quiet))
+}
+
+fn seed(folder: &SandboxFolder, deadline: Duration, quiet: bool) -> Result<Seed> {
     Ok(Seed {
         id: folder.id().to_owned(),
         state_dir: folder.path().to_owned(),
@@ -296,7 +305,7 @@ fn seed(folder: &SandboxFolder, deadline: Duration) -> Result<Seed> {
         caches_dir: folder.caches_dir().map(Path::to_owned),
         guest: guest::program()?,
         origin: SeedOrigin::Fresh,
-        progress: Arc::new(|_| {}),
+        progress: Arc::new(shown(quiet)),
         deadline: Instant::now() + deadline,
         cancel: CancellationToken::new(),
     })

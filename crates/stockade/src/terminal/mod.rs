@@ -5,12 +5,14 @@ mod console;
 mod raw;
 mod screen;
 mod standard;
+mod waiting;
 mod wiring;
 
 pub use console::{Console, usual_size};
 pub use raw::RawMode;
 pub use screen::Screen;
 pub use standard::hold_standard_streams;
+pub use waiting::Waiting;
 pub use wiring::{Facts, Wiring, Wish};
 
 use rustix::termios::{Winsize, tcgetwinsize};

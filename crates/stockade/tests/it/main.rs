@@ -23,4 +23,5 @@ mod sandboxes;
 mod setup;
 mod streams;
 mod tops;
+mod waiting;
 mod world;

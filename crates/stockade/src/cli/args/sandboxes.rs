@@ -67,6 +67,12 @@ pub struct AttachArgs {
     /// Keys that leave the command running
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
     pub detach_keys: Keys,
+    /// Send your terminal everything that the command writes
+    ///
+    /// As for `stockade run`: without this flag, nothing reaches it that changes the clipboard or
+    /// the title, makes links, or asks the terminal for answers. Files and pipes get every byte.
+    #[arg(long)]
+    pub raw_output: bool,
     /// Write how it ended as JSON to standard error
     #[arg(long)]
     pub json: bool,
