@@ -31,7 +31,7 @@ pub(super) fn show_repository(builder: &mut Builder<'_>, workspace: &Path) -> Re
 }
 
 /// The `.git` directory of the repository that `workspace` is a worktree of.
-fn repository_of(workspace: &Path) -> Option<PathBuf> {
+pub(super) fn repository_of(workspace: &Path) -> Option<PathBuf> {
     let dot_git = workspace.join(".git");
     if !dot_git.symlink_metadata().ok()?.is_file() {
         return None;

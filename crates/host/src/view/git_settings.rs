@@ -85,14 +85,29 @@ pub(super) fn add(
     if !private {
         return Ok(());
     }
-    match read(&files(context, host_home), host_home, workspace) {
-        Ok(None) => Ok(()),
-        Ok(Some(content)) => builder.push(at, Content::File { content }),
+    let mut content = match read(&files(context, host_home), host_home, workspace) {
+        Ok(chosen) => chosen.unwrap_or_default(),
         Err(why) => {
             builder.note(Note::GitSettings { why });
-            Ok(())
+            Vec::new()
         }
+    };
+    content.extend(workspace.and_then(trusted).unwrap_or_default());
+    if content.is_empty() {
+        return Ok(());
     }
+    builder.push(at, Content::File { content })
+}
+
+/// The repository of a worktree is shown as it is, and may belong to a user that does not exist
+/// inside: git would not look at it. It is read-only there, and nothing is lost by looking.
+fn trusted(workspace: &Path) -> Option<Vec<u8>> {
+    super::git::repository_of(workspace)?;
+    let path = workspace
+        .to_str()
+        .filter(|path| !path.contains(char::is_control))?;
+    let path = path.replace('\\', "\\\\").replace('"', "\\\"");
+    Some(format!("[safe]\n\tdirectory = \"{path}\"\n").into_bytes())
 }
 
 /// Where git looks for the user's settings, in its order.

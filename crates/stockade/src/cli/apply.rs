@@ -53,7 +53,7 @@ pub fn apply(args: &ApplyArgs) -> Result {
         return Ok(held(refused || commits::is_beside(&preview.done)));
     }
     let waiting = Waiting::begin("applying", args.json);
-    let mut applied = open.apply()?;
+    let mut applied = open.apply(&preview)?;
     drop(waiting);
     let told = Preview {
         done: std::mem::take(&mut applied.git),

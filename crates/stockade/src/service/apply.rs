@@ -384,12 +384,12 @@ impl Open {
         Ok(())
     }
 
-    /// Applies it.
+    /// Applies it. `commits` is what [`Self::commits`] told.
     ///
     /// # Errors
     /// What stood in the way; nothing was changed then.
-    pub fn apply(&self) -> Result<Applied> {
-        let git = self.commits.possible(&self.takeover, &self.decisions);
+    pub fn apply(&self, commits: &Preview) -> Result<Applied> {
+        let git = self.commits.possible(commits);
         Ok(self
             .takeover
             .apply(&self.dirs, self.decisions.clone(), self.parts.clone(), git)?)
@@ -430,7 +430,7 @@ pub fn discard(changes: Option<&str>, paths: &[PathBuf], dry_run: bool) -> Resul
     let mut discarded: Vec<PathBuf> = asked.into_iter().map(|(_, path)| path).collect();
     let mut left = Vec::new();
     if !dry_run && !discarded.is_empty() {
-        open.apply()?;
+        open.apply(&Preview::default())?;
         drop(open);
         left = still_pending(changes, &discarded)?;
         discarded.retain(|path| !left.contains(path));

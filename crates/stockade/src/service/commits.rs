@@ -74,11 +74,14 @@ impl Commits {
         preview
     }
 
-    /// Those that can be taken over.
-    pub fn possible(&self, takeover: &Takeover, decisions: &[Decision]) -> Vec<GitWish> {
-        let refused = self.preview(takeover, decisions).refused;
-        let is_possible = |wish: &&GitWish| !refused.iter().any(|one| one.repository == wish.path);
-        self.wishes.iter().filter(is_possible).cloned().collect()
+    /// Those that can be taken over, as a preview has it.
+    pub fn possible(&self, preview: &Preview) -> Vec<GitWish> {
+        let is_refused = |wish: &GitWish| preview.refused.iter().any(|one| one.repository == wish.path);
+        self.wishes
+            .iter()
+            .filter(|wish| !is_refused(wish))
+            .cloned()
+            .collect()
     }
 
     /// Somebody has looked at what becomes of one, and has said yes or no.

@@ -100,6 +100,9 @@ pub fn risks(trees: &Trees, change: &Change) -> Vec<Risk> {
             .file_name()
             .is_some_and(|name| name.eq_ignore_ascii_case("package.json"));
         found.extend(by_name(&change.path));
+        if of_bare_repository(trees, &change.path) {
+            found.push(Risk::Git);
+        }
         if is_package && package::runs_other_commands(trees, change) {
             found.push(Risk::Build);
         }
@@ -158,6 +161,36 @@ fn plain(name: &str) -> String {
         "git~1" => ".git".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// Git takes any directory that looks like a repository for one, and obeys its settings and
+/// hooks when it is started in it.
+fn of_bare_repository(trees: &Trees, path: &Path) -> bool {
+    let is_called = |path: &Path, names: &[&str]| {
+        let name = path.file_name().map(|name| plain(&name.to_string_lossy()));
+        name.is_some_and(|name| names.contains(&name.as_str()))
+    };
+    let above = path.parent();
+    let directory = if is_called(path, &["config", "config.worktree"]) {
+        above
+    } else {
+        above
+            .filter(|above| is_called(above, &["hooks"]))
+            .and_then(Path::parent)
+    };
+    let has = |directory: &Path, name: &str| {
+        let is_there = |side| {
+            trees
+                .entry(side, &directory.join(name))
+                .is_ok_and(|entry| entry.is_some())
+        };
+        is_there(Side::After) || is_there(Side::Before)
+    };
+    directory.is_some_and(|directory| {
+        ["HEAD", "objects", "refs"]
+            .iter()
+            .all(|name| has(directory, name))
+    })
 }
 
 fn is_deceptive(path: &Path) -> bool {

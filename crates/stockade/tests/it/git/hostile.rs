@@ -229,3 +229,65 @@ fn a_tree_that_would_be_checked_out_elsewhere_is_refused() {
         assert!(repository.git(&["branch", "--list", "evil"]).is_empty());
     }
 }
+
+/// A pack with an object that a few hundred bytes make into 640 MiB, and one that says it is
+/// larger than any disk.
+const BOMBS: &str = r#"
+import hashlib, os, struct, subprocess, zlib
+def head(kind, size):
+    first, size = (kind << 4) | (size & 15), size >> 4
+    out = []
+    while size: out.append(first | 128); first, size = size & 127, size >> 7
+    return bytes(out + [first])
+def number(n):
+    out = []
+    while n > 127: out.append(n & 127 | 128); n >>= 7
+    return bytes(out + [n])
+base, pieces = bytes(16 << 20), 40
+delta = number(len(base)) + number(pieces * 0xffffff) + b"\xf0\xff\xff\xff" * pieces
+pack = b"PACK" + struct.pack(">II", 2, 3)
+places = []
+for body in (head(3, len(base)) + zlib.compress(base), None, head(3, 1 << 45) + zlib.compress(b"x")):
+    places.append(len(pack))
+    if body is None:
+        back, distance = places[1] - places[0], b""
+        distance = bytes([back & 127]); back >>= 7
+        while back: back -= 1; distance = bytes([back & 127 | 128]) + distance; back >>= 7
+        body = head(6, len(delta)) + distance + zlib.compress(delta)
+    pack += body
+pack += hashlib.sha1(pack).digest()
+names = [bytes([n]) * 20 for n in (0x11, 0x22, 0x33)]
+fan = b"".join(struct.pack(">I", sum(name[0] <= n for name in names)) for n in range(256))
+index = b"\xfftOc" + struct.pack(">I", 2) + fan + b"".join(names) + bytes(12) + b"".join(struct.pack(">I", at) for at in places)
+index += pack[-20:]
+index += hashlib.sha1(index).digest()
+os.makedirs(".git/objects/pack", exist_ok=True)
+open(".git/objects/pack/pack-b.pack", "wb").write(pack)
+open(".git/objects/pack/pack-b.idx", "wb").write(index)
+os.makedirs(".git/objects/44", exist_ok=True)
+open(".git/objects/44/" + "44" * 19, "wb").write(zlib.compress(b"blob 17592186044416\0"))
+os.makedirs(".git/objects/55", exist_ok=True)
+open(".git/objects/55/" + "55" * 19, "wb").write(zlib.compress(b"blob 5\0" + bytes(1 << 28)))
+"#;
+
+#[test]
+fn objects_that_grow_without_end_are_refused_before_they_do() {
+    for (name, why) in [
+        ("11", "holds something else than its name says"),
+        ("22", "cannot be taken out of"),
+        ("33", "is larger than 256 MiB"),
+        ("44", "is larger than 512 MiB"),
+        ("55", "has another size than it says"),
+    ] {
+        let repository = Repository::new();
+        repository.inside(&format!(
+            "cat > /tmp/b.py <<'END'\n{BOMBS}\nEND\npython3 /tmp/b.py; echo {} > .git/refs/tags/bomb",
+            name.repeat(20)
+        ));
+        let (code, said) = repository.told(&["apply", "--all"]);
+        assert_eq!(code, 1, "{name}: {said}");
+        assert!(said.contains(why), "{name}: {said}");
+        assert!(repository.git(&["tag"]).is_empty());
+        repository.git(&["fsck", "--strict"]);
+    }
+}

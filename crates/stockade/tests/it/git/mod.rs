@@ -1,6 +1,7 @@
 //! Work with git inside, reviewed and taken over outside.
 
 mod hostile;
+mod places;
 mod repository;
 mod review;
 mod take;

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::Repository;
+use crate::pty::Terminal;
 
 /// What is said about the tree, as git itself sees it.
 fn state(repository: &Repository) -> (String, String, String) {
@@ -250,4 +251,37 @@ fn git_that_is_at_work_on_the_host_is_not_disturbed() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("git is at work there"), "{said}");
     assert_eq!(repository.git(&["log", "--format=%s"]), "first");
+}
+
+#[test]
+fn in_a_terminal_it_asks_about_the_commits_when_the_files_are_decided() {
+    for (answer, subject) in [("y\r", "other"), ("n\r", "first")] {
+        let repository = Repository::new();
+        repository.inside("echo 2 >> b; git commit -qa --amend -m other");
+        let mut terminal = Terminal::start(&repository.world.stockade(&["apply"]));
+        terminal.expect("apply these 1");
+        terminal.keys("y\r");
+        terminal.expect("main: rewritten");
+        terminal.expect("take over the commits of .git?");
+        terminal.keys(answer);
+        terminal.expect("applied 1 change");
+        assert_eq!(terminal.end(), 0);
+        assert_eq!(repository.git(&["log", "--format=%s"]), subject);
+        // A no leaves them pending.
+        let is_pending = repository.told(&["diff"]).1.contains("main: REWRITTEN");
+        assert_eq!(is_pending, subject == "first");
+    }
+}
+
+#[test]
+fn commits_are_discarded_and_brought_back_like_files() {
+    let repository = Repository::new();
+    repository.inside("echo 2 >> b; git commit -qam work");
+    assert_eq!(repository.told(&["discard", "--yes"]).0, 0);
+    assert!(!repository.told(&["diff"]).1.contains("work"));
+    assert_eq!(repository.told(&["undo"]).0, 0);
+    assert_eq!(
+        repository.inside("git log --format=%s; git status --porcelain"),
+        "work\nfirst"
+    );
 }

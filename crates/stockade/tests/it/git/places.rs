@@ -1,0 +1,175 @@
+//! Repositories in other places and forms than one `.git` at the top.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use super::Repository;
+
+#[test]
+fn a_repository_made_inside_a_new_directory_comes_with_its_commits() {
+    let repository = Repository::new();
+    repository.inside("mkdir -p new/deep; cd new/deep; git init -q; echo x > x; git add x; git commit -qm nested; git tag t");
+    let (_, said) = repository.told(&["diff", "--stat"]);
+    assert!(said.contains("new/deep/.git: commits were made inside"), "{said}");
+    let (code, said) = repository.told(&["apply", "new"]);
+    assert_eq!(code, 1, "its settings and hooks need their own yes: {said}");
+    assert_eq!(
+        repository.git(&["-C", "new/deep", "status", "--porcelain", "-b"]),
+        "## main"
+    );
+    assert_eq!(
+        repository.git(&["-C", "new/deep", "log", "--format=%s", "t"]),
+        "nested"
+    );
+    repository.git(&["-C", "new/deep", "fsck", "--strict"]);
+    assert_eq!(repository.git(&["log", "--format=%s"]), "first");
+}
+
+#[test]
+fn in_a_linked_worktree_files_come_and_commits_are_refused_with_words() {
+    let repository = Repository::new();
+    let main = repository.world.path("main");
+    fs::rename(repository.world.project(), &main).expect("moved");
+    let main = main.to_str().expect("UTF-8").to_owned();
+    fs::create_dir(repository.world.path("empty")).expect("a directory");
+    let project = repository.world.project();
+    let added = std::process::Command::new("git")
+        .args(["-C", &main, "worktree", "add", "-q", "-b", "linked"])
+        .arg(&project)
+        .output()
+        .expect("git runs");
+    assert!(
+        added.status.success(),
+        "{}",
+        String::from_utf8_lossy(&added.stderr)
+    );
+    let said =
+        repository.inside("echo 6 >> a; git status --porcelain; git commit -qam x 2>&1 && exit 9; true");
+    assert!(
+        said.contains("M a") && said.contains("Read-only file system"),
+        "{said}"
+    );
+    assert_eq!(repository.told(&["apply", "--all"]).0, 0);
+    assert_eq!(
+        repository.git(&["status", "--porcelain", "-b"]),
+        "## linked\n M a"
+    );
+}
+
+#[test]
+fn a_branch_that_another_working_tree_has_checked_out_is_not_moved_under_it() {
+    let repository = Repository::new();
+    let other = repository.world.path("other");
+    repository.git(&[
+        "worktree",
+        "add",
+        "-q",
+        "-b",
+        "busy",
+        other.to_str().expect("UTF-8"),
+    ]);
+    repository.inside("git commit -q --allow-empty -m x; git update-ref refs/heads/busy HEAD");
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("busy: not moved, because another working tree has it checked out"),
+        "{said}"
+    );
+    assert_eq!(repository.git(&["log", "--format=%s", "busy"]), "first");
+}
+
+#[test]
+fn a_submodule_is_left_until_it_is_named() {
+    let repository = Repository::new();
+    let library = repository.world.path("library");
+    let path = library.to_str().expect("UTF-8").to_owned();
+    repository.git(&["init", "-q", &path]);
+    repository.git(&["-C", &path, "commit", "-q", "--allow-empty", "-m", "library"]);
+    repository.git(&[
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "-q",
+        &path,
+        "sub",
+    ]);
+    repository.git(&["commit", "-qm", "with a submodule"]);
+    repository.inside(
+        "cd sub; echo s > s; git add s; git commit -qm inside; cd ..; git add sub; git commit -qm bump",
+    );
+    let (code, said) = repository.told(&["apply", "."]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains(".git/modules/sub/") && said.contains("it belongs to git"),
+        "{said}"
+    );
+    assert_eq!(repository.git(&["log", "-1", "--format=%s"]), "bump");
+    assert_eq!(repository.git(&["-C", "sub", "log", "--format=%s"]), "library");
+    assert_eq!(repository.told(&["apply", "--all"]).0, 0);
+    assert_eq!(
+        repository.git(&["-C", "sub", "log", "-1", "--format=%s"]),
+        "inside"
+    );
+    assert_eq!(repository.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn root_makes_files_for_the_owner_of_the_project() {
+    let repository = Repository::new();
+    let owned = std::process::Command::new("chown")
+        .args(["-R", "65534:65534"])
+        .arg(repository.world.project())
+        .output();
+    if !owned.is_ok_and(|done| done.status.success()) {
+        return; // only root takes over what others own
+    }
+    repository.inside("git -c safe.directory='*' commit -q --allow-empty -m x; git tag t/u");
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 0, "{said}");
+    let mut pending = vec![repository.path(".git")];
+    while let Some(path) = pending.pop() {
+        let metadata = path.symlink_metadata().expect("metadata");
+        assert_eq!(
+            (metadata.uid(), metadata.gid()),
+            (65534, 65534),
+            "{}",
+            path.display()
+        );
+        if metadata.is_dir() {
+            pending.extend(
+                path.read_dir()
+                    .expect("a listing")
+                    .map(|entry| entry.expect("an entry").path()),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_git_takes_for_a_repository_is_told_as_one() {
+    let repository = Repository::new();
+    repository.inside(
+        "git init -q --bare lib; echo x > lib/hooks/post-update; mkdir -p plain/hooks; echo x > plain/config; echo x > plain/hooks/y",
+    );
+    let told: serde_json::Value =
+        serde_json::from_str(&repository.told(&["diff", "--json"]).1).expect("JSON");
+    let risks = |path: &str| {
+        let changes = told["changes"].as_array().expect("changes");
+        let change = changes
+            .iter()
+            .find(|change| change["path"] == path)
+            .expect("the change");
+        change["risks"]
+            .as_array()
+            .is_some_and(|risks| risks.contains(&"git".into()))
+    };
+    assert!(risks("lib/config") && risks("lib/hooks/post-update"));
+    assert!(!risks("plain/config") && !risks("plain/hooks/y"));
+    // Taken as the files that it is, by name or with --all.
+    assert_eq!(repository.told(&["apply", "--all"]).0, 0);
+    assert_eq!(
+        repository.git(&["-C", "lib", "rev-parse", "--is-bare-repository"]),
+        "true"
+    );
+}
