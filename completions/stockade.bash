@@ -1,4 +1,4 @@
-_stockade() {
+_stockade_fixed() {
     local i cur prev opts cmd
     COMPREPLY=()
     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -242,7 +242,7 @@ _stockade() {
             return 0
             ;;
         stockade__subcmd__changes)
-            opts="-h -V --json --help --version"
+            opts="-q -h -V --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1232,6 +1232,38 @@ _stockade() {
             return 0
             ;;
     esac
+}
+
+# What exists now: names of sandboxes and change sets, presets, topics.
+_stockade() {
+    local program="${COMP_WORDS[0]}" current="${COMP_WORDS[COMP_CWORD]}" known="" word
+    local before="${COMP_WORDS[COMP_CWORD-1]}"
+    for word in "${COMP_WORDS[@]:0:COMP_CWORD}"; do
+        # What follows is the command's own.
+        [[ ${word} == -- ]] && { _stockade_fixed "$@"; return; }
+    done
+    if [[ ${COMP_CWORD} -ge 2 && ${current} != -* ]]; then
+        case "${before}" in
+            --preset) known="locked standard toolchain" ;;
+            --changes) known="$("${program}" changes --quiet 2>/dev/null)" ;;
+            --audit-fd|--conflicts|--cpus|--detach-keys|--dir|--disk|--driver|--env|--env-file|--from|--grace|--html|--idle|--image|--interval|--label|--limit|--log-size|--memory|--name|--output|--patch|--pids|--policy|--prefer|--program|--require|--ro|--root|--rw|--since|--status-fd|--tail|--timeout|--ttl|--workdir|--workspace|--workspace-mode|-e|-m|-n|-w) ;;
+            *)
+                case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
+                    attach\ *|exec\ *|inspect\ *|logs\ *|pause\ *|resume\ *|rm\ *|stop\ *)
+                        known="$("${program}" ls --quiet 2>/dev/null)" ;;
+                    changes\ *) known="$("${program}" changes --quiet 2>/dev/null)" ;;
+                    preset\ show) [[ ${COMP_CWORD} -eq 3 ]] && known="locked standard toolchain" ;;
+                    help\ *) [[ ${COMP_CWORD} -eq 2 ]] && known="policy workspace limits exit-codes drivers levels network audit state" ;;
+                esac ;;
+        esac
+    fi
+    # compgen expands its words: nothing but names may reach it.
+    known="${known//[!a-zA-Z0-9._[:space:]-]/}"
+    if [[ -n ${known} ]]; then
+        COMPREPLY=( $(compgen -W "${known}" -- "${current}") )
+        return 0
+    fi
+    _stockade_fixed "$@"
 }
 
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then

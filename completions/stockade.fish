@@ -342,6 +342,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand rm" -l json -d 'Write 
 complete -c stockade -n "__fish_stockade_using_subcommand rm" -s h -l help -d 'Print help'
 complete -c stockade -n "__fish_stockade_using_subcommand rm" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand changes" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand changes" -s q -l quiet -d 'Write the names alone, one a line'
 complete -c stockade -n "__fish_stockade_using_subcommand changes" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand changes" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand diff" -l changes -d 'The change set, or a sandbox that used it: its name or id [default: the project\'s pending one]' -r
@@ -561,3 +562,11 @@ complete -c stockade -n "__fish_stockade_using_subcommand completions" -s V -l v
 complete -c stockade -n "__fish_stockade_using_subcommand man" -l dir -d 'The directory to write to; it is made if it does not exist' -r -f -a "(__fish_complete_directories)"
 complete -c stockade -n "__fish_stockade_using_subcommand man" -s h -l help -d 'Print help'
 complete -c stockade -n "__fish_stockade_using_subcommand man" -s V -l version -d 'Print version'
+
+# What exists now: names of sandboxes and change sets, presets, topics.
+complete -c stockade -n "__fish_seen_subcommand_from attach exec inspect logs pause resume rm stop; and not contains -- -- (commandline -opc)" -f -a "(stockade ls --quiet 2>/dev/null)"
+complete -c stockade -n "__fish_seen_subcommand_from changes" -f -a "(stockade changes --quiet 2>/dev/null)"
+complete -c stockade -l changes -f -r -a "(stockade changes --quiet 2>/dev/null)"
+complete -c stockade -l preset -f -r -a "locked standard toolchain"
+complete -c stockade -n "__fish_seen_subcommand_from preset; and __fish_seen_subcommand_from show" -f -a "locked standard toolchain"
+complete -c stockade -n "__fish_seen_subcommand_from help" -f -a "policy workspace limits exit-codes drivers levels network audit state"

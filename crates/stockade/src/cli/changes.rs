@@ -11,6 +11,16 @@ use crate::service::changes::{self, Details, Summary};
 
 /// `stockade changes [NAME]`
 pub fn changes(args: &ChangesArgs) -> Result {
+    if args.quiet {
+        let names = changes::names()?;
+        report::out(
+            &names
+                .iter()
+                .map(|name| format!("{}\n", Shown::new(name)))
+                .collect::<String>(),
+        )?;
+        return Ok(0);
+    }
     match &args.name {
         Some(name) => details(&changes::of(name)?, args.json),
         None => list(&changes::list()?, args.json),

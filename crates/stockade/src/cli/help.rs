@@ -22,6 +22,11 @@ const TOPICS: [(&str, &str); 9] = [
     ("state", include_str!("../../help/state.txt")),
 ];
 
+/// The names of all topics.
+pub fn topic_names() -> Vec<&'static str> {
+    TOPICS.iter().map(|(name, _)| *name).collect()
+}
+
 /// `stockade help [TOPIC | COMMAND …]`
 pub fn help(args: &HelpArgs) -> Result {
     let words: Vec<&str> = args.topic.iter().map(String::as_str).collect();

@@ -50,6 +50,19 @@ pub struct Details {
     pub set: ChangeSet,
 }
 
+/// The names of all change sets, without a look at what they hold.
+pub fn names() -> Result<Vec<String>> {
+    let mut names: Vec<String> = state()?
+        .change_sets()?
+        .into_iter()
+        .map(|kept| kept.name)
+        .collect();
+    names.sort_unstable();
+    // Those of several projects can be called alike.
+    names.dedup();
+    Ok(names)
+}
+
 /// All change sets, oldest first.
 pub fn list() -> Result<Vec<Summary>> {
     let now = SystemTime::now();

@@ -12,6 +12,9 @@ pub struct ChangesArgs {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
+    /// Write the names alone, one a line
+    #[arg(short, long, conflicts_with_all = ["json", "name"])]
+    pub quiet: bool,
     /// The change set, or a sandbox that used it: its name or id
     pub name: Option<String>,
 }
