@@ -10,7 +10,7 @@ use std::path::Path;
 
 use gix_hash::ObjectId;
 use gix_index::State;
-use gix_index::entry::{Flags, Mode, Stage, Stat};
+use gix_index::entry::{Flags, Mode, Stage};
 use gix_object::bstr::{BStr, BString, ByteSlice};
 use gix_object::{Kind, TreeRef};
 use gix_validate::path::component;
@@ -27,6 +27,8 @@ use crate::trees::Side;
 pub(crate) const MAX_BYTES: u64 = 1 << 30;
 /// Memory that one part of it may take.
 const MAX_ALLOCATION_BYTES: usize = 2 << 30;
+/// Flags that say not to look at a file.
+const UNSEEN: Flags = Flags::ASSUME_VALID.union(Flags::SKIP_WORKTREE);
 /// Deepest path.
 const MAX_DEPTH: usize = 1000;
 
@@ -66,13 +68,11 @@ pub(crate) fn taken(
     reach: &mut Reach<'_, '_>,
 ) -> GitResult<Vec<u8>> {
     let path = dir.path.join("index");
-    let mut known: HashMap<(&BStr, Stage), (ObjectId, Mode, Stat)> = HashMap::new();
-    for entry in host.entries() {
-        known.insert(
-            (entry.path(host), entry.stage()),
-            (entry.id, entry.mode, entry.stat),
-        );
-    }
+    let known: HashMap<(&BStr, Stage), &gix_index::Entry> = host
+        .entries()
+        .iter()
+        .map(|entry| ((entry.path(host), entry.stage()), entry))
+        .collect();
     let mut new = State::new(gix_hash::Kind::Sha1);
     let mut before: Option<(BString, Stage)> = None;
     for entry in inside.entries() {
@@ -91,11 +91,18 @@ pub(crate) fn taken(
         if entry.mode != Mode::COMMIT && !is_to_come {
             reach.add(entry.id, Some(Kind::Blob))?;
         }
-        let same = known.get(&(name, entry.stage()));
-        let stat = same.filter(|(id, mode, _)| *id == entry.id && *mode == entry.mode);
+        let of_host = known.get(&(name, entry.stage()));
+        let same = of_host.filter(|host| host.id == entry.id && host.mode == entry.mode);
+        let stat = same.map(|host| host.stat).unwrap_or_default();
         let mut flags = Flags::from_stage(entry.stage());
-        flags.set(Flags::INTENT_TO_ADD | Flags::EXTENDED, is_to_come);
-        let stat = stat.map(|(.., stat)| *stat).unwrap_or_default();
+        // What the host itself does not look at, for example in a sparse checkout.
+        let unseen = of_host.map_or(Flags::empty(), |host| host.flags & UNSEEN);
+        flags.insert(unseen);
+        flags.set(Flags::INTENT_TO_ADD, is_to_come);
+        flags.set(
+            Flags::EXTENDED,
+            is_to_come || unseen.contains(Flags::SKIP_WORKTREE),
+        );
         new.dangerously_push_entry(stat, entry.id, flags, entry.mode, name);
     }
     encode(&new).ok_or_else(|| GitError::file(&path, "it cannot be written anew"))

@@ -285,3 +285,81 @@ fn commits_are_discarded_and_brought_back_like_files() {
         "work\nfirst"
     );
 }
+
+#[test]
+fn what_the_host_only_looked_at_is_no_change_and_what_it_staged_is_kept() {
+    let work = "echo 2 >> b; git commit -qam work";
+    let repository = Repository::new();
+    repository.inside(work);
+    fs::File::open(repository.path("a"))
+        .expect("a")
+        .set_modified(std::time::SystemTime::now())
+        .expect("a time");
+    repository.git(&["status"]);
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(repository.git(&["status", "--porcelain", "-b"]), "## main");
+    let repository = Repository::new();
+    repository.inside(work);
+    repository.world.file("h", "host\n");
+    repository.git(&["add", "h"]);
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("the host staged something meanwhile"), "{said}");
+    assert_eq!(
+        repository.git(&["status", "--porcelain"]),
+        "M b\nA  h".replacen('M', " M", 1)
+    );
+}
+
+#[test]
+fn a_first_commit_and_a_detached_head_come_as_they_are() {
+    let repository = Repository::new();
+    fs::remove_dir_all(repository.path(".git")).expect("removed");
+    repository.git(&["init", "-q"]);
+    repository.inside("git add .; git commit -qm one; echo 2 >> b; git commit -qam two; git checkout -q --detach HEAD~1; git commit -q --allow-empty -m detached");
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(repository.git(&["log", "--format=%s"]), "detached\none");
+    assert_eq!(repository.git(&["log", "--format=%s", "main"]), "two\none");
+    assert_eq!(
+        repository.git(&["status", "--porcelain", "-b"]),
+        "## HEAD (no branch)"
+    );
+    assert_eq!(repository.told(&["undo"]).0, 0);
+    assert_eq!(
+        repository.git(&["status", "--porcelain", "-b"]),
+        "## No commits yet on main\n?? a\n?? b"
+    );
+}
+
+#[test]
+fn a_sparse_checkout_of_the_host_stays_sparse() {
+    let repository = Repository::new();
+    fs::create_dir(repository.path("d")).expect("d");
+    repository.world.file("d/x", "x\n");
+    repository.git(&["add", "."]);
+    repository.git(&["commit", "-qm", "second"]);
+    repository.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/d/"]);
+    assert!(!repository.path("d").exists());
+    repository.inside("echo 2 >> b; git commit -qam third");
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(repository.git(&["status", "--porcelain", "-b"]), "## main");
+    assert!(repository.git(&["ls-files", "-v"]).contains("S d/x"));
+}
+
+#[test]
+fn an_undo_does_not_take_commits_of_the_host_away() {
+    let repository = Repository::new();
+    repository.inside("echo 2 >> b; git commit -qam work");
+    assert_eq!(repository.told(&["apply", "--all"]).0, 0);
+    repository.git(&["commit", "-q", "--allow-empty", "-m", "on top"]);
+    let (code, said) = repository.told(&["undo"]);
+    assert_eq!(code, 125, "{said}");
+    assert!(
+        said.contains(".git/refs/heads/main") && said.contains("changed on the host since"),
+        "{said}"
+    );
+    assert_eq!(repository.git(&["log", "--format=%s"]), "on top\nwork\nfirst");
+}
