@@ -17,6 +17,7 @@ mod local;
 pub mod logs;
 pub mod meter;
 pub mod open;
+pub mod outside;
 pub mod session;
 pub mod setup;
 pub mod shim;

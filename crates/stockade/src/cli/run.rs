@@ -209,6 +209,10 @@ impl Front for Terminal<'_> {
         Ok(())
     }
 
+    fn asides(&self, urgent: bool) -> Option<fn(&str)> {
+        (urgent || !self.quiet).then_some(report::aside)
+    }
+
     fn event(&mut self, event: RunEvent) {
         self.console.event(event);
     }

@@ -31,7 +31,7 @@ pub use plan::plan_text;
 pub use shown::{Shown, age, command_text, cut, harmless, shorten};
 pub use table::table;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -73,6 +73,16 @@ pub fn note(text: &str) {
 /// Says on standard error what failed.
 pub fn error(text: &str) {
     say(&format!("{} {}", Paint::stderr().red("error:"), harmless(text)));
+}
+
+/// Says something while a command has the terminal, which may be raw.
+pub fn aside(text: &str) {
+    if std::io::stderr().is_terminal() {
+        let line = format!("\r\nstockade: {}\r\n", harmless(text));
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    } else {
+        note(text);
+    }
 }
 
 fn say(text: &str) {

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stockade_domain::spec::{Limits, WorkspaceMode};
-use stockade_domain::view::Content;
-use stockade_domain::{Plan, Planned, Receipt, Target};
+use stockade_domain::view::{Access, Content};
+use stockade_domain::{Plan, Planned, Receipt, Spec, Target};
 use stockade_host::audit::{AuditLog, Event, Redactor};
 use stockade_host::driver::{Boundary, Driver, Seed, SeedOrigin};
 use stockade_host::drivers;
+use stockade_host::outside::{Outside, Told, Watched};
 use stockade_host::session::Command;
 use stockade_host::shim::screen::Rules;
 use stockade_host::shim::stdio::Io;
@@ -87,6 +88,12 @@ pub struct Standing<'a> {
 pub trait Front: Send {
     /// The sandbox stands; its command is about to start.
     fn standing(&mut self, standing: &Standing<'_>) -> Result<()>;
+    /// How something is said while a command runs; none where nobody listens. What weakens a wall is
+    /// urgent.
+    fn asides(&self, urgent: bool) -> Option<fn(&str)> {
+        let _ = urgent;
+        None
+    }
     /// Something happened to the command. Called between two steps of the supervisor, which
     /// waits: to stop this process here stops all.
     fn event(&mut self, event: RunEvent);
@@ -153,6 +160,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         found,
         handle: shim.handle(),
     })?;
+    let _outside = watch_outside(&shown, request.tty.is_some(), front);
     let command = Command {
         argv: request.command,
         env: shown.spec().environment.clone(),
@@ -176,6 +184,58 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         limits,
         outcome,
     })
+}
+
+/// Tells what happens to the workspace on the host meanwhile: an overlay shows it late or in part,
+/// and a mount goes away with the file on which it is.
+fn watch_outside(plan: &Plan, terminal: bool, front: &dyn Front) -> Option<Outside> {
+    let spec = plan.spec();
+    let workspace = spec.workspace.as_ref()?;
+    let root = workspace.source.clone();
+    let watched = match workspace.mode {
+        WorkspaceMode::Cow if terminal => Watched::Below(root.clone()),
+        mode if mode.writes_through() => Watched::Held(held(spec, &root)),
+        _ => return None,
+    };
+    let say = front.asides(matches!(watched, Watched::Held(_)))?;
+    Outside::start(watched, move |told| say(&outside_line(&told, &root)))
+}
+
+/// What the view keeps read-only in a workspace that is written in place.
+fn held(spec: &Spec, root: &Path) -> Vec<PathBuf> {
+    let is_held = |what: &Content| {
+        matches!(
+            what,
+            Content::Host {
+                access: Access::ReadOnly,
+                ..
+            }
+        )
+    };
+    let entries = spec.view.entries.iter();
+    entries
+        .filter(|entry| is_held(&entry.what) && entry.at.starts_with(root) && entry.at != root)
+        .map(|entry| entry.at.clone())
+        .collect()
+}
+
+fn outside_line(told: &Told, root: &Path) -> String {
+    let short = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+    match told {
+        Told::Changed(path) => format!(
+            "note: {} changed on the host; inside it may be seen late or in part. Further changes are counted",
+            short(path)
+        ),
+        Told::Count(count) => format!("note: {count} changes on the host while the sandbox ran"),
+        Told::Unwatched(path) => format!(
+            "warning: {} cannot be watched: whether it is replaced on the host, and so loses its protection, is not told",
+            short(path)
+        ),
+        Told::Replaced(path) => format!(
+            "warning: {} was replaced on the host, so it is NOT read-only inside any more; start anew to protect it",
+            short(path)
+        ),
+    }
 }
 
 /// The sandbox's directory, with its change set and caches.

@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::Yard;
+use crate::pty::Terminal;
 
 /// A repository with what an editor and an agent read, and one commit.
 fn prepare() -> Yard {
@@ -192,4 +196,57 @@ fn two_sandboxes_never_write_one_workspace_in_place_at_the_same_time() {
     assert!(said.contains("busy"), "{said}");
     let said = yard.refused(&["rewind", "--changes", "live", "start"]);
     assert!(said.contains("uses it"), "{said}");
+}
+
+/// Does something until the test is over: watches begin a little after the start.
+fn again_and_again(act: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
+    std::thread::spawn(move || {
+        while !is_over.load(Ordering::Relaxed) {
+            act();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    over
+}
+
+#[test]
+fn a_change_on_the_host_is_told_at_once_in_a_session_with_an_overlay() {
+    let yard = prepare();
+    let file = yard.project().join("dir/file");
+    let mut terminal = Terminal::start(&yard.run(&["sh", "-c", "echo up; read line; echo got"]));
+    terminal.expect("up");
+    let over = again_and_again(move || fs::write(&file, "mine").expect("it is written"));
+    terminal.expect("dir/file changed on the host");
+    over.store(true, Ordering::Relaxed);
+    terminal.keys("go\r");
+    terminal.expect("got");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_protected_file_that_the_host_replaces_is_told_at_once() {
+    let yard = prepare();
+    let (new, held) = (yard.path("new"), yard.project().join(".git/config"));
+    let content = fs::read(&held).expect("it is there");
+    let mut terminal = Terminal::start(&yard.run_with(
+        &["-q", "--workspace-mode", "live"],
+        &[
+            "sh",
+            "-c",
+            "echo up; read line; echo '#' >> .git/config && echo written",
+        ],
+    ));
+    terminal.expect("up");
+    let over = again_and_again(move || {
+        fs::write(&new, &content).expect("it is written");
+        fs::rename(&new, &held).expect("it is replaced");
+    });
+    terminal.expect(".git/config was replaced on the host");
+    over.store(true, Ordering::Relaxed);
+    // What the warning says is so: without it nobody would know.
+    terminal.keys("go\r");
+    terminal.expect("written");
+    assert_eq!(terminal.end(), 0);
 }
