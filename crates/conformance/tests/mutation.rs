@@ -101,6 +101,7 @@ fn seed(place: &Path) -> Seed {
         state_dir,
         changes_dir: Some(changes_dir),
         caches_dir: None,
+        trees_dir: None,
         guest: GuestProgram {
             path: program::stockade().unwrap_or_else(|stop| panic!("{stop:?}")),
             arguments: Vec::new(),

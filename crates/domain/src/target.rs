@@ -80,6 +80,9 @@ pub struct HostFacts {
     pub cpu_cgroup: Fact,
     /// All sandboxes that are started here lie in one cgroup, which can be limited.
     pub shared_cgroup: Fact,
+    /// The supervisor can give a process another root directory and ids of the sandbox's own, and
+    /// make device nodes: root with the capabilities for that.
+    pub own_root: Fact,
     /// This program needs no dynamic loader, so it can run in an empty root.
     pub static_program: Fact,
     /// Physical memory in bytes.

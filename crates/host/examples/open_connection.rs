@@ -76,6 +76,7 @@ fn seed(directory: &Path) -> Result<Seed, Failure> {
         state_dir: directory.to_owned(),
         changes_dir: Some(directory.to_owned()),
         caches_dir: None,
+        trees_dir: None,
         guest: GuestProgram {
             path: std::env::current_exe()?,
             arguments: Vec::new(),

@@ -139,6 +139,9 @@ pub struct Seed {
     pub changes_dir: Option<PathBuf>,
     /// Where what is added to caches is kept (mode 0700, exists); without it they are read-only.
     pub caches_dir: Option<PathBuf>,
+    /// Where copies of system directories are kept for later sandboxes (mode 0700, exists); without it
+    /// none are.
+    pub trees_dir: Option<PathBuf>,
     /// The program that becomes the guest.
     pub guest: GuestProgram,
     /// Fresh or from a snapshot.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::seccomp::substitutes::{Substitutes, Tested};
 
 /// Version of this form; guest and host must agree.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Largest encoded program, in bytes.
 pub const MAX_PROGRAM_BYTES: usize = 1 << 20;
@@ -416,4 +416,7 @@ pub struct Attestation {
     pub inventory: Option<Inventory>,
     /// Numbers of the terminals that were opened, as in /dev/pts.
     pub terminals: Vec<u32>,
+    /// Device and inode of the directory that became the root, where one did: what `/` and `/..`
+    /// are now, and `/` was not before.
+    pub root: Option<(u64, u64)>,
 }

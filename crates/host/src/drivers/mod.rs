@@ -3,6 +3,7 @@
 use crate::driver::GuestProgram;
 use crate::local;
 
+pub mod chroot;
 pub mod landlock;
 pub mod native;
 
@@ -13,7 +14,7 @@ pub mod native;
 pub fn start_early(program: &GuestProgram, driver: Option<&str>) {
     match driver {
         None | Some(native::NAME) => local::start_early(program, true),
-        Some(landlock::NAME) => local::start_early(program, false),
+        Some(chroot::NAME | landlock::NAME) => local::start_early(program, false),
         Some(_) => {}
     }
 }

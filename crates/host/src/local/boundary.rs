@@ -17,11 +17,15 @@ use crate::error::{Error, Result};
 /// Version of the record's body.
 const RECORD_VERSION: u32 = 1;
 
+/// What is done once, when nothing of a sandbox runs any more.
+pub(crate) type After = Box<dyn FnOnce() + Send + Sync>;
+
 /// A wall with its evidence and its pipe.
 pub(crate) struct LocalBoundary {
     wall: Wall,
     receipt: Receipt,
     first_link: Mutex<Option<UnixStream>>,
+    after: Option<After>,
 }
 
 impl LocalBoundary {
@@ -30,7 +34,14 @@ impl LocalBoundary {
             wall,
             receipt,
             first_link: Mutex::new(Some(link)),
+            after: None,
         }
+    }
+
+    /// Adds what is done when nothing of the sandbox runs any more.
+    pub(crate) fn with_after(mut self, after: Option<After>) -> Self {
+        self.after = after;
+        self
     }
 }
 
@@ -97,7 +108,15 @@ impl Boundary for LocalBoundary {
     }
 
     fn destroy(&mut self) -> BoxFuture<'_, Result<Vec<Leftover>>> {
-        Box::pin(self.wall.destroy_all())
+        Box::pin(async move {
+            let left = self.wall.destroy_all().await?;
+            if left.is_empty()
+                && let Some(after) = self.after.take()
+            {
+                after();
+            }
+            Ok(left)
+        })
     }
 }
 

@@ -63,7 +63,7 @@ fn own(facts: &HostFacts) -> Identity {
 }
 
 /// Owner of the workspace; root where there is none.
-fn in_slot(workspace: Option<&Path>, slot: u32) -> std::io::Result<Identity> {
+pub(crate) fn in_slot(workspace: Option<&Path>, slot: u32) -> std::io::Result<Identity> {
     let (uid, gid) = match workspace {
         None => (0, 0),
         Some(workspace) => {

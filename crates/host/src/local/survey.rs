@@ -26,6 +26,7 @@ pub(crate) fn survey(cgroups: &CgroupSurvey) -> Target {
         pids_cgroup: cgroups.pids(),
         cpu_cgroup: cgroups.cpu(),
         shared_cgroup: cgroups.together(),
+        own_root: own_root(euid),
         static_program: static_program(),
         memory_bytes: memory_bytes(),
         cpus: processors(),
@@ -72,6 +73,72 @@ pub(crate) fn privileged() -> bool {
 
 fn maps_everything(uid_map: &str) -> bool {
     uid_map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// What changing the root directory, taking other ids and making device nodes needs.
+fn own_root(euid: u32) -> Fact {
+    use rustix::thread::CapabilitySet as Set;
+    const NEEDED: [(Set, &str); 9] = [
+        (Set::SYS_CHROOT, "SYS_CHROOT"),
+        (Set::SETUID, "SETUID"),
+        (Set::SETGID, "SETGID"),
+        (Set::SETPCAP, "SETPCAP"),
+        (Set::CHOWN, "CHOWN"),
+        (Set::DAC_OVERRIDE, "DAC_OVERRIDE"),
+        (Set::FOWNER, "FOWNER"),
+        (Set::KILL, "KILL"),
+        (Set::MKNOD, "MKNOD"),
+    ];
+    if euid != 0 {
+        return Fact::no(
+            "only root can change the root directory",
+            "run as root, or use driver native or landlock, which need no root",
+        );
+    }
+    let effective = rustix::thread::capabilities(None).map_or(Set::empty(), |sets| sets.effective);
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(one, _)| !effective.contains(*one))
+        .map(|(_, name)| *name)
+        .collect();
+    if !missing.is_empty() {
+        return Fact::no(
+            format!("root lacks the capabilities {}", missing.join(", ")),
+            format!(
+                "run outside of the container, or start it with --cap-add={}",
+                missing.join(" --cap-add=")
+            ),
+        );
+    }
+    let maps = ["/proc/self/uid_map", "/proc/self/gid_map"];
+    if maps
+        .iter()
+        .all(|map| fs::read_to_string(map).is_ok_and(|map| maps_sandboxes(&map)))
+    {
+        return Fact::Yes;
+    }
+    Fact::no(
+        "this user namespace does not hold the ids that sandboxes use",
+        "run as root of the host itself",
+    )
+}
+
+/// One line of the map holds all ids that sandboxes can have.
+fn maps_sandboxes(map: &str) -> bool {
+    use stockade_linux::idmap::{FIRST_HOST_ID, RANGE, SLOTS};
+    let (first, end) = (
+        u64::from(FIRST_HOST_ID),
+        u64::from(FIRST_HOST_ID) + u64::from(RANGE) * u64::from(SLOTS),
+    );
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Ok(inside)), Some(Ok(_)), Some(Ok(count))) => {
+                inside <= first && inside.saturating_add(count) >= end
+            }
+            _ => false,
+        }
+    })
 }
 
 fn user_namespaces(privileged: bool) -> Fact {
@@ -172,6 +239,13 @@ mod tests {
     fn only_the_initial_namespace_maps_everything() {
         assert!(maps_everything("         0          0 4294967295\n"));
         assert!(!maps_everything("         0       1000          1\n"));
+    }
+
+    #[test]
+    fn a_container_with_few_ids_has_none_for_sandboxes() {
+        assert!(maps_sandboxes("         0          0 4294967295\n"));
+        assert!(!maps_sandboxes("0 100000 65536\n"));
+        assert!(!maps_sandboxes(""));
     }
 
     #[test]

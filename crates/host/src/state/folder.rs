@@ -16,7 +16,7 @@ use super::process::ProcessRef;
 use super::spare::Kind;
 use super::status::{Detached, Phase, STATUS_VERSION, Status};
 use super::status_file::{self, StatusFile};
-use super::{SANDBOXES, SOCKET, StateDirs, check_name, id, stamp_ms, unix_ms};
+use super::{SANDBOXES, SOCKET, StateDirs, TREES, check_name, id, stamp_ms, unix_ms};
 use crate::audit::{shorten, texts};
 use crate::driver::{Leftover, Record};
 use crate::error::{Error, Result};
@@ -320,6 +320,13 @@ impl SandboxFolder {
     #[must_use]
     pub fn caches_dir(&self) -> Option<&Path> {
         self.caches.as_ref().map(CachesClaim::path)
+    }
+
+    /// Where copies of system directories are kept for later sandboxes; for `Seed::trees_dir`. None
+    /// if there is no such place: they are made anew each time then.
+    #[must_use]
+    pub fn trees_dir(&self) -> Option<PathBuf> {
+        self.dirs.part(TREES).ok().map(|dir| dir.path().to_owned())
     }
 
     /// What was found there instead of nothing.

@@ -12,6 +12,7 @@
 //!     caches/PROJECT/                what its sandboxes added to caches; locked while used
 //!     audit/YEAR-MONTH.NUMBER.jsonl  what happened; outlives the sandboxes
 //!     spare/                         empty directories for the next runs
+//!     trees/KEY-NUMBER/              copies of system directories, for the next sandbox that needs one
 //!     trash/                         what is to be freed when nobody waits
 //! ```
 //!
@@ -69,6 +70,7 @@ pub(crate) const CHANGES: &str = "changes";
 pub(crate) const AUDIT: &str = "audit";
 const CACHES: &str = "caches";
 const SPARE: &str = "spare";
+const TREES: &str = "trees";
 const UNDO: &str = "undo";
 const TRASH: &str = "trash";
 /// Directories in the trash that short runs leave to others, and two.
@@ -182,7 +184,9 @@ impl StateDirs {
 
     /// Makes all directories; which of them exist already does not matter.
     pub(crate) fn make_parts(&self) -> Result<()> {
-        for name in [SANDBOXES, NAMES, CHANGES, CACHES, AUDIT, SPARE, UNDO, TRASH] {
+        for name in [
+            SANDBOXES, NAMES, CHANGES, CACHES, AUDIT, SPARE, TREES, UNDO, TRASH,
+        ] {
             match self.root.make_directory(name) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(self.root.error("create", name, error)),

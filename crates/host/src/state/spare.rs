@@ -10,7 +10,7 @@
 use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 
-use super::{SPARE, StateDirs};
+use super::{SPARE, StateDirs, TREES};
 use crate::error::Result;
 
 /// How many of each kind are kept.
@@ -44,11 +44,13 @@ impl StateDirs {
     /// Moves what is kept for later runs into the trash.
     pub(crate) fn discard_spare(&self) -> Result<()> {
         let trash = self.trash()?;
-        for name in self.part(SPARE)?.names()? {
-            let place = format!("{SPARE}/{name}");
-            match trash.take(self.root().fd(), &place) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(self.root().error("remove", &place, error)),
+        for part in [SPARE, TREES] {
+            for name in self.part(part)?.names()? {
+                let place = format!("{part}/{name}");
+                match trash.take(self.root().fd(), &place) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(error) => return Err(self.root().error("remove", &place, error)),
+                }
             }
         }
         Ok(())

@@ -49,6 +49,7 @@ fn seed(rig: &Rig) -> Seed {
         state_dir: rig.place.path().to_owned(),
         changes_dir: None,
         caches_dir: None,
+        trees_dir: None,
         guest: GuestProgram {
             path: "/nowhere".into(),
             arguments: Vec::new(),

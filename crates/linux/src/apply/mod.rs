@@ -188,7 +188,7 @@ impl State {
             Op::CloseSources => self.close_sources(keep)?,
             Op::OpenTerminals { count } => self.open_terminals(*count)?,
             Op::Inventory => self.attestation.inventory = Some(inventory::take()?),
-            Op::ChangeRoot { at } => place::change_root(at)?,
+            Op::ChangeRoot { at } => self.attestation.root = Some(place::change_root(at)?),
             Op::Hostname(_)
             | Op::LoopbackUp
             | Op::ForbidUserNamespaces

@@ -137,10 +137,22 @@ pub(super) fn write_test(at: &Path) -> CallResult {
 }
 
 /// Makes a directory the root of all paths, and the current one. What was open outside of it must be closed
-/// before anybody else runs here: it would be a way out.
-pub(super) fn change_root(at: &Path) -> CallResult {
+/// before anybody else runs here: it would be a way out. Tells device and inode of the new root.
+pub(super) fn change_root(at: &Path) -> CallResult<(u64, u64)> {
+    let before = identity("/")?;
     rustix::process::chroot(at).in_call(|| format!("chroot {}", at.display()))?;
-    rustix::process::chdir("/").in_call(|| "chdir /")
+    rustix::process::chdir("/").in_call(|| "chdir /")?;
+    let after = identity("/")?;
+    if before == after || identity("/..")? != after {
+        return Err(Errno::XDEV).in_call(|| "leave the former root");
+    }
+    Ok(after)
+}
+
+#[allow(clippy::useless_conversion)] // widths differ by architecture
+fn identity(path: &str) -> CallResult<(u64, u64)> {
+    let seen = rustix::fs::stat(path).in_call(|| format!("stat {path}"))?;
+    Ok((seen.st_dev.into(), seen.st_ino.into()))
 }
 
 /// Standard streams of the guest: the sandbox's own null device.

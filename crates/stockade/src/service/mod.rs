@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stockade_host::driver::Driver;
+use stockade_host::drivers::chroot::{self, Chroot};
 use stockade_host::drivers::landlock::{self, Landlock};
 use stockade_host::drivers::native::{self, Native};
 use stockade_host::state::StateDirs;
@@ -41,12 +42,13 @@ use crate::failure::Failure;
 pub type Result<T> = std::result::Result<T, Failure>;
 
 /// Names of all drivers, the strongest first.
-pub const DRIVERS: [&str; 2] = [native::NAME, landlock::NAME];
+pub const DRIVERS: [&str; 3] = [native::NAME, chroot::NAME, landlock::NAME];
 
 /// A driver by its name.
 fn driver(name: &str) -> Result<Arc<dyn Driver>> {
     match name {
         native::NAME => Ok(Arc::new(Native::new())),
+        chroot::NAME => Ok(Arc::new(Chroot::new())),
         landlock::NAME => Ok(Arc::new(Landlock::new())),
         _ => Err(unknown_driver(name)),
     }

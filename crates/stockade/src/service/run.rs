@@ -363,6 +363,7 @@ fn seed(folder: &SandboxFolder, deadline: Duration, quiet: bool) -> Result<Seed>
         state_dir: folder.path().to_owned(),
         changes_dir: folder.changes_dir().map(Path::to_owned),
         caches_dir: folder.caches_dir().map(Path::to_owned),
+        trees_dir: folder.trees_dir(),
         guest: guest::program()?,
         origin: SeedOrigin::Fresh,
         progress: Arc::new(shown(quiet)),

@@ -5,6 +5,7 @@
 mod apply;
 mod arguments;
 mod audit;
+mod chroot;
 mod copies;
 mod detached;
 mod diff;

@@ -56,12 +56,16 @@ impl List {
 
     pub(super) fn write(&self, path: &Path) -> std::io::Result<()> {
         let bytes = postcard::to_allocvec(self).map_err(std::io::Error::other)?;
+        // Whole or not at all: half of one would keep the copy from ever being looked through.
+        let aside = path.with_extension("new");
         let mut file = File::options()
             .write(true)
-            .create_new(true)
+            .create(true)
+            .truncate(true)
             .mode(0o600)
-            .open(path)?;
-        file.write_all(&bytes)
+            .open(&aside)?;
+        file.write_all(&bytes)?;
+        std::fs::rename(aside, path)
     }
 
     pub(super) fn read(path: &Path) -> std::io::Result<Self> {

@@ -29,7 +29,9 @@ pub(super) async fn create(driver: &Landlock, plan: Plan, seed: Seed) -> Result<
         host: &driver.host,
         claimed: identity::claim(facts, spec, None)?,
         context: context(spec, facts, &places)?,
+        closed: true,
         mutation: driver.mutation(),
+        after: None,
     };
     let expected = places.canaries(spec);
     jail::create(jail, &plan, &seed, |controls, observed, attestation| {

@@ -164,6 +164,7 @@ mod tests {
             pids_cgroup: Fact::Yes,
             cpu_cgroup: Fact::Yes,
             shared_cgroup: Fact::Yes,
+            own_root: Fact::Yes,
             static_program: Fact::Yes,
             memory_bytes: 1 << 30,
             cpus: 1,

@@ -2,16 +2,17 @@
 //! and ids. What the drivers of such sandboxes have in common.
 
 pub(crate) mod receipt;
+mod strays;
 pub(crate) mod workspace;
 
 use std::os::fd::AsFd;
 
 use stockade_domain::{Control, Plan, Receipt};
-use stockade_linux::cgroup::{self, JoinMethod};
+use stockade_linux::cgroup::{self, Group, JoinMethod};
 use stockade_linux::jail::{Context, compile};
 use stockade_linux::ops::{Attestation, Program};
 
-use super::boundary::LocalBoundary;
+use super::boundary::{After, LocalBoundary};
 use super::identity::Claimed;
 use super::start::{Isolation, Started};
 use super::wall::{Observed, Parts, Wall};
@@ -28,7 +29,11 @@ pub(crate) struct Jail<'a> {
     pub host: &'a Host,
     pub claimed: Claimed,
     pub context: Context,
+    /// The supervisor has no right to look into the guest's process.
+    pub closed: bool,
     pub mutation: Option<Mutation>,
+    /// Done once, when nothing of the sandbox runs any more.
+    pub after: Option<After>,
 }
 
 /// A snapshot is nothing that a jail could start from.
@@ -55,33 +60,18 @@ pub(crate) async fn create(
         host,
         claimed,
         mut context,
+        closed,
         mutation,
+        after,
     } = jail;
     let limits = group::limits(plan);
     let early = match host.cgroups().kind() {
         Some(cgroup::Kind::V2) => group::make(driver, host.cgroups(), limits.as_ref(), seed)?,
         _ => None,
     };
-    let join = early
-        .as_ref()
-        .map(|group| group::join_method(driver, group))
-        .transpose()?;
-    let into = match &join {
-        Some(JoinMethod::CloneInto(directory)) => Some(directory.as_fd()),
-        Some(JoinMethod::WriteTasks(_)) | None => None,
-    };
-    let started = if into.is_none() {
-        Started::take_early(&seed.guest, Isolation::Shared)
-    } else {
-        None
-    };
     let Started {
         spawned, door, link, ..
-    } = match started {
-        Some(early) => early,
-        None => Started::new(driver, &seed.guest, Isolation::Shared, into)?,
-    };
-    drop(join);
+    } = start(driver, seed, early.as_ref())?;
     let mut wall = Wall::new(Parts {
         driver,
         id: seed.id.clone(),
@@ -89,7 +79,7 @@ pub(crate) async fn create(
         group: early,
         door: Some(door),
         claimed,
-        closed: context.ids.is_none(),
+        closed,
     })?;
     let mut link = talk::stream(link)?;
     context.joins_cgroups = limits.is_some() && wall.group().is_none();
@@ -110,7 +100,27 @@ pub(crate) async fn create(
     }
     let controls: Vec<Control> = plan.enforced().cloned().collect();
     let receipt = gather(&controls, &wall.observed(), &attestation);
-    Ok(Box::new(LocalBoundary::new(wall, receipt, link)))
+    // Where the ids are the sandbox's own, whatever still has them belongs to it.
+    let own_id = context.ids.map(|(uid, _)| uid);
+    let after = after.map(|after| strays::unless_any(own_id, after));
+    Ok(Box::new(
+        LocalBoundary::new(wall, receipt, link).with_after(after),
+    ))
+}
+
+/// The guest that was started early, or one that is born into its cgroup.
+fn start(driver: &'static str, seed: &Seed, group: Option<&Group>) -> Result<Started> {
+    let join = group.map(|group| group::join_method(driver, group)).transpose()?;
+    let into = match &join {
+        Some(JoinMethod::CloneInto(directory)) => Some(directory.as_fd()),
+        Some(JoinMethod::WriteTasks(_)) | None => None,
+    };
+    if into.is_none()
+        && let Some(early) = Started::take_early(&seed.guest, Isolation::Shared)
+    {
+        return Ok(early);
+    }
+    Started::new(driver, &seed.guest, Isolation::Shared, into)
 }
 
 /// The steps of a plan, as `--dry-run` prints them.

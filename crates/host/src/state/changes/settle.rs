@@ -58,17 +58,21 @@ fn settle_live(
 pub(super) fn take_out(dirs: &StateDirs, dir: &Dir) -> Result<()> {
     use stockade_workspace::replica::{COPY, OLD, distil};
     if !distil(dir.path())? {
-        return Ok(());
+        // A copy without a list was being made when its maker was killed.
+        return remove(dirs, dir, COPY);
     }
     let drafts = dir.names()?.into_iter().filter(|name| name.starts_with(DRAFT));
     for name in drafts.chain([COPY, OLD].map(str::to_owned)) {
-        let name = name.as_str();
-        match dirs.trash()?.take_any(dir.fd(), name) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(dir.error("remove", name, error)),
-        }
+        remove(dirs, dir, &name)?;
     }
     Ok(())
+}
+
+fn remove(dirs: &StateDirs, dir: &Dir, name: &str) -> Result<()> {
+    match dirs.trash()?.take_any(dir.fd(), name) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(dir.error("remove", name, error)),
+    }
 }
 
 /// What the change set holds; none if nothing. What cannot be read is kept.

@@ -7,6 +7,8 @@ mod modes;
 mod pause;
 mod real;
 
+pub use pause::skip;
+
 use std::process::Output;
 use std::time::{Duration, Instant};
 
