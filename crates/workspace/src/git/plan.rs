@@ -232,7 +232,9 @@ impl Planner<'_> {
             let mut wanted = BString::from(format!("{BESIDE}{}", self.wish.id));
             if count > 1 {
                 wanted.push(b'/');
-                wanted.push_str(name.strip_prefix(HEADS).unwrap_or(name));
+                // Names are Unicode from here on.
+                let short = name.strip_prefix(HEADS).unwrap_or(name);
+                wanted.push_str(&*String::from_utf8_lossy(short));
             }
             match places::free_name(self.dir, &wanted, change.after)? {
                 Some(free) => *to = text(free.as_ref()),

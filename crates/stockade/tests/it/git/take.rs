@@ -363,3 +363,31 @@ fn an_undo_does_not_take_commits_of_the_host_away() {
     );
     assert_eq!(repository.git(&["log", "--format=%s"]), "on top\nwork\nfirst");
 }
+
+#[test]
+fn several_branches_that_do_not_fit_keep_their_names_beside() {
+    let repository = Repository::new();
+    repository.git(&["branch", "topic"]);
+    let odd = r"$(printf 'od\377d')";
+    repository.inside(&format!(
+        "echo 2 >> b; git commit -qam main; git checkout -q topic; git commit -q --allow-empty -m topic; git branch \"{odd}\""
+    ));
+    for branch in ["topic", "main"] {
+        repository.git(&["checkout", "-q", branch]);
+        repository.git(&["commit", "-q", "--allow-empty", "-m", "host"]);
+    }
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 1, "{said}");
+    let names = repository.git(&[
+        "for-each-ref",
+        "--format=%(refname:lstrip=2) %(subject)",
+        "refs/heads/stockade",
+    ]);
+    let names: Vec<&str> = names.lines().filter_map(|line| line.rsplit('/').next()).collect();
+    assert_eq!(names, ["main main", "topic topic"], "{said}");
+    assert!(
+        said.contains(r"od\\xffd: made") || said.contains(r"od\xffd: made"),
+        "{said}"
+    );
+    is_sound(&repository);
+}
