@@ -4,6 +4,7 @@
 //! machine moves both. They never fail the command. What fails it is a program that does
 //! not hold its wall: the figures of a broken wall are worth nothing.
 
+mod changes;
 mod guard;
 mod lists;
 mod live;
@@ -85,6 +86,11 @@ const SECTIONS: &[Section] = &[
         name: "lists",
         shows: "ls and gc with many ended sandboxes, top with many live ones",
         measure: lists::measure,
+    },
+    Section {
+        name: "changes",
+        shows: "a project of 50,000 files: start, diff, checkpoint, apply",
+        measure: changes::measure,
     },
     Section {
         name: "loops",

@@ -42,6 +42,11 @@ pub const STEPS: &[Step] = &[
         run: clippy,
     },
     Step {
+        name: "fuzz",
+        shows: "the fuzzers compile, with the versions in their lock file",
+        run: fuzzers,
+    },
+    Step {
         name: "release",
         shows: "the release program builds and is static",
         run: release,
@@ -92,6 +97,22 @@ fn clippy(stage: &mut Stage) -> Result<Report> {
     let mut command = stage.tree.cargo();
     command.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     one(stage, "clippy", &mut command)
+}
+
+/// Whether they compile: running them takes a nightly compiler and as long as one likes. They are no
+/// part of the workspace, so nothing else would notice.
+fn fuzzers(stage: &mut Stage) -> Result<Report> {
+    let mut command = stage.tree.cargo();
+    command
+        .args([
+            "check",
+            "--locked",
+            "--bins",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+        ])
+        .env("CARGO_TARGET_DIR", stage.tree.target.join("fuzz"));
+    one(stage, "fuzz", &mut command)
 }
 
 fn check_shape(stage: &mut Stage) -> Result<Report> {
