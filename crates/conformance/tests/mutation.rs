@@ -22,6 +22,9 @@ use stockade_host::view::Context;
 use stockade_linux::ops::{Op, Program};
 use tokio_util::sync::CancellationToken;
 
+#[path = "mutation/chroot.rs"]
+mod chroot;
+
 /// A mutation is a plain function: which step it damages is told here.
 static STEP: AtomicUsize = AtomicUsize::new(0);
 /// And so only one test at a time damages anything.
@@ -43,18 +46,23 @@ fn build(driver: Native, place: &Path) -> Met {
 
 /// The same with a workspace that is seen in this mode.
 fn build_in(mode: WorkspaceMode, driver: Native, place: &Path) -> Met {
+    let layer = Layer {
+        workspace_mode: Some(Clause::default(mode)),
+        ..Layer::default()
+    };
+    let driver: Arc<dyn Driver> = Arc::new(driver);
+    build_with(layer, &driver, place)
+}
+
+/// The same with another driver and what it needs.
+fn build_with(layer: Layer, driver: &Arc<dyn Driver>, place: &Path) -> Met {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let driver: Arc<dyn Driver> = Arc::new(driver);
     runtime.block_on(async {
         let target = driver.survey().await.unwrap();
         let Facts::Host(facts) = &target.facts;
-        let layer = Layer {
-            workspace_mode: Some(Clause::default(mode)),
-            ..Layer::default()
-        };
         let defaults = Policy::defaults(&HostDefaults::from(facts.as_ref()));
         let policy = Policy::layered(defaults, &Layers::of_command_line(None, layer)).unwrap();
         assert_eq!(policy.network.value, Network::None);
@@ -63,7 +71,7 @@ fn build_in(mode: WorkspaceMode, driver: Native, place: &Path) -> Met {
         })
         .unwrap();
         let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands).unwrap();
-        match open::open(&driver, plan, seed(place)).await {
+        match open::open(driver, plan, seed(place)).await {
             Err(error) => Met::Refused(error.to_string()),
             Ok(mut boundary) => {
                 boundary.destroy().await.unwrap();

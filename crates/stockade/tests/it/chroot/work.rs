@@ -123,6 +123,24 @@ fn a_read_only_workspace_can_be_read_alone() {
     assert_eq!(text(&output.stderr).matches("ermission denied").count(), 2);
 }
 
+/// What the image brings differs from host to host.
+#[test]
+fn a_dry_run_shows_what_is_built_and_in_which_order() {
+    let Some(world) = world("a_dry_run_shows_what_is_built_and_in_which_order") else {
+        return;
+    };
+    let output = with_image(&world, &["--dry-run", "--json"], &["/bin/true"]);
+    let plan: serde_json::Value = serde_json::from_str(&succeeded(&output)).expect("JSON");
+    let steps = plan["steps"].as_array().expect("steps").iter();
+    let steps: Vec<&str> = steps
+        .filter_map(serde_json::Value::as_str)
+        .filter(|step| !step.starts_with("bring ") && !step.starts_with("landlock: "))
+        .collect();
+    insta::assert_snapshot!(world.tidy(steps.join("\n").as_bytes()));
+    // Nothing was made.
+    assert!(!world.path("state/stockade").exists());
+}
+
 /// The receipt is read from the kernel: a second look at what runs shows the same.
 #[test]
 fn the_kernel_says_what_the_receipt_says() {
