@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Watcher;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::view::Identity;
 
 /// A future that a trait object can return.
@@ -161,6 +161,21 @@ pub struct GuestProgram {
     pub path: PathBuf,
     /// Arguments after argv[0] that make it a guest; empty for the guest-only binary.
     pub arguments: Vec<String>,
+}
+
+impl GuestProgram {
+    /// The running program: it has to hand over to the guest's `main` when its own name
+    /// (`argv[0]`) is `stockade-guest`, before it starts a thread.
+    ///
+    /// # Errors
+    /// /proc is not mounted.
+    pub fn this() -> Result<Self> {
+        let path = std::env::current_exe().map_err(|error| Error::io("find this program", error))?;
+        Ok(Self {
+            path,
+            arguments: Vec::new(),
+        })
+    }
 }
 
 /// Where the state of a new sandbox comes from.

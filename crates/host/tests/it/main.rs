@@ -1,5 +1,5 @@
 //! Supervises sandboxes of a fake driver: the guest in them is the real one, as the first
-//! process of a PID namespace; only the wall around it is missing.
+//! process of a PID namespace; only the wall around it is missing. `sandbox` has all of it.
 
 // A test says what it expects by failing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -15,12 +15,16 @@ mod links;
 mod namespaces;
 mod opening;
 mod rig;
+mod sandbox;
 mod signals;
 mod streams;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    if std::env::args().next().as_deref() == Some("stockade-guest") {
+        stockade_guest::main();
+    }
     match std::env::args().nth(1).as_deref() {
         Some(namespaces::SERVE) => guest::serve(),
         Some(signals::SHIM) => signals::be_shim(),
@@ -43,6 +47,7 @@ fn main() {
         gc::TESTS,
         opening::TESTS,
         disk::TESTS,
+        sandbox::TESTS,
     ] {
         for (name, test) in tests {
             let trial = Trial::test(*name, || {
