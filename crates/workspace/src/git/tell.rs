@@ -122,13 +122,14 @@ pub(crate) fn tell(dir: &GitDir<'_>, live: bool) -> Option<Told> {
     Some(told)
 }
 
-/// Git takes a directory for a repository if it says what is checked out.
+/// What git takes for a repository: on the host, or inside where the host has no such directory.
 pub(crate) fn is_repository(dir: &GitDir<'_>) -> bool {
-    let is_there = |side| {
-        dir.entry(side, Path::new("HEAD"))
+    let side = if dir.is_new() { Side::After } else { Side::Before };
+    let is_there = |name: &&str| {
+        dir.entry(side, Path::new(name))
             .is_ok_and(|entry| entry.is_some())
     };
-    is_there(Side::After) || !dir.is_new() && is_there(Side::Before)
+    ["HEAD", "objects", "refs"].iter().all(|name| is_there(&name))
 }
 
 fn fill(told: &mut Told, dir: &GitDir<'_>, live: bool) -> GitResult {
