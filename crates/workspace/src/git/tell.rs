@@ -129,7 +129,7 @@ pub(crate) fn is_repository(dir: &GitDir<'_>) -> bool {
         dir.entry(side, Path::new(name))
             .is_ok_and(|entry| entry.is_some())
     };
-    ["HEAD", "objects", "refs"].iter().all(|name| is_there(&name))
+    ["HEAD", "objects", "refs"].iter().all(is_there)
 }
 
 fn fill(told: &mut Told, dir: &GitDir<'_>, live: bool) -> GitResult {
