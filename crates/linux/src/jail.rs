@@ -102,7 +102,9 @@ pub fn compile(plan: &Plan, context: &Context) -> Program {
         sources: Vec::new(),
         ops,
         guest: GuestSettings {
-            nested_landlock: context.landlock_abi >= SCOPES_ABI && !plan.spec().nested_namespaces,
+            // In a domain nothing can be mounted anyway, so a second one costs namespaces nothing.
+            nested_landlock: context.landlock_abi >= SCOPES_ABI
+                && (context.rules.is_some() || !plan.spec().nested_namespaces),
             max_execs: MAX_EXECS,
             moved: context.moved.clone(),
         },

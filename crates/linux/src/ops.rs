@@ -386,11 +386,26 @@ pub struct Inventory {
     pub environment_bytes: u64,
 }
 
+/// Trees that Landlock lets through.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trees {
+    /// Can be listed, without what files hold.
+    pub list: Vec<PathBuf>,
+    /// Can be read and executed.
+    pub read: Vec<PathBuf>,
+    /// Can be written.
+    pub write: Vec<PathBuf>,
+}
+
 /// What the guest saw of its own confinement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attestation {
     /// Landlock: what the self-test saw, empty where it is not applied.
     pub landlock: Vec<String>,
+    /// Landlock: what was let through.
+    pub rules: Trees,
+    /// Commands will run in a second, nested domain.
+    pub nested_landlock: bool,
     /// Seccomp: what the self-test saw.
     pub seccomp: Vec<String>,
     /// What an attempt to start no program at all showed; empty where starts are not told.

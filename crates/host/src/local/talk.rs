@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// Trees in one message; the kernel's own limit (SCM_MAX_FD) is 253.
 const TREES_PER_MESSAGE: usize = 128;
 /// The guest's answer is small; more than this is not one.
-const MAX_REPLY_BYTES: u32 = 64 << 10;
+const MAX_REPLY_BYTES: u32 = 1 << 20;
 /// A message on the door that carries a new link.
 const NEW_LINK: &[u8] = b"L";
 /// A message on the door that carries trees.

@@ -125,7 +125,10 @@ pub fn apply(
         overlays: Vec::new(),
         root: None,
         confinement: Confinement::default(),
-        attestation: Attestation::default(),
+        attestation: Attestation {
+            nested_landlock: program.guest.nested_landlock,
+            ..Attestation::default()
+        },
         terminals: Vec::new(),
     };
     for op in &program.ops {

@@ -8,7 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{CallResult, InCall};
-use crate::ops::{Attestation, Canary, Op};
+use crate::ops::{Attestation, Canary, Op, Trees};
 use crate::seccomp::substitutes;
 use crate::{caps, fds, landlock, seccomp, sys};
 
@@ -62,6 +62,11 @@ impl Confinement {
                     write: write.clone(),
                 };
                 self.landlock = Some(landlock::enter(&rules).in_words()?);
+                attestation.rules = Trees {
+                    list: rules.list,
+                    read: rules.read,
+                    write: rules.write,
+                };
                 Ok(())
             }
             Op::Seccomp {

@@ -18,7 +18,7 @@ pub(super) async fn create(driver: &Landlock, plan: Plan, seed: Seed) -> Result<
     let facts = driver.host.facts();
     let spec = plan.spec();
     let places = Places::new(&seed.state_dir, seed.changes_dir.as_deref(), spec);
-    places.make()?;
+    places.make(spec)?;
     if let Some((source, changes)) = workspace::to_copy(spec, &seed)
         && let Some(copy) = &places.copy
     {
@@ -35,7 +35,7 @@ pub(super) async fn create(driver: &Landlock, plan: Plan, seed: Seed) -> Result<
     };
     let expected = places.canaries(spec);
     jail::create(jail, &plan, &seed, |controls, observed, attestation| {
-        receipt::gather(controls, &places, &expected, observed, attestation)
+        receipt::gather(controls, spec, &places, &expected, (observed, attestation))
     })
     .await
 }

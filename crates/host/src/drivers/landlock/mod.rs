@@ -6,6 +6,7 @@ mod places;
 mod receipt;
 mod rules;
 mod support;
+mod within;
 
 use std::path::Path;
 

@@ -48,7 +48,7 @@ impl Places {
     }
 
     /// Makes all but the copy.
-    pub(super) fn make(&self) -> Result<()> {
+    pub(super) fn make(&self, spec: &Spec) -> Result<()> {
         let failed = |path: &Path, error| Error::state("create", path, error);
         for path in [&self.jail, &self.home, &self.temporary, &self.shown] {
             DirBuilder::new()
@@ -58,9 +58,37 @@ impl Places {
         }
         for directory in [&self.jail, &self.shown] {
             let path = directory.join("canary");
-            write_canary(&path).map_err(|error| failed(&path, error))?;
+            write_new(&path, b"stockade\n").map_err(|error| failed(&path, error))?;
+        }
+        for (path, content) in self.files_of_home(spec) {
+            if let Some(parent) = path.parent() {
+                DirBuilder::new()
+                    .mode(0o700)
+                    .recursive(true)
+                    .create(parent)
+                    .map_err(|error| failed(parent, error))?;
+            }
+            write_new(&path, content).map_err(|error| failed(&path, error))?;
         }
         Ok(())
+    }
+
+    /// Files that the view puts into the home; those that stand over a shown tree are closed in it.
+    fn files_of_home<'s>(&self, spec: &'s Spec) -> Vec<(PathBuf, &'s [u8])> {
+        let entries = &spec.view.entries;
+        let shown = |path: &Path| {
+            entries
+                .iter()
+                .any(|entry| matches!(entry.what, Content::Host { .. }) && path.starts_with(&entry.at))
+        };
+        let files = entries.iter().filter_map(|entry| match &entry.what {
+            Content::File { content } if !shown(&entry.at) => {
+                let below = entry.at.strip_prefix(&self.home_outside).ok()?;
+                Some((self.home.join(below), content.as_slice()))
+            }
+            _ => None,
+        });
+        files.collect()
     }
 
     /// Can be read and written.
@@ -146,11 +174,11 @@ fn is_shown(spec: &Spec, path: &Path) -> bool {
     })
 }
 
-fn write_canary(path: &Path) -> std::io::Result<()> {
+fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let mut file = File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(b"stockade\n")
+    file.write_all(content)
 }

@@ -1,25 +1,28 @@
 //! The evidence of a landlock sandbox. Landlock cannot be read from outside: the guest has tried
 //! canaries before and after, and the filter's substitutes too.
 
-use stockade_domain::{Control, ControlKind, Finding, Receipt};
+use stockade_domain::{Control, ControlKind, Finding, Receipt, Spec};
 use stockade_linux::ops::{Attestation, Canary};
 
 use super::places::Places;
+use super::within;
 use crate::local::receipt::{self as shared, Basis, all, attested};
 use crate::local::wall::Observed;
 
 /// Gathers the finding for every control.
 pub(super) fn gather(
     controls: &[Control],
+    spec: &Spec,
     places: &Places,
     expected: &[Canary],
-    observed: &Observed<'_>,
-    attestation: &Attestation,
+    (observed, attestation): (&Observed<'_>, &Attestation),
 ) -> Receipt {
+    let beyond = within::beyond(spec, places, &attestation.rules);
     shared::gather(controls, observed, attestation, |control, basis| match control {
         Control::Wall(kind) => Check {
             places,
             expected,
+            beyond: beyond.as_deref(),
             basis,
         }
         .wall(*kind),
@@ -32,6 +35,8 @@ pub(super) fn gather(
 struct Check<'a> {
     places: &'a Places,
     expected: &'a [Canary],
+    /// The first rule that shows more than the view.
+    beyond: Option<&'a str>,
     basis: &'a Basis<'a>,
 }
 
@@ -82,7 +87,16 @@ impl Check<'_> {
     }
 
     fn rules(&self) -> Finding {
-        all([self.basis.landlock(), self.basis.canaries(self.expected)])
+        let rules = &self.basis.attestation.rules;
+        let count = rules.list.len() + rules.read.len() + rules.write.len();
+        let found = self
+            .beyond
+            .map_or_else(|| format!("{count} rules, all of the view"), str::to_owned);
+        all([
+            self.basis.landlock(),
+            self.basis.canaries(self.expected),
+            attested(self.beyond.is_none(), "no rule beyond the view", found),
+        ])
     }
 
     /// Writing in the copy is possible; the original is among the canaries.

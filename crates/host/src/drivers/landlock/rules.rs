@@ -19,7 +19,7 @@ const MAX_RULES: usize = 4_096;
 
 /// Files of /proc that tell how to use the machine. There is no rule for all of /proc: it would
 /// show every process of the host.
-const PROC: [&str; 12] = [
+pub(super) const PROC: [&str; 12] = [
     "/proc/cpuinfo",
     "/proc/filesystems",
     "/proc/loadavg",
@@ -35,7 +35,7 @@ const PROC: [&str; 12] = [
 ];
 
 /// Device nodes that are harmless to everybody.
-const DEVICES: [&str; 6] = [
+pub(super) const DEVICES: [&str; 6] = [
     "/dev/null",
     "/dev/zero",
     "/dev/full",

@@ -77,6 +77,15 @@ impl Basis<'_> {
                 "signals are kept inside",
                 "the supervisor could be signalled before, EPERM after",
             ),
+            attested(
+                self.attestation.nested_landlock,
+                "commands in a Landlock domain below the guest's",
+                if self.attestation.nested_landlock {
+                    "the guest puts each command into a domain below its own"
+                } else {
+                    "commands share the guest's domain"
+                },
+            ),
             self.refused(
                 "limits and priorities of other processes",
                 &self.attestation.substitutes.processes,
