@@ -4,7 +4,7 @@ use stockade_host::Error;
 use stockade_host::error::CommandFailure;
 
 /// Adds what to do, where the error does not say it already. `hidden` tells of a command that
-/// exists on the host and that the policy hides.
+/// exists on the host and that the policy hides: without namespaces it is found, and refused.
 pub fn explain(error: Error, hidden: impl FnOnce(&str) -> Option<String>) -> Error {
     let Error::Command {
         kind,
@@ -18,7 +18,7 @@ pub fn explain(error: Error, hidden: impl FnOnce(&str) -> Option<String>) -> Err
     let remedy = match kind {
         CommandFailure::NotFound => hidden(&command).or_else(|| Some(where_to_look(&command))),
         CommandFailure::NotExecutable => {
-            Some(format!("chmod +x {command}, or name the program that runs it"))
+            hidden(&command).or_else(|| Some(format!("chmod +x {command}, or name the program that runs it")))
         }
         CommandFailure::BadDirectory => Some("name a directory that exists inside".to_owned()),
         CommandFailure::Refused | CommandFailure::Other => None,
@@ -62,6 +62,8 @@ mod tests {
     fn a_hidden_command_is_told_to_be_hidden() {
         let told = remedy(CommandFailure::NotFound, "tool", Some("it is hidden"));
         assert_eq!(told.as_deref(), Some("it is hidden"));
+        let refused = remedy(CommandFailure::NotExecutable, "tool", Some("it is hidden"));
+        assert_eq!(refused.as_deref(), Some("it is hidden"));
     }
 
     #[test]
