@@ -1,5 +1,8 @@
 //! What a behaviour is, and how one ends.
 
+use stockade_domain::ControlKind;
+
+use crate::ability::Ability;
 use crate::denial::Denial;
 use crate::world::World;
 
@@ -79,6 +82,11 @@ pub struct Behaviour {
     pub how: How,
     /// Nothing else of this suite runs meanwhile: it compares what the whole host has.
     pub alone: bool,
+    /// It shows nothing of a driver that does not claim all of these. With none it is demanded
+    /// of every driver.
+    pub needs: &'static [ControlKind],
+    /// What its programs have to be able to do.
+    pub uses: &'static [Ability],
     /// How it is checked.
     pub check: Check,
 }
@@ -96,25 +104,39 @@ impl Behaviour {
     /// A behaviour that a function checks.
     #[must_use]
     pub const fn test(id: &'static str, intent: &'static str, run: fn(&World) -> Verdict) -> Self {
+        Self::new(id, intent, Check::Test(run))
+    }
+
+    const fn new(id: &'static str, intent: &'static str, check: Check) -> Self {
         Self {
             id,
             intent,
             how: How::Real,
             alone: false,
-            check: Check::Test(run),
+            needs: &[],
+            uses: &[],
+            check,
         }
     }
 
     /// An attack that must not reach its canary.
     #[must_use]
     pub const fn denial(id: &'static str, intent: &'static str, denial: Denial) -> Self {
-        Self {
-            id,
-            intent,
-            how: How::Real,
-            alone: false,
-            check: Check::Denial(denial),
-        }
+        Self::new(id, intent, Check::Denial(denial))
+    }
+
+    /// It is about these controls.
+    #[must_use]
+    pub const fn needs(mut self, controls: &'static [ControlKind]) -> Self {
+        self.needs = controls;
+        self
+    }
+
+    /// Its programs do these.
+    #[must_use]
+    pub const fn uses(mut self, abilities: &'static [Ability]) -> Self {
+        self.uses = abilities;
+        self
     }
 
     /// Nothing else of this suite runs meanwhile.

@@ -25,6 +25,8 @@ const WITH_EVENTS: &str = r#"exec 3>"$0"; exec "$@""#;
 /// A run that is being set up.
 pub struct Sandbox<'w> {
     world: &'w World<'w>,
+    /// Those of every run with its driver.
+    base: Vec<String>,
     flags: Vec<OsString>,
     launcher: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
@@ -34,9 +36,10 @@ pub struct Sandbox<'w> {
 }
 
 impl<'w> Sandbox<'w> {
-    pub(crate) fn new(world: &'w World<'w>) -> Self {
+    pub(crate) fn new(world: &'w World<'w>, base: Vec<String>) -> Self {
         Self {
             world,
+            base,
             flags: Vec::new(),
             launcher: Vec::new(),
             variables: Vec::new(),
@@ -120,7 +123,7 @@ impl<'w> Sandbox<'w> {
     /// # Errors
     /// It does not start, or does not end in time.
     pub fn attack(self, arguments: &[String]) -> Verdict<Finished> {
-        let payload = self.world.payload().display().to_string();
+        let payload = self.world.payload_inside();
         self.run(&[&[payload], arguments].concat())
     }
 
@@ -172,10 +175,7 @@ impl<'w> Sandbox<'w> {
             .arg(&events)
             .args(&self.launcher);
         prepared.arg(suite.program()).args(["run", "--status-fd", "3"]);
-        if let Some(driver) = suite.driver() {
-            prepared.args(["--driver", driver]);
-        }
-        prepared.args(&self.flags).arg("--");
+        prepared.args(&self.base).args(&self.flags).arg("--");
         prepared.args(command.iter().cloned().map(Into::into).collect::<Vec<OsString>>());
         prepared.envs(self.variables.iter().cloned());
         (prepared, events)

@@ -1,14 +1,18 @@
-//! Runs tables of behaviours as tests, and keeps the results for the matrix.
+//! Runs tables of behaviours as tests, once for each driver.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use serde::Serialize;
+use stockade_domain::{ControlKind, Support};
 
-use crate::behaviour::{Behaviour, How, Stop, Verdict};
+use crate::ability::Instead;
+use crate::behaviour::{Behaviour, How, Stop, Verdict, fail, skip};
+use crate::claims::{self, Claims};
+use crate::driver::{self, Driver, Who};
+use crate::results::{Ledger, Outcome, Row};
 use crate::{host, program, world::World};
 
 /// A table with its heading.
@@ -17,33 +21,8 @@ pub type Group = (&'static str, &'static [Behaviour]);
 /// What all behaviours share.
 pub struct Suite {
     program: PathBuf,
-    driver: Option<String>,
     payload: PathBuf,
     _directory: tempfile::TempDir,
-}
-
-/// One result, as the matrix reads it.
-#[derive(Serialize)]
-struct Row {
-    id: &'static str,
-    group: &'static str,
-    intent: &'static str,
-    /// `real`, `simulated` or `not-run`.
-    column: &'static str,
-    /// `passed`, `failed` or `skipped`.
-    outcome: &'static str,
-    reason: Option<String>,
-    seconds: f64,
-}
-
-/// All results of one run.
-#[derive(Serialize)]
-struct Results<'a> {
-    version: u32,
-    driver: &'a str,
-    user: &'a str,
-    kernel: String,
-    results: &'a [Row],
 }
 
 impl Suite {
@@ -51,13 +30,12 @@ impl Suite {
     ///
     /// # Errors
     /// There is no program to test.
-    pub fn open(driver: Option<String>) -> Verdict<Self> {
+    pub fn open() -> Verdict<Self> {
         host::adopt_orphans()?;
         let directory = tempfile::Builder::new().prefix("stockade-suite-").tempdir()?;
         let payload = program::install(directory.path())?;
         Ok(Self {
             program: program::stockade()?,
-            driver,
             payload,
             _directory: directory,
         })
@@ -69,12 +47,6 @@ impl Suite {
         &self.program
     }
 
-    /// The driver under test, if it is not the default.
-    #[must_use]
-    pub fn driver(&self) -> Option<&str> {
-        self.driver.as_deref()
-    }
-
     /// The payload.
     #[must_use]
     pub fn payload(&self) -> &Path {
@@ -82,51 +54,82 @@ impl Suite {
     }
 }
 
-/// Takes `--driver NAME` out of the arguments; `STOCKADE_DRIVER` stands for it.
-#[must_use]
-pub fn take_driver(arguments: Vec<String>) -> (Option<String>, Vec<String>) {
-    let mut driver = std::env::var("STOCKADE_DRIVER")
+/// Takes `--driver NAME` out of the arguments; `STOCKADE_DRIVER` stands for it. Without either it
+/// is every driver.
+///
+/// # Errors
+/// There is no such driver.
+pub fn take_drivers(arguments: Vec<String>) -> Verdict<(Vec<&'static Driver>, Vec<String>)> {
+    let mut named = std::env::var("STOCKADE_DRIVER")
         .ok()
         .filter(|name| !name.is_empty());
     let mut rest = Vec::new();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         match argument.strip_prefix("--driver") {
-            Some("") => driver = arguments.next(),
-            Some(value) if value.starts_with('=') => driver = Some(value[1..].to_owned()),
+            Some("") => named = arguments.next(),
+            Some(value) if value.starts_with('=') => named = Some(value[1..].to_owned()),
             _ => rest.push(argument),
         }
     }
-    (driver, rest)
+    let drivers = match named {
+        None => driver::ALL.iter().collect(),
+        Some(name) => match Driver::named(&name) {
+            Some(driver) => vec![driver],
+            None => return fail(format!("the suite knows no driver {name}")),
+        },
+    };
+    Ok((drivers, rest))
+}
+
+/// A driver, and how it stands with the user who runs the suite.
+struct Subject {
+    driver: &'static Driver,
+    standing: Standing,
+}
+
+enum Standing {
+    /// It builds sandboxes, and claims this.
+    Claims(Claims),
+    /// It gives this user none, and says so.
+    Refuses(&'static str),
+    /// It should give some, and makes no plan.
+    Unusable(String),
 }
 
 struct Shared {
     suite: Suite,
-    rows: Mutex<Vec<Row>>,
+    subjects: Vec<Subject>,
+    ledger: Ledger,
     alone: RwLock<()>,
 }
 
 /// Runs the tables; returns true if nothing failed.
-pub fn run(suite: Suite, groups: &'static [Group], arguments: Vec<String>) -> bool {
+pub fn run(
+    suite: Suite,
+    drivers: &[&'static Driver],
+    groups: &'static [Group],
+    arguments: Vec<String>,
+) -> bool {
     let arguments = Arguments::from_iter(arguments);
+    let subjects = drivers.iter().map(|driver| subject(&suite, driver)).collect();
     let shared = Arc::new(Shared {
         suite,
-        rows: Mutex::default(),
+        subjects,
+        ledger: Ledger::default(),
         alone: RwLock::default(),
     });
-    let mut trials = Vec::new();
-    for (group, behaviours) in groups {
-        for behaviour in *behaviours {
-            let shared = Arc::clone(&shared);
-            let run = move || one(&shared, group, behaviour);
-            trials.push(Trial::test(format!("{group}::{}", behaviour.id), run));
+    let conclusion = libtest_mimic::run(&arguments, trials(&shared, groups));
+    if !arguments.list {
+        for subject in &shared.subjects {
+            let refused = match &subject.standing {
+                Standing::Refuses(says) => Some(*says),
+                Standing::Claims(_) | Standing::Unusable(_) => None,
+            };
+            if let Err(Stop::Failed(why) | Stop::Skipped(why)) = shared.ledger.keep(subject.driver, refused) {
+                let _ = writeln!(std::io::stderr(), "the results were not kept: {why}");
+            }
         }
-    }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    if !arguments.list
-        && let Err(Stop::Failed(why) | Stop::Skipped(why)) = keep(&shared)
-    {
-        let _ = writeln!(std::io::stderr(), "the results were not kept: {why}");
     }
     // Threads that end with the process may hold the suite until then.
     if let Some(directory) = shared.suite.payload.parent() {
@@ -135,58 +138,170 @@ pub fn run(suite: Suite, groups: &'static [Group], arguments: Vec<String>) -> bo
     !conclusion.has_failed()
 }
 
-fn one(shared: &Shared, group: &'static str, behaviour: &'static Behaviour) -> Result<(), Failed> {
+fn subject(suite: &Suite, driver: &'static Driver) -> Subject {
+    let standing = match driver.refusal(Who::this()) {
+        Some(says) => Standing::Refuses(says),
+        None => match World::new(suite, driver).and_then(|world| Claims::read(&world)) {
+            Ok(claims) => Standing::Claims(claims),
+            Err(Stop::Failed(why) | Stop::Skipped(why)) => Standing::Unusable(why),
+        },
+    };
+    Subject { driver, standing }
+}
+
+/// One trial for each behaviour of each driver.
+fn trials(shared: &Arc<Shared>, groups: &'static [Group]) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (index, subject) in shared.subjects.iter().enumerate() {
+        let name = format!("{}::driver", subject.driver.name);
+        match subject.standing {
+            Standing::Claims(_) => {}
+            Standing::Refuses(_) => {
+                let shared = Arc::clone(shared);
+                trials.push(Trial::test(name, move || refuses(&shared, index)));
+                continue;
+            }
+            Standing::Unusable(ref why) => {
+                tell("SKIP", &name, why);
+                trials.push(Trial::test(name, || Ok(())));
+                continue;
+            }
+        }
+        for (group, behaviours) in groups {
+            for behaviour in *behaviours {
+                let shared = Arc::clone(shared);
+                let name = format!("{}::{group}::{}", subject.driver.name, behaviour.id);
+                let run = move || one(&shared, index, group, behaviour);
+                trials.push(Trial::test(name, run));
+            }
+        }
+    }
+    trials
+}
+
+/// The refusal of a whole driver is checked as well.
+fn refuses(shared: &Shared, index: usize) -> Result<(), Failed> {
+    let subject = &shared.subjects[index];
+    let Standing::Refuses(says) = subject.standing else {
+        return Ok(());
+    };
+    let check = || -> Verdict {
+        let world = World::new(&shared.suite, subject.driver)?;
+        let sandbox = world.sandbox().flags(&["--workspace-mode", "rw"]);
+        let finished = sandbox.run(&["touch", "ran"])?.expect(125)?;
+        if world.path("work/ran").exists() {
+            return fail("it said no, and the command ran");
+        }
+        finished.complains(&[subject.driver.name, says]).map(drop)
+    };
+    check().map_err(|stop| match stop {
+        Stop::Failed(why) | Stop::Skipped(why) => Failed::from(why),
+    })
+}
+
+fn one(
+    shared: &Shared,
+    index: usize,
+    group: &'static str,
+    behaviour: &'static Behaviour,
+) -> Result<(), Failed> {
     let begun = Instant::now();
-    let verdict = if behaviour.alone {
+    let subject = &shared.subjects[index];
+    let (outcome, reason) = if behaviour.alone {
         let _alone = shared.alone.write().unwrap_or_else(PoisonError::into_inner);
-        check(shared, behaviour)
+        check(shared, subject, behaviour)
     } else {
         let _others = shared.alone.read().unwrap_or_else(PoisonError::into_inner);
-        check(shared, behaviour)
+        check(shared, subject, behaviour)
     };
-    let (column, outcome, reason) = match (&verdict, behaviour.how) {
-        (Err(Stop::Skipped(why)), _) => ("not-run", "skipped", Some(why.clone())),
-        (Err(Stop::Failed(why)), how) => (column(how), "failed", Some(why.clone())),
-        (Ok(()), how) => (column(how), "passed", None),
-    };
-    if let Some(why) = reason.as_ref().filter(|_| outcome == "skipped") {
-        tell_skip(&format!("{group}::{}", behaviour.id), why);
+    let name = format!("{}::{group}::{}", subject.driver.name, behaviour.id);
+    match (outcome, &reason) {
+        (Outcome::Skipped, Some(why)) => tell("SKIP", &name, why),
+        (Outcome::NotClaimed, Some(why)) => tell("UNCLAIMED", &name, why),
+        _ => {}
     }
-    let seconds = begun.elapsed().as_secs_f64();
-    let row = Row {
-        id: behaviour.id,
-        group,
-        intent: behaviour.intent,
-        column,
-        outcome,
-        reason,
-        seconds,
-    };
-    shared
-        .rows
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(row);
-    match verdict {
-        Ok(()) | Err(Stop::Skipped(_)) => Ok(()),
-        Err(Stop::Failed(why)) => Err(Failed::from(format!("{}\n{why}", behaviour.intent))),
+    shared.ledger.add(
+        subject.driver,
+        Row {
+            id: behaviour.id,
+            group,
+            intent: behaviour.intent,
+            outcome,
+            reason: reason.clone(),
+            seconds: begun.elapsed().as_secs_f64(),
+        },
+    );
+    match (outcome, reason) {
+        (Outcome::Failed, why) => Err(Failed::from(format!(
+            "{}\n{}",
+            behaviour.intent,
+            why.unwrap_or_default()
+        ))),
+        _ => Ok(()),
     }
 }
 
-fn check(shared: &Shared, behaviour: &Behaviour) -> Verdict {
-    let world = World::new(&shared.suite)?;
-    behaviour.run(&world)
-}
-
-fn column(how: How) -> &'static str {
-    match how {
-        How::Real => "real",
-        How::Simulated => "simulated",
+/// What a behaviour shows of a driver.
+fn check(shared: &Shared, subject: &Subject, behaviour: &Behaviour) -> (Outcome, Option<String>) {
+    match attempt(shared, subject, behaviour) {
+        Ok(None) => match behaviour.how {
+            How::Real => (Outcome::Shown, None),
+            How::Simulated => (Outcome::Simulated, None),
+        },
+        Ok(Some(not_claimed)) => (Outcome::NotClaimed, Some(not_claimed)),
+        Err(Stop::Skipped(why)) => (Outcome::Skipped, Some(why)),
+        Err(Stop::Failed(why)) => (Outcome::Failed, Some(why)),
     }
 }
 
-fn tell_skip(name: &str, why: &str) {
-    let line = format!("SKIP {name}: {}\n", why.replace('\n', " "));
+/// Nothing where it was run and holds; what is not claimed where that was shown instead.
+fn attempt(shared: &Shared, subject: &Subject, behaviour: &Behaviour) -> Verdict<Option<String>> {
+    let Standing::Claims(claims) = &subject.standing else {
+        return skip("the driver makes no plan");
+    };
+    let mut world = World::new(&shared.suite, subject.driver)?;
+    for kind in behaviour.needs {
+        if let Some(why) = unclaimed(claims.of(*kind)?) {
+            claims::refused_if_required(&world, *kind)?;
+            return Ok(Some(format!("{kind}: {why}")));
+        }
+    }
+    for ability in behaviour.uses {
+        match subject.driver.lack(*ability).map(|lack| lack.instead) {
+            None => {}
+            Some(Instead::Nothing(why)) => {
+                ability.is_lacking(&world)?;
+                return Ok(Some(format!("{}: {why}", ability.name())));
+            }
+            Some(Instead::Without(kind)) => world = giving_up(world, behaviour, kind)?,
+        }
+    }
+    behaviour.run(&world)?;
+    Ok(None)
+}
+
+/// A watched limit is a claim, too: the behaviour shows how it is watched.
+fn unclaimed(support: &Support) -> Option<&str> {
+    match support {
+        Support::Absent { why, .. } => Some(why),
+        Support::Enforced { .. } | Support::Watched { .. } => None,
+    }
+}
+
+fn giving_up<'a>(world: World<'a>, behaviour: &Behaviour, kind: ControlKind) -> Verdict<World<'a>> {
+    if behaviour.needs.contains(&kind) {
+        return fail(format!("it is about {kind}, and does what {kind} keeps away"));
+    }
+    Ok(world.giving_up(kind))
+}
+
+/// Tells that a test could not check anything here.
+pub fn tell_skip(name: &str, why: &str) {
+    tell("SKIP", name, why);
+}
+
+fn tell(what: &str, name: &str, why: &str) {
+    let line = format!("{what} {name}: {}\n", why.replace('\n', " "));
     // Nobody can be told if neither place can be written.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(log) = std::env::var_os("STOCKADE_SKIP_LOG") {
@@ -195,62 +310,32 @@ fn tell_skip(name: &str, why: &str) {
     }
 }
 
-/// Writes `DRIVER-USER.json` for the matrix.
-fn keep(shared: &Shared) -> Verdict {
-    let mut rows = std::mem::take(&mut *shared.rows.lock().unwrap_or_else(PoisonError::into_inner));
-    rows.sort_by_key(|row| (row.group, row.id));
-    let driver = shared.suite.driver().unwrap_or("native");
-    let user = if host::is_root() { "root" } else { "user" };
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
-    let results = Results {
-        version: 1,
-        driver,
-        user,
-        kernel,
-        results: &rows,
-    };
-    let directory = results_directory()?;
-    std::fs::create_dir_all(&directory)?;
-    let text = serde_json::to_string_pretty(&results)?;
-    Ok(std::fs::write(
-        directory.join(format!("{driver}-{user}.json")),
-        text,
-    )?)
-}
-
-/// `STOCKADE_RESULTS`, else `conformance` in cargo's target directory, else
-/// `conformance-results` beside the test.
-fn results_directory() -> Verdict<PathBuf> {
-    if let Some(named) = std::env::var_os("STOCKADE_RESULTS") {
-        return Ok(named.into());
-    }
-    let own = std::env::current_exe()?;
-    let target = own
-        .ancestors()
-        .filter(|path| path.join("CACHEDIR.TAG").is_file())
-        .last();
-    let beside = || own.with_file_name("conformance-results");
-    Ok(target.map_or_else(beside, |target| target.join("conformance")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn taken(arguments: &[&str]) -> (Option<String>, Vec<String>) {
-        take_driver(arguments.iter().map(|text| (*text).to_owned()).collect())
+    fn taken(arguments: &[&str]) -> Verdict<(Vec<&'static str>, Vec<String>)> {
+        let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let (drivers, rest) = take_drivers(arguments)?;
+        Ok((drivers.iter().map(|driver| driver.name).collect(), rest))
     }
 
     #[test]
     fn the_driver_is_taken_out_and_the_rest_stays() {
-        assert_eq!(
-            taken(&["x", "--driver", "docker", "exit"]),
-            (Some("docker".into()), vec!["x".into(), "exit".into()])
-        );
-        assert_eq!(taken(&["x", "--driver=docker"]).0, Some("docker".into()));
-        assert_eq!(taken(&["x", "--list"]), (None, vec!["x".into(), "--list".into()]));
+        let only = (vec!["landlock"], vec!["x".to_owned(), "exit".to_owned()]);
+        assert_eq!(taken(&["x", "--driver", "landlock", "exit"]), Ok(only.clone()));
+        assert_eq!(taken(&["x", "--driver=landlock", "exit"]), Ok(only));
+    }
+
+    #[test]
+    fn without_a_name_it_is_every_driver() {
+        let (drivers, rest) = taken(&["x", "--list"]).unwrap();
+        assert_eq!(drivers.len(), driver::ALL.len());
+        assert_eq!(rest, ["x", "--list"]);
+    }
+
+    #[test]
+    fn an_unknown_driver_is_no_empty_success() {
+        assert!(taken(&["x", "--driver", "natve"]).is_err());
     }
 }

@@ -6,16 +6,22 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use stockade_domain::ControlKind;
+
 use crate::behaviour::Verdict;
+use crate::driver::Driver;
 use crate::run::{Finished, Sandbox, finish};
 use crate::suite::Suite;
 
 /// Where programs of the host are looked for, by the suite and inside.
 pub const HOST_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Directories of one behaviour, removed with it.
+/// Directories of one behaviour, removed with it, and the driver that it is about.
 pub struct World<'a> {
     suite: &'a Suite,
+    driver: &'static Driver,
+    /// Beyond the driver's own.
+    given_up: Vec<ControlKind>,
     root: tempfile::TempDir,
     numbers: Cell<u32>,
 }
@@ -25,7 +31,7 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// They cannot be made.
-    pub fn new(suite: &'a Suite) -> Verdict<Self> {
+    pub fn new(suite: &'a Suite, driver: &'static Driver) -> Verdict<Self> {
         let root = tempfile::Builder::new().prefix("stockade-").tempdir()?;
         for name in ["home", "state", "run", "work", "outside"] {
             let path = root.path().join(name);
@@ -34,6 +40,8 @@ impl<'a> World<'a> {
         }
         Ok(Self {
             suite,
+            driver,
+            given_up: Vec::new(),
             root,
             numbers: Cell::new(0),
         })
@@ -43,6 +51,31 @@ impl<'a> World<'a> {
     #[must_use]
     pub fn suite(&self) -> &'a Suite {
         self.suite
+    }
+
+    /// The driver that this world is about.
+    #[must_use]
+    pub fn driver(&self) -> &'static Driver {
+        self.driver
+    }
+
+    /// Lets every run of this world do without a control, in favour of what it takes away.
+    #[must_use]
+    pub fn giving_up(mut self, kind: ControlKind) -> Self {
+        self.given_up.push(kind);
+        self
+    }
+
+    /// The flags of every run. Scripts find them in `$RUN_FLAGS`.
+    #[must_use]
+    pub fn flags(&self) -> Vec<String> {
+        self.flags_but(None)
+    }
+
+    fn flags_but(&self, required: Option<ControlKind>) -> Vec<String> {
+        let more = self.given_up.iter();
+        let more = more.flat_map(|kind| ["--prefer".to_owned(), kind.name().to_owned()]);
+        self.driver.flags(required).into_iter().chain(more).collect()
     }
 
     /// A directory or file of this world: `home`, `state`, `run`, `work` or `outside`, or below.
@@ -92,10 +125,24 @@ impl<'a> World<'a> {
         Ok(path)
     }
 
+    /// The payload as programs inside find it: by a path from the workspace, which may be
+    /// somewhere else than outside.
+    #[must_use]
+    pub fn payload_inside(&self) -> String {
+        drop(self.payload());
+        "./attack".to_owned()
+    }
+
     /// A sandbox that is to be started.
     #[must_use]
     pub fn sandbox(&self) -> Sandbox<'_> {
-        Sandbox::new(self)
+        Sandbox::new(self, self.flags())
+    }
+
+    /// A sandbox that is to be refused: a control that the driver does not have is not given up.
+    #[must_use]
+    pub fn requiring(&self, kind: ControlKind) -> Sandbox<'_> {
+        Sandbox::new(self, self.flags_but(Some(kind)))
     }
 
     /// Runs a command in a sandbox of the default policy.
@@ -161,7 +208,8 @@ impl<'a> World<'a> {
             .env("XDG_STATE_HOME", self.path("state"));
         command
             .env("USER", "somebody")
-            .env("TMPDIR", std::env::temp_dir());
+            .env("TMPDIR", std::env::temp_dir())
+            .env("RUN_FLAGS", self.flags().join(" "));
         // The user's own service manager hands out cgroups where there is one.
         let runtime = std::env::var_os("XDG_RUNTIME_DIR")
             .map(PathBuf::from)

@@ -111,7 +111,10 @@ fn objects(arguments: &[String]) {
 /// Where two sandboxes could leave notes for each other.
 fn common_places(arguments: &[String]) {
     let text = argument(arguments, 0);
-    for directory in ["/tmp", "/dev/shm", "/var/tmp", "/run", "/dev/mqueue", "/var/lock"] {
+    // Drivers without a /tmp of the sandbox's own say where there is one.
+    let temporary = std::env::var("TMPDIR").unwrap_or_default();
+    let common = ["/tmp", "/dev/shm", "/var/tmp", "/run", "/dev/mqueue", "/var/lock"];
+    for directory in common.into_iter().chain([temporary.as_str()]) {
         let path = format!("{directory}/stockade-note");
         match std::fs::read_to_string(&path) {
             Ok(found) if found != text => reached(format!("{path}: {found}")),

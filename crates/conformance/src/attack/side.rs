@@ -138,7 +138,7 @@ fn posture(_: &[String]) {
     println!("Session: {session}");
 }
 
-/// Small things that tests ask for: `exit N`, `signal N`, `echo`, `both`.
+/// Small things that tests ask for: `exit N`, `signal N`, `echo`, `socket`.
 pub fn act(arguments: &[String]) -> ExitCode {
     match argument(arguments, 0) {
         "exit" => return ExitCode::from(u8::try_from(number(arguments, 1)).unwrap_or(255)),
@@ -156,6 +156,10 @@ pub fn act(arguments: &[String]) -> ExitCode {
                 ExitCode::FAILURE
             };
         }
+        "socket" => match std::os::unix::net::UnixListener::bind("own-socket") {
+            Ok(_) => return ExitCode::SUCCESS,
+            Err(error) => eprintln!("attack: socket: {error}"),
+        },
         other => eprintln!("attack: do what? {other}"),
     }
     ExitCode::FAILURE

@@ -5,34 +5,40 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use stockade_conformance::world::HOST_PATH;
-use stockade_conformance::{Behaviour, Sandbox, Verdict, World, ensure, skip};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Sandbox, Verdict, World, ensure, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "caches-copy-on-write",
         "what is added to a cache stays with the project, and the host's is as before",
         copy_on_write,
-    ),
+    )
+    .uses(&[Ability::Caches]),
     Behaviour::test(
         "caches-of-one-project",
         "another project does not see what was added",
         of_one_project,
-    ),
+    )
+    .uses(&[Ability::Caches]),
     Behaviour::test(
         "caches-side-by-side",
         "two sandboxes of a project can both write to its caches",
         side_by_side,
-    ),
+    )
+    .uses(&[Ability::Caches]),
     Behaviour::test(
         "caches-no-credentials",
         "what lies beside the caches stays hidden, and all of it if the policy says so",
         no_credentials,
-    ),
+    )
+    .uses(&[Ability::Caches]),
     Behaviour::test(
         "caches-disk",
         "what is added to caches counts against the disk limit",
         disk,
-    ),
+    )
+    .uses(&[Ability::Caches])
+    .needs(&[ControlKind::Disk]),
     Behaviour::test(
         "caches-cargo",
         "cargo of this machine builds a crate that was fetched before, offline, and writes nothing outside",

@@ -41,7 +41,7 @@ fn fifty(world: &World) -> Verdict {
 }
 
 fn apart(world: &World) -> Verdict {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let script =
         r#""$0" IP08 first >/dev/null; echo ready; trap 'echo HIT' USR1; while :; do sleep 0.1; done"#;
     let mut first = world

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use stockade_conformance::{Behaviour, Running, Verdict, World, ensure, host};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Running, Verdict, World, ensure, host};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
@@ -50,12 +50,14 @@ pub const ALL: &[Behaviour] = &[
         "endings-guest-killed",
         "a guest that is killed from outside ends the run at once, and is no success",
         guest_killed,
-    ),
+    )
+    .needs(&[ControlKind::DiesWithSupervisor]),
     Behaviour::test(
         "endings-orphans",
         "orphans become children of PID 1 inside, and are reaped",
         orphans,
-    ),
+    )
+    .uses(&[Ability::Procfs]),
     Behaviour::test(
         "endings-deep",
         "a tree of processes in several sessions ends with its first",
@@ -69,7 +71,7 @@ pub const ALL: &[Behaviour] = &[
 ];
 
 fn load(world: &World, words: &[&str]) -> Vec<String> {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     [payload, "load".into()]
         .into_iter()
         .chain(words.iter().map(|word| (*word).to_owned()))
@@ -210,14 +212,14 @@ fn sighup(world: &World) -> Verdict {
 fn orphans(world: &World) -> Verdict {
     let script = r#"attack=$0; "$attack" load zombies 200 2>/dev/null; (sh -c 'sleep 0.3; echo parent $(cut -d" " -f4 /proc/$$/stat)' &) ; sleep 0.8;
                     cat /proc/[0-9]*/stat | grep -c ') Z '"#;
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let finished = world.sandbox().run(&["sh", "-c", script, &payload])?;
     ensure!(finished.text().trim() == "parent 1\n0", "{}", finished.all());
     Ok(())
 }
 
 fn deep(world: &World) -> Verdict {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let script = r#"attack=$0; for i in 1 2 3 4 5; do setsid "$attack" load deaf 50000 & setsid sh -c "\"$attack\" load deaf 50000 & wait" & done; sleep 0.5; echo started; exit 6"#;
     let finished = world.sandbox().run(&["sh", "-c", script, &payload])?.expect(6)?;
     ensure!(finished.text().contains("deaf"), "{}", finished.all());
@@ -225,7 +227,7 @@ fn deep(world: &World) -> Verdict {
 }
 
 fn slow_tree(world: &World) -> Verdict {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let script = r#""$0" load deaf 50000 & "$0" load spin 50000 & wait"#;
     let sandbox = world.sandbox().flags(&["--timeout", "600ms"]);
     sandbox.run(&["sh", "-c", script, &payload])?.expect(124)?;

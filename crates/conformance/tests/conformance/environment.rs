@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use stockade_conformance::{Behaviour, Verdict, World, ensure};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Verdict, World, ensure};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "environment-allow-list",
         "only allowed variables of the caller pass",
         allow_list,
-    ),
+    )
+    .needs(&[ControlKind::CleanEnvironment]),
     Behaviour::test(
         "environment-set",
         "-e sets and passes variables, --env-file reads them",
@@ -24,13 +25,16 @@ pub const ALL: &[Behaviour] = &[
         "environment-home",
         "HOME is a writable directory that starts empty",
         home,
-    ),
+    )
+    .needs(&[ControlKind::HomeHidden]),
     Behaviour::test(
         "environment-directory",
         "the command starts in the directory of its caller",
         directory,
-    ),
-    Behaviour::test("environment-hostname", "the host's name is not shown", hostname),
+    )
+    .uses(&[Ability::Places]),
+    Behaviour::test("environment-hostname", "the host's name is not shown", hostname)
+        .needs(&[ControlKind::HostnamePrivate]),
     Behaviour::test(
         "environment-exec",
         "a second command has the variables of the first",

@@ -280,7 +280,7 @@ fn unrecorded(world: &World) -> Verdict {
     }
     const SCRIPT: &str = r#"
         mount -t tmpfs -o size=512k none "$1" || exit 1
-        "$0" run --name full --rw "$2" --status-fd 3 -- sh -c '
+        "$0" run $RUN_FLAGS --name full --rw "$2" --status-fd 3 -- sh -c '
             head -c 1M /dev/zero > filler 2>/dev/null
             touch "$0/ready"; until test -e "$0/go"; do sleep 0.02; done' "$2" 3> "$2/events" &
         until test -e "$2/ready"; do kill -0 $! || exit 2; sleep 0.02; done
@@ -367,7 +367,9 @@ fn no_variables(world: &World) -> Verdict {
     let mut command = world.command(std::path::Path::new(&program));
     command
         .env_clear()
-        .args(["run", "--rm", "--", "/bin/echo", "ran"]);
+        .args(["run", "--rm"])
+        .args(world.flags())
+        .args(["--", "/bin/echo", "ran"]);
     let finished = stockade_conformance::run::finish(command, Vec::new(), None)?;
     match finished.code {
         0 => ensure!(finished.text() == "ran\n", "{}", finished.all()),
@@ -378,7 +380,7 @@ fn no_variables(world: &World) -> Verdict {
 }
 
 fn no_directory(world: &World) -> Verdict {
-    let script = r#"mkdir gone && cd gone && rmdir ../gone && exec "$0" run -- echo ran"#;
+    let script = r#"mkdir gone && cd gone && rmdir ../gone && exec "$0" run $RUN_FLAGS -- echo ran"#;
     let mut command = world.command(std::path::Path::new("/bin/sh"));
     command.args(["-c", script]).arg(world.suite().program());
     let finished = stockade_conformance::run::finish(command, Vec::new(), None)?.expect(125)?;
@@ -399,8 +401,9 @@ fn closed_streams(world: &World) -> Verdict {
         ("<&- >&- 2>&-", "", ""),
     ];
     for (closed, out, err) in cases {
-        let script =
-            format!(r#"exec {closed}; exec "$0" run --rm -q -- sh -c 'cat; echo out; echo err >&2; exit 5'"#);
+        let script = format!(
+            r#"exec {closed}; exec "$0" run $RUN_FLAGS --rm -q -- sh -c 'cat; echo out; echo err >&2; exit 5'"#
+        );
         let mut command = world.command(std::path::Path::new("/bin/sh"));
         command.args(["-c", &script]).arg(world.suite().program());
         let finished = stockade_conformance::run::finish(command, Vec::new(), None)?

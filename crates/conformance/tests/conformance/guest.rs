@@ -5,35 +5,48 @@ use std::path::Path;
 
 use stockade_conformance::canary::{Seen, Victim};
 use stockade_conformance::denial::arguments;
-use stockade_conformance::{Behaviour, Verdict, World, ensure, fail, host, skip, tree};
+use stockade_conformance::{
+    Ability, Behaviour, ControlKind, Sandbox, Verdict, World, ensure, fail, host, skip, tree,
+};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "PR09",
-        "PID 1 can be neither read nor traced nor signalled, and serves on",
+        "the guest can be neither read nor traced nor signalled, and serves on",
         attacked,
-    ),
+    )
+    .needs(&[ControlKind::GuestProtected]),
     Behaviour::test(
         "guest-program",
         "PID 1 is the guest that is installed beside the program, else the program itself",
         program_of_guest,
     ),
-    Behaviour::test("PR09-exec", "nor by a second command", attacked_by_exec),
+    Behaviour::test("PR09-exec", "nor by a second command", attacked_by_exec)
+        .needs(&[ControlKind::GuestProtected]),
+    Behaviour::test(
+        "PR09-namespaces",
+        "nor where namespaces are left to the commands",
+        attacked_with_namespaces,
+    )
+    .needs(&[ControlKind::GuestProtected]),
     Behaviour::test(
         "PR09-image",
         "nor where an image has its own programs",
         programs_unchanged,
-    ),
+    )
+    .needs(&[ControlKind::GuestProtected]),
     Behaviour::test(
         "PR09-terminal",
         "nor can the process that leads a terminal's session",
         leader_attacked,
-    ),
+    )
+    .needs(&[ControlKind::GuestProtected, ControlKind::TerminalPrivate]),
     Behaviour::test(
         "PR10",
         "what lies beside PID 1 is only the workload",
         only_the_workload,
-    ),
+    )
+    .uses(&[Ability::Procfs]),
 ];
 
 /// The control: the same attack on a process of the same user that does not protect itself.
@@ -59,11 +72,21 @@ fn control(world: &World) -> Verdict {
 }
 
 fn attacked(world: &World) -> Verdict {
+    attacked_in(world, world.sandbox())
+}
+
+fn attacked_with_namespaces(world: &World) -> Verdict {
+    let policy = "[sandbox]\nnested-namespaces = true\n";
+    attacked_in(world, world.sandbox().policy(policy)?)
+}
+
+fn attacked_in(world: &World, sandbox: Sandbox<'_>) -> Verdict {
     control(world)?;
     let before = tree::hash(&std::fs::read(world.suite().program())?);
-    let payload = world.payload().display().to_string();
-    let script = r#""$0" PR09 1; sleep 0.2; echo still here; exit 8"#;
-    let finished = world.sandbox().run(&["sh", "-c", script, &payload])?.expect(8)?;
+    let payload = world.payload_inside();
+    // Without a PID namespace the guest is the parent, and 1 the host's own.
+    let script = r#""$0" PR09 $PPID; "$0" PR09 1; sleep 0.2; echo still here; exit 8"#;
+    let finished = sandbox.run(&["sh", "-c", script, &payload])?.expect(8)?;
     ensure!(finished.text().contains("DONE\nstill here"), "{}", finished.all());
     ensure!(!finished.text().contains("REACHED"), "{}", finished.all());
     ensure!(
@@ -74,15 +97,16 @@ fn attacked(world: &World) -> Verdict {
 }
 
 fn attacked_by_exec(world: &World) -> Verdict {
+    let payload = world.payload_inside();
     let mut running = world.sandbox().flags(&["--name", "target"]).start_open(&[
         "sh",
         "-c",
         "echo ready; read line; exit 4",
     ])?;
     running.until_output("ready")?;
-    let payload = world.payload().display().to_string();
+    let script = r#""$0" PR09 $PPID; "$0" PR09 1"#;
     let finished = world
-        .stockade(&["exec", "target", &payload, "PR09", "1"])?
+        .stockade(&["exec", "target", "sh", "-c", script, &payload])?
         .expect(0)?;
     ensure!(
         finished.text().contains("DONE") && !finished.text().contains("REACHED"),
@@ -127,7 +151,7 @@ fn program_of_guest(world: &World) -> Verdict {
 
 /// The guest's program is executed from outside the view: nothing inside names it.
 fn programs_unchanged(world: &World) -> Verdict {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let program = world.suite().program().display().to_string();
     let script = r#"readlink /proc/1/exe; "$0" PR11; echo x > "$1"; rm -f "$1"; ls -l "$1" 2>&1"#;
     let before = tree::hash(&std::fs::read(&program)?);
@@ -153,9 +177,9 @@ fn only_the_workload(world: &World) -> Verdict {
 
 fn leader_attacked(world: &World) -> Verdict {
     control(world)?;
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let program = world.suite().program().display().to_string();
-    let script = r#""$1" run -q -t -- sh -c 'echo parent $PPID; "$0" PR09 $PPID; "$0" PR09 1; sleep 0.2; echo still here; exit 8' "$0"; echo "exit $?""#;
+    let script = r#""$1" run -q $RUN_FLAGS -t -- sh -c 'echo parent $PPID; "$0" PR09 $PPID; "$0" PR09 1; sleep 0.2; echo still here; exit 8' "$0"; echo "exit $?""#;
     let shown = crate::terminal::on_terminal(world, script, &[&payload, &program])?;
     ensure!(
         shown.contains("still here") && shown.contains("exit 8") && shown.matches("DONE").count() == 2,

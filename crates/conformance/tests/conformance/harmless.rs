@@ -1,12 +1,13 @@
 //! Commands that destroy everything they reach reach nothing of the host.
 
 use stockade_conformance::tree::Tree;
-use stockade_conformance::{Behaviour, Verdict, World, ensure};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Verdict, World, ensure};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("harmless-workspace", "`rm -rf .` in the workspace", workspace),
-    Behaviour::test("harmless-home", "`rm -rf ~`", home),
-    Behaviour::test("harmless-root", "`rm -rf /`", root),
+    Behaviour::test("harmless-workspace", "`rm -rf .` in the workspace", workspace)
+        .needs(&[ControlKind::WorkspaceCopyOnWrite]),
+    Behaviour::test("harmless-home", "`rm -rf ~`", home).needs(&[ControlKind::HomeHidden]),
+    Behaviour::test("harmless-root", "`rm -rf /`", root).needs(&[ControlKind::SystemReadOnly]),
     Behaviour::test(
         "harmless-overwrite",
         "overwriting, truncating, moving and changing modes of everything",
@@ -16,7 +17,8 @@ pub const ALL: &[Behaviour] = &[
         "harmless-git",
         "`git clean -fdx` and a forced reset of the whole history",
         git,
-    ),
+    )
+    .uses(&[Ability::Modes]),
 ];
 
 /// Runs a script; home and workspace of the host must be what they were.
@@ -59,12 +61,8 @@ fn unharmed(world: &World, script: &str, effect: &str) -> Verdict {
 }
 
 fn workspace(world: &World) -> Verdict {
-    let script = r#"rm -rf ./* ./.hidden "$PWD" 2>/dev/null; cd /"#;
-    unharmed(
-        world,
-        script,
-        &format!("test -e {}/file || echo effective", world.work().display()),
-    )
+    let script = r#"own=$PWD; rm -rf ./* ./.hidden "$PWD" 2>/dev/null; cd /"#;
+    unharmed(world, script, r#"test -e "$own/file" || echo effective"#)
 }
 
 fn home(world: &World) -> Verdict {
@@ -76,8 +74,8 @@ fn home(world: &World) -> Verdict {
 }
 
 fn root(world: &World) -> Verdict {
-    let effect = format!("[ -e {}/file ] || echo effective", world.work().display());
-    unharmed(world, "rm -rf --no-preserve-root / 2>/dev/null", &effect)
+    let script = r#"own=$PWD; rm -rf --no-preserve-root / "$own" 2>/dev/null"#;
+    unharmed(world, script, r#"[ -e "$own/file" ] || echo effective"#)
 }
 
 fn overwrite(world: &World) -> Verdict {

@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use stockade_conformance::{Behaviour, Verdict, World, ensure, host, program, skip};
+use stockade_conformance::{Behaviour, ControlKind, Verdict, World, ensure, host, program, skip};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("R2-running", "killed while commands run", while_running).alone(),
-    Behaviour::test("R2-start", "killed at forty moments of its start", while_starting).alone(),
+    Behaviour::test("R2-running", "killed while commands run", while_running)
+        .needs(&[ControlKind::DiesWithSupervisor])
+        .alone(),
+    Behaviour::test("R2-start", "killed at forty moments of its start", while_starting)
+        .needs(&[ControlKind::DiesWithSupervisor])
+        .alone(),
     Behaviour::test(
         "R2-asked",
         "asked to end at thirty moments of its start, a supervisor cleans up by itself",
@@ -89,7 +93,7 @@ fn ids(world: &World) -> BTreeSet<String> {
 }
 
 fn while_running(world: &World) -> Verdict {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let script = r#""$0" load background 50000; setsid "$0" load deaf 50000 & "$0" load stopped & "$0" load deaf 50000"#;
     let mut running = world
         .sandbox()
@@ -244,6 +248,8 @@ fn guest_at_each_call(world: &World) -> Verdict {
         "seccomp",
         "setsid",
         "umount2",
+        "close_range",
+        "landlock_create_ruleset",
     ];
     let mut killed = 0;
     for call in calls {

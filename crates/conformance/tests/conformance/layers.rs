@@ -1,19 +1,21 @@
 //! Layers of a policy, through the real program: who may say what, and what nobody may loosen.
 
 use serde_json::Value;
-use stockade_conformance::{Behaviour, Verdict, World, ensure, host, skip};
+use stockade_conformance::{Ability, Behaviour, Verdict, World, ensure, host, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "layers-project-tightens",
         "the project's policy is read by itself, and tightens",
         project_tightens,
-    ),
+    )
+    .uses(&[Ability::Modes]),
     Behaviour::test(
         "layers-project-cannot-loosen",
         "what the project's policy would loosen is refused; named by the user, the same file is trusted",
         project_cannot_loosen,
-    ),
+    )
+    .uses(&[Ability::Holes]),
     Behaviour::test(
         "layers-user",
         "the user's policy holds in every project, and flags win over it",
@@ -23,7 +25,8 @@ pub const ALL: &[Behaviour] = &[
         "layers-files-kept",
         "no command can write what the next run reads as policy, even in a writable project",
         files_kept,
-    ),
+    )
+    .uses(&[Ability::Holes]),
     Behaviour::test(
         "layers-floor",
         "no file and no flag gets below the organisation's floor",
@@ -43,7 +46,8 @@ pub const ALL: &[Behaviour] = &[
         "layers-preset",
         "a preset holds; one that does not exist is refused with the nearest",
         preset,
-    ),
+    )
+    .uses(&[Ability::Modes]),
 ];
 
 const TOUCH: [&str; 2] = ["touch", "ran"];
@@ -58,7 +62,7 @@ fn project_tightens(world: &World) -> Verdict {
     project(world, "[workspace]\nmode = \"ro\"\n")?;
     let finished = world.run(&TOUCH)?;
     ensure!(finished.code == 1, "exit {}: {}", finished.code, finished.all());
-    finished.complains(&["Read-only"])?;
+    finished.complains(&["cannot touch"])?;
     // What the user types wins over the project.
     world
         .sandbox()
@@ -329,7 +333,7 @@ fn preset(world: &World) -> Verdict {
     let locked = world.sandbox().flags(&["--preset", "locked"]).run(&TOUCH)?;
     if locked.code != 125 {
         ensure!(locked.code == 1, "exit {}: {}", locked.code, locked.all());
-        locked.complains(&["Read-only"])?;
+        locked.complains(&["cannot touch"])?;
     } else {
         // Its limits are required, which an ordinary user cannot always have.
         locked.complains(&["memory", "preset locked:"])?;

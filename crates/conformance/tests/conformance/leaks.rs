@@ -34,7 +34,7 @@ fn kept(world: &World) -> BTreeSet<PathBuf> {
 }
 
 fn one(world: &World, kind: u32, ids: &mut BTreeSet<String>) -> Verdict {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let sandbox = world.sandbox().flags(&["--rm", "-q"]);
     let finished = match kind % 5 {
         0 => sandbox.run(&["true"])?.expect(0)?,

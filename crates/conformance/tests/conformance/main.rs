@@ -5,6 +5,7 @@ mod caches;
 mod concurrency;
 mod denials;
 mod detached;
+mod diffs;
 mod endings;
 mod environment;
 mod exits;
@@ -19,6 +20,7 @@ mod policy;
 mod posture;
 mod resources;
 mod sessions;
+mod starts;
 mod streams;
 mod takeover;
 mod terminal;
@@ -37,6 +39,8 @@ const GROUPS: &[Group] = &[
     ("environment", environment::ALL),
     ("workspace", workspace::ALL),
     ("takeover", takeover::ALL),
+    ("diffs", diffs::ALL),
+    ("starts", starts::ALL),
     ("view", view::ALL),
     ("sessions", sessions::ALL),
     ("detached", detached::ALL),
@@ -67,9 +71,9 @@ fn main() -> ExitCode {
     if attack::is_meant() {
         return attack::main();
     }
-    let (driver, arguments) = suite::take_driver(std::env::args().collect());
-    let good = match Suite::open(driver) {
-        Ok(opened) => suite::run(opened, GROUPS, arguments),
+    let chosen = suite::take_drivers(std::env::args().collect());
+    let good = match chosen.and_then(|chosen| Ok((Suite::open()?, chosen))) {
+        Ok((opened, (drivers, arguments))) => suite::run(opened, &drivers, GROUPS, arguments),
         Err(Stop::Failed(why) | Stop::Skipped(why)) => {
             eprintln!("the suite cannot start: {why}");
             false

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
-use stockade_conformance::{Behaviour, Verdict, World, ensure, host, skip};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Verdict, World, ensure, host, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
@@ -45,6 +45,12 @@ pub const ALL: &[Behaviour] = &[
         "policy-empty-allow",
         "an empty list of destinations allows nothing",
         empty_allow,
+    )
+    .uses(&[Ability::Procfs]),
+    Behaviour::test(
+        "policy-some-allow",
+        "a list of destinations that cannot be kept to is refused",
+        some_allow,
     ),
     Behaviour::test(
         "policy-bad-variables",
@@ -74,7 +80,11 @@ fn refused(world: &World, flags: &[&str], says: &[&str]) -> Verdict {
 }
 
 fn unknown_driver(world: &World) -> Verdict {
-    refused(world, &["--driver", "natve"], &["natve", "native"])
+    let finished = world.stockade(&["run", "--driver", "natve", "--", "true"])?;
+    finished
+        .expect(125)?
+        .complains(&["natve", world.driver().name])
+        .map(drop)
 }
 
 fn bad_file(world: &World) -> Verdict {
@@ -265,7 +275,9 @@ fn dry_run(world: &World) -> Verdict {
     }
     ensure!(
         supports(world)?.iter().all(|(name, state)| state == "enforced"
-            || ["memory", "pids", "cpu", "disk", "second-wall"].contains(&name.as_str())),
+            || name == "second-wall"
+            || ControlKind::named(name).is_some_and(ControlKind::is_limit)
+            || world.driver().gives_up.iter().any(|kind| kind.name() == name)),
         "a wall is missing: {:?}",
         supports(world)?
     );
@@ -283,7 +295,11 @@ fn empty_allow(world: &World) -> Verdict {
         "{}",
         finished.text()
     );
-    // A destination needs a proxy: without one it is refused, never opened wide.
+    Ok(())
+}
+
+/// A destination needs a proxy: without one it is refused, never opened wide.
+fn some_allow(world: &World) -> Verdict {
     let some = world
         .sandbox()
         .policy("[network]\nallow = [\"example.com\"]\n")?

@@ -3,32 +3,43 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use stockade_conformance::{Behaviour, Verdict, World, ensure, fail, host, skip};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Verdict, World, ensure, fail, host, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "PV03",
         "no capability in any set, no_new_privs, a filter, no groups",
         rights,
-    ),
+    )
+    .uses(&[Ability::Procfs])
+    .needs(&[ControlKind::Privileges]),
     Behaviour::test(
         "SD07",
         "mask, signals, limits and priority of the launcher are reset",
         inherited,
-    ),
+    )
+    .uses(&[Ability::Procfs]),
     Behaviour::test(
         "SV08",
         "every thread inside, seen from the host, is confined as planned",
         from_outside,
-    ),
+    )
+    .needs(&[ControlKind::Privileges]),
+    Behaviour::test(
+        "SV08-namespaces",
+        "every thread inside is in namespaces of its own, and can gain nothing by executing",
+        namespaces,
+    )
+    .needs(&[ControlKind::ProcessesHidden]),
     Behaviour::test("SD08", "the working directory is inside", directory),
     Behaviour::test("DV06", "mounts inside are not seen outside", propagation),
     Behaviour::test(
         "IL04",
         "the table of mounts names no directory of the host's user but the workspace",
         mount_table,
-    ),
-    Behaviour::test("IL06", "cgroups inside name nothing of the host", cgroup_names),
+    )
+    .uses(&[Ability::Procfs]),
+    Behaviour::test("IL06", "cgroups inside name nothing of the host", cgroup_names).uses(&[Ability::Procfs]),
 ];
 
 fn fields(text: &str) -> BTreeMap<String, String> {
@@ -38,8 +49,12 @@ fn fields(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What executing could give is in `CapBnd`: emptying that needs a right, and no_new_privs keeps it
+/// away as well.
+const BOUNDING: &str = "CapBnd";
+
 fn check_rights(who: &str, found: &BTreeMap<String, String>) -> Verdict {
-    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         let value = found.get(set).map_or("missing", String::as_str);
         ensure!(
             value.chars().all(|digit| digit == '0') && !value.is_empty(),
@@ -66,6 +81,10 @@ fn check_rights(who: &str, found: &BTreeMap<String, String>) -> Verdict {
     Ok(())
 }
 
+fn is_zero(set: Option<&String>) -> bool {
+    set.is_some_and(|value| !value.is_empty() && value.chars().all(|digit| digit == '0'))
+}
+
 fn rights(world: &World) -> Verdict {
     let control = fields(&world.outside(&[], &[], &["ids".into()])?.text());
     ensure!(
@@ -74,6 +93,7 @@ fn rights(world: &World) -> Verdict {
     );
     let inside = fields(&world.sandbox().attack(&["ids".into()])?.expect(0)?.text());
     check_rights("inside", &inside)?;
+    ensure!(is_zero(inside.get(BOUNDING)), "{:?}", inside.get(BOUNDING));
     let groups = inside.get("Groups").cloned().unwrap_or_default();
     let harmless = groups.split_whitespace().all(|group| {
         group == "65534" || Some(group) == inside.get("Gid").and_then(|ids| ids.split_whitespace().next())
@@ -141,8 +161,19 @@ fn inherited(world: &World) -> Verdict {
     Ok(())
 }
 
-/// The host's own look at all processes below the supervisor.
 fn from_outside(world: &World) -> Verdict {
+    each_thread(world, check_thread)
+}
+
+fn namespaces(world: &World) -> Verdict {
+    each_thread(world, check_namespaces)
+}
+
+/// What is checked of a thread: its process, who it is, its fields.
+type ThreadCheck = fn(u32, &str, &BTreeMap<String, String>) -> Verdict;
+
+/// The host's own look at all processes below the supervisor.
+fn each_thread(world: &World, check: ThreadCheck) -> Verdict {
     let script = "sleep 50 & sleep 50 & echo ready; wait";
     let mut running = world
         .sandbox()
@@ -159,7 +190,7 @@ fn from_outside(world: &World) -> Verdict {
     let inside = host::below(running.supervisor());
     let checked = inside
         .iter()
-        .map(|process| check_process(process.pid))
+        .map(|process| check_process(process.pid, check))
         .collect::<Verdict<Vec<u32>>>();
     second.kill()?;
     second.wait()?;
@@ -171,33 +202,43 @@ fn from_outside(world: &World) -> Verdict {
     Ok(())
 }
 
-fn check_process(pid: u32) -> Verdict<u32> {
+fn check_process(pid: u32, check: ThreadCheck) -> Verdict<u32> {
     let mut count = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
         let status = fields(&fs::read_to_string(thread?.path().join("status"))?);
         let who = format!("{pid} {}", status.get("Name").cloned().unwrap_or_default());
-        check_rights(&who, &status)?;
+        check(pid, &who, &status)?;
         count += 1;
-        // What an ordinary user may not read of the guest, root reads.
-        for name in ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"] {
-            let own = fs::read_link(format!("/proc/self/ns/{name}"))?;
-            match fs::read_link(format!("/proc/{pid}/ns/{name}")) {
-                Ok(theirs) => ensure!(theirs != own, "{who} shares the {name} namespace"),
-                Err(_) if !host::is_root() => {}
-                Err(error) => return fail(format!("{who}: {error}")),
-            }
-        }
-        let uid = status
-            .get("Uid")
-            .and_then(|ids| ids.split_whitespace().next())
-            .and_then(|id| id.parse::<u32>().ok());
-        let own = rustix::process::getuid().as_raw();
-        ensure!(
-            uid.is_some_and(|uid| uid == own && own != 0 || uid > 0x7000_0000),
-            "{who} runs as {uid:?}"
-        );
     }
     Ok(count)
+}
+
+fn check_thread(_: u32, who: &str, status: &BTreeMap<String, String>) -> Verdict {
+    check_rights(who, status)?;
+    let uid = status
+        .get("Uid")
+        .and_then(|ids| ids.split_whitespace().next())
+        .and_then(|id| id.parse::<u32>().ok());
+    let own = rustix::process::getuid().as_raw();
+    ensure!(
+        uid.is_some_and(|uid| uid == own && own != 0 || uid > 0x7000_0000),
+        "{who} runs as {uid:?}"
+    );
+    Ok(())
+}
+
+fn check_namespaces(pid: u32, who: &str, status: &BTreeMap<String, String>) -> Verdict {
+    ensure!(is_zero(status.get(BOUNDING)), "{who}: {:?}", status.get(BOUNDING));
+    // What an ordinary user may not read of the guest, root reads.
+    for name in ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"] {
+        let own = fs::read_link(format!("/proc/self/ns/{name}"))?;
+        match fs::read_link(format!("/proc/{pid}/ns/{name}")) {
+            Ok(theirs) => ensure!(theirs != own, "{who} shares the {name} namespace"),
+            Err(_) if !host::is_root() => {}
+            Err(error) => return fail(format!("{who}: {error}")),
+        }
+    }
+    Ok(())
 }
 
 fn directory(world: &World) -> Verdict {

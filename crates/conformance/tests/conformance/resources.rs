@@ -2,43 +2,50 @@
 
 use std::time::{Duration, Instant};
 
-use stockade_conformance::{Behaviour, Finished, Verdict, World, ensure, fail, skip};
+use stockade_conformance::{Behaviour, ControlKind, Finished, Verdict, World, ensure, fail, skip};
 
 use crate::policy::can_enforce;
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("RS01", "a fork bomb ends at the limit on processes", fork_bomb),
+    Behaviour::test("RS01", "a fork bomb ends at the limit on processes", fork_bomb)
+        .needs(&[ControlKind::Pids]),
     Behaviour::test(
         "RS01-threads",
         "a flood of threads ends at the limit on processes",
         thread_flood,
-    ),
+    )
+    .needs(&[ControlKind::Pids]),
     Behaviour::test(
         "RS02",
         "a memory bomb is killed at the limit, and the cause is told",
         memory_bomb,
-    ),
+    )
+    .needs(&[ControlKind::Memory]),
     Behaviour::test(
         "RS02-tiny",
         "limits that are too small for anything are told as such",
         tiny_limits,
-    ),
+    )
+    .needs(&[ControlKind::Memory, ControlKind::Pids]),
     Behaviour::test(
         "RS02-child",
         "a child that is killed at the limit does not end its parent",
         child_out_of_memory,
-    ),
+    )
+    .needs(&[ControlKind::Memory]),
     Behaviour::test(
         "RS03",
         "memory in /tmp, in /dev/shm and without a name counts",
         hidden_memory,
-    ),
+    )
+    .needs(&[ControlKind::Memory]),
     Behaviour::test("RS05", "open files end at a limit for each process", many_files),
     Behaviour::test(
         "RS06",
         "what is written to the workspace is watched, and the command ends",
         disk_fill,
-    ),
+    )
+    .needs(&[ControlKind::Disk]),
     Behaviour::test(
         "RS07",
         "thousands of files are written, listed and removed",
@@ -61,7 +68,8 @@ pub const ALL: &[Behaviour] = &[
         "RS-cpu",
         "processor time is limited to what was asked for",
         processor,
-    ),
+    )
+    .needs(&[ControlKind::Cpu]),
     Behaviour::test(
         "R7",
         "another sandbox starts and ends while bombs go off",
@@ -146,7 +154,7 @@ fn tiny_limits(world: &World) -> Verdict {
 
 fn child_out_of_memory(world: &World) -> Verdict {
     needs(world, "memory")?;
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let script = r#""$0" load memory 402653184; echo survived $?; exit 3"#;
     let finished = world
         .sandbox()
@@ -188,7 +196,7 @@ fn many_files(world: &World) -> Verdict {
 
 fn disk_fill(world: &World) -> Verdict {
     let policy = "[limits]\ndisk = \"16M\"\n[need]\ndisk = \"prefer\"\n";
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     // Slowly enough that a look once a second sees it before the bound of 1 GiB.
     let script = r#"i=0; while [ $i -lt 40 ]; do head -c 25M /dev/zero >> filler; i=$((i+1)); sleep 0.2; done; echo all written"#;
     let finished = world
@@ -225,7 +233,7 @@ fn sparse(world: &World) -> Verdict {
 
 fn output_flood(world: &World) -> Verdict {
     let bytes: u64 = 256 << 20;
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let script = format!(r#""$0" load output {bytes}; read line"#);
     let mut running = world.sandbox().start_open(&["sh", "-c", &script, &payload])?;
     let peak = |pid: u32| {
@@ -257,7 +265,7 @@ fn output_flood(world: &World) -> Verdict {
 }
 
 fn slow_reader(world: &World) -> Verdict {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let (mut command, _) =
         world
             .sandbox()
@@ -301,12 +309,7 @@ fn orphans(world: &World) -> Verdict {
 }
 
 fn no_core(world: &World) -> Verdict {
-    let limits = world.run(&["cat", "/proc/self/limits"])?.expect(0)?.text();
-    let core = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"))
-        .unwrap_or_default();
-    ensure!(core.split_whitespace().nth(4) == Some("0"), "{core}");
+    world.shell("ulimit -S -c")?.expect_text("0")?;
     world
         .sandbox()
         .attack(&["do".into(), "signal".into(), "11".into()])?
@@ -316,7 +319,7 @@ fn no_core(world: &World) -> Verdict {
 
 fn processor(world: &World) -> Verdict {
     needs(world, "cpu")?;
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let script = r#""$0" load spin 1500 & "$0" load spin 1500 & wait"#;
     let finished = world
         .sandbox()
@@ -340,7 +343,7 @@ fn processor(world: &World) -> Verdict {
 }
 
 fn neighbour(world: &World) -> Verdict {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let bomb = r#"while :; do "$0" load fork 150; "$0" load output 1000000; done >/dev/null 2>&1"#;
     let flags: &[&str] = if can_enforce(world, "pids")? {
         &["--pids", "200"]

@@ -1,14 +1,20 @@
 //! Several commands in one sandbox, and sandboxes by name.
 
 use serde_json::Value;
-use stockade_conformance::{Behaviour, Running, Verdict, World, ensure, fail};
+use stockade_conformance::{Ability, Behaviour, Running, Verdict, World, ensure, fail};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "sessions-exec",
-        "a second command sees the files and processes of the first",
+        "a second command sees the files of the first",
         exec,
     ),
+    Behaviour::test(
+        "sessions-processes",
+        "a second command sees the processes of the first",
+        processes,
+    )
+    .uses(&[Ability::Procfs]),
     Behaviour::test(
         "sessions-exec-ending",
         "a second command has its own exit code, streams and input",
@@ -18,7 +24,8 @@ pub const ALL: &[Behaviour] = &[
         "sessions-posture",
         "a second command is confined as the first",
         posture,
-    ),
+    )
+    .uses(&[Ability::Procfs]),
     Behaviour::test("sessions-many", "twenty commands at once in one sandbox", many),
     Behaviour::test("sessions-ls", "`ls` lists what runs, with name and state", ls),
     Behaviour::test(
@@ -50,7 +57,7 @@ pub const ALL: &[Behaviour] = &[
 
 /// A sandbox that waits.
 fn waiting(world: &World, name: &str) -> Verdict<Running> {
-    let script = "echo first > file; echo ready; sleep 50";
+    let script = "echo first > file; pwd > ~/place; echo ready; sleep 50";
     let mut running = world
         .sandbox()
         .flags(&["--name", name])
@@ -78,6 +85,11 @@ fn exec(world: &World) -> Verdict {
     world
         .stockade(&["exec", "one", "cat", "file"])?
         .expect_text("second")?;
+    Ok(())
+}
+
+fn processes(world: &World) -> Verdict {
+    let _running = waiting(world, "one")?;
     let text = world
         .stockade(&[
             "exec",
@@ -103,19 +115,27 @@ fn exec_ending(world: &World) -> Verdict {
     world.stockade(&["exec", "one", "no-such-program"])?.expect(127)?;
     world.stockade(&["exec", "one", "/etc"])?.expect(126)?;
     let finished = world
-        .stockade(&["exec", "-q", "one", "sh", "-c", "cat; echo err >&2; pwd"])?
+        .stockade(&[
+            "exec",
+            "-q",
+            "one",
+            "sh",
+            "-c",
+            "cat; echo err >&2; pwd; cat ~/place",
+        ])?
         .expect(0)?;
+    let text = finished.text();
     ensure!(
-        finished.text().trim() == world.work().display().to_string(),
-        "{:?}",
-        finished.text()
+        text.split_once("\n")
+            .is_some_and(|(here, first)| here == first.trim() && here.starts_with('/')),
+        "{text:?}"
     );
     ensure!(finished.stderr == "err\n", "{:?}", finished.stderr);
     Ok(())
 }
 
 fn posture(world: &World) -> Verdict {
-    let attack = world.payload().display().to_string();
+    let attack = world.payload_inside();
     let script = format!(
         "{attack} ids; {attack} SD07; {attack} SD01; cat /proc/self/attr/current /proc/self/cgroup 2>/dev/null; ls -l /proc/self/ns | sed 's/.*-> //'"
     );

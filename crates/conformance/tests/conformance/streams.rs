@@ -121,7 +121,7 @@ fn unread_input(world: &World) -> Verdict {
 fn closed_reader(world: &World) -> Verdict {
     let mut command = world.command(Path::new("/bin/sh"));
     command
-        .args(["-c", r#""$0" run -q -- yes | head -n 1"#])
+        .args(["-c", r#""$0" run -q $RUN_FLAGS -- yes | head -n 1"#])
         .arg(world.suite().program());
     finish(command, Vec::new(), None)?.expect_text("y").map(drop)
 }

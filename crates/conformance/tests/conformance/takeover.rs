@@ -3,21 +3,23 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use stockade_conformance::tree::Tree;
-use stockade_conformance::{Behaviour, Verdict, World, ensure};
+use stockade_conformance::{Ability, Behaviour, Verdict, World, ensure};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("apply-all", "the project becomes what stood inside", all),
-    Behaviour::test("apply-undo", "an undo brings back every file as it was", undone),
+    Behaviour::test("apply-all", "the project becomes what stood inside", all).uses(&[Ability::Modes]),
+    Behaviour::test("apply-undo", "an undo brings back every file as it was", undone).uses(&[Ability::Modes]),
     Behaviour::test(
         "apply-owner",
         "applied files belong to the project's owner",
         owner,
-    ),
+    )
+    .uses(&[Ability::Modes]),
     Behaviour::test(
         "apply-setid",
         "no set-user-id bit and no file capability reaches the host",
         setid,
-    ),
+    )
+    .uses(&[Ability::Modes]),
     Behaviour::test(
         "apply-special",
         "pipes and sockets made inside stay there",
@@ -38,7 +40,7 @@ pub const ALL: &[Behaviour] = &[
         "deletions forged inside are deletions of names, and no devices",
         forged,
     ),
-    Behaviour::test("apply-odd-names", "names of any bytes arrive", odd_names),
+    Behaviour::test("apply-odd-names", "names of any bytes arrive", odd_names).uses(&[Ability::Modes]),
     Behaviour::test(
         "apply-continued",
         "a run after an apply starts from the host's files",
@@ -164,6 +166,9 @@ fn special(world: &World) -> Verdict {
 fn git_moved(world: &World) -> Verdict {
     world.file("work/.git/config", "[core]\n")?;
     world.file("work/.git/HEAD", "ref: refs/heads/main\n")?;
+    for directory in ["objects/pack", "refs/heads"] {
+        std::fs::create_dir_all(world.path("work/.git").join(directory))?;
+    }
     wait();
     world
         .shell("mv .git x && mkdir -p .git/hooks && cp -r x/. .git/ && echo evil > .git/hooks/post-commit && echo 1 > plain")?

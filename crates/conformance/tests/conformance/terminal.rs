@@ -6,24 +6,27 @@ use std::process::{Command, Stdio};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use stockade_conformance::canary::token;
-use stockade_conformance::{Behaviour, Verdict, World, ensure, program, skip};
+use stockade_conformance::{Behaviour, ControlKind, Verdict, World, ensure, program, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "SD03",
         "nothing can be typed into the user's terminal",
         push_input,
-    ),
+    )
+    .needs(&[ControlKind::TerminalPrivate]),
     Behaviour::test(
         "SD03-own",
         "a command that asks for a terminal gets one of its own",
         own_terminal,
-    ),
+    )
+    .needs(&[ControlKind::TerminalPrivate]),
     Behaviour::test(
         "SD09",
         "job control signals of a command stay inside",
         stop_signals,
-    ),
+    )
+    .needs(&[ControlKind::TerminalPrivate]),
 ];
 
 /// Runs a script of `sh` with a controlling terminal; returns what the terminal showed.
@@ -75,7 +78,7 @@ pub fn on_terminal(world: &World, script: &str, arguments: &[&str]) -> Verdict<S
 const THEN_READ: &str = "stty -icanon -echo min 0 time 5; echo \"[input:$(cat)]\"";
 
 fn push_input(world: &World) -> Verdict {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let program = world.suite().program().display().to_string();
     let token = token()?;
     let pushed = |shown: &str| {
@@ -90,7 +93,7 @@ fn push_input(world: &World) -> Verdict {
     )?;
     let reachable = pushed(&control);
     for flag in ["-t", "-T", "-iT"] {
-        let script = format!(r#""$2" run -q {flag} -- "$0" SD03 "$1"; {THEN_READ}"#);
+        let script = format!(r#""$2" run -q $RUN_FLAGS {flag} -- "$0" SD03 "$1"; {THEN_READ}"#);
         let shown = on_terminal(world, &script, &[&payload, &token, &program])?;
         ensure!(
             shown.contains("DONE") && shown.contains("[input:"),
@@ -109,9 +112,9 @@ fn push_input(world: &World) -> Verdict {
 
 fn own_terminal(world: &World) -> Verdict {
     let program = world.suite().program().display().to_string();
-    let script = r#"outer=$(tty); "$0" run -q -t -- sh -c 'echo "inner=$(tty)"; ls /dev/pts | tr "\n" " "; test -t 0 && test -t 1 && echo all; cat /proc/self/stat | cut -d" " -f6'; echo "outer=$outer"; "$0" run -q -T -- sh -c 'tty || echo none; (: < /dev/tty) 2>/dev/null || echo closed'"#;
+    let script = r#"outer=$(tty); "$0" run -q $RUN_FLAGS -t -- sh -c 'echo "inner=$(tty)"; test -t 0 && test -t 1 && echo all'; echo "outer=$outer"; "$0" run -q $RUN_FLAGS -T -- sh -c 'tty || echo none; (: < /dev/tty) 2>/dev/null || echo closed'"#;
     let shown = on_terminal(world, script, &[&program])?;
-    for part in ["inner=/dev/pts/0", "all", "none", "closed"] {
+    for part in ["inner=/dev/pts/", "outer=/dev/pts/", "all", "none", "closed"] {
         ensure!(shown.contains(part), "no {part:?} in {shown}");
     }
     Ok(())
@@ -120,7 +123,7 @@ fn own_terminal(world: &World) -> Verdict {
 fn stop_signals(world: &World) -> Verdict {
     let program = world.suite().program().display().to_string();
     // A signal to the whole process group: the shell outside must not get it.
-    let script = r#"trap 'echo HIT' TERM WINCH USR1; for flag in -t -T; do "$0" run -q $flag -- sh -c 'trap "" TERM USR1; kill -USR1 0; kill -TERM 0; kill -WINCH 0; kill -TERM -1; echo sent'; done; echo "end of shell""#;
+    let script = r#"trap 'echo HIT' TERM WINCH USR1; for flag in -t -T; do "$0" run -q $RUN_FLAGS $flag -- sh -c 'trap "" TERM USR1; kill -USR1 0; kill -TERM 0; kill -WINCH 0; kill -TERM -1; echo sent'; done; echo "end of shell""#;
     let shown = on_terminal(world, script, &[&program])?;
     ensure!(
         shown.matches("sent").count() == 2 && shown.contains("end of shell"),

@@ -3,7 +3,9 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use stockade_conformance::tree::Tree;
-use stockade_conformance::{Behaviour, Sandbox, Verdict, World, ensure, host, program, skip};
+use stockade_conformance::{
+    Ability, Behaviour, ControlKind, Sandbox, Verdict, World, ensure, host, program, skip,
+};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
@@ -16,23 +18,33 @@ pub const ALL: &[Behaviour] = &[
         "--rw lets writes reach the host, there alone",
         writable,
     ),
+    Behaviour::test(
+        "view-rw-names",
+        "what lies beside a writable directory is not seen",
+        writable_names,
+    )
+    .needs(&[ControlKind::NamesHidden]),
     Behaviour::test("view-hide", "a policy hides a part of what it shows", hide),
     Behaviour::test(
         "view-path",
         "programs of PATH are there, through links, without what lies beside them",
         path,
     ),
-    Behaviour::test("view-tmp", "/tmp is private, writable and gone afterwards", tmp),
+    Behaviour::test("view-tmp", "/tmp is private, writable and gone afterwards", tmp)
+        .uses(&[Ability::Places]),
     Behaviour::test(
         "view-proc",
         "a listing of /proc shows own processes alone",
         own_processes,
-    ),
+    )
+    .uses(&[Ability::Procfs])
+    .needs(&[ControlKind::ProcessesHidden]),
     Behaviour::test(
         "view-image",
         "--image stands in place of the system directories",
         image,
-    ),
+    )
+    .uses(&[Ability::Image]),
     Behaviour::test(
         "view-image-odd",
         "an image whose directories are links leads nowhere else",
@@ -42,12 +54,14 @@ pub const ALL: &[Behaviour] = &[
         "view-nested",
         "a policy that leaves namespaces to the command lets it build a sandbox of its own",
         nested,
-    ),
+    )
+    .uses(&[Ability::Namespaces]),
     Behaviour::test(
         "view-passwd",
         "the ids that /etc/passwd names are those of the command, whoever owns the workspace",
         passwd,
-    ),
+    )
+    .uses(&[Ability::Replaced]),
     Behaviour::test(
         "view-missing",
         "showing what does not exist is refused by name",
@@ -92,16 +106,16 @@ fn writable(world: &World) -> Verdict {
     world.file("outside/shared/file", "content")?;
     world.file("outside/neighbour", "content")?;
     let directory = world.path("outside/shared").display().to_string();
-    let script = "cd $0 && echo changed > file && echo new > new && ls ../neighbour 2>&1; ls -A ..";
+    let script = "cd $0 && echo changed > file && echo new > new && cat ../neighbour 2>/dev/null; echo x > ../beside 2>/dev/null; true";
     let finished = world
         .sandbox()
         .flags(&["--rw", &directory])
         .run(&["sh", "-c", script, &directory])?
         .expect(0)?;
     ensure!(
-        !finished.text().lines().any(|line| line == "neighbour"),
-        "the neighbour is seen: {}",
-        finished.text()
+        finished.text().is_empty() && !world.path("outside/beside").exists(),
+        "the neighbour was read, or something stands beside it: {}",
+        finished.all()
     );
     ensure!(
         std::fs::read_to_string(world.path("outside/shared/file"))? == "changed\n",
@@ -110,6 +124,25 @@ fn writable(world: &World) -> Verdict {
     ensure!(
         world.path("outside/shared/new").exists(),
         "the new file did not arrive"
+    );
+    Ok(())
+}
+
+fn writable_names(world: &World) -> Verdict {
+    world.file("outside/shared/file", "content")?;
+    world.file("outside/neighbour", "content")?;
+    let directory = world.path("outside/shared").display().to_string();
+    let finished = world.sandbox().flags(&["--rw", &directory]).run(&[
+        "sh",
+        "-c",
+        "cd $0 && ls; ls -A ..; ls ../neighbour",
+        &directory,
+    ])?;
+    let text = finished.text();
+    ensure!(
+        text.starts_with("file\n") && !text.contains("neighbour"),
+        "{}",
+        finished.all()
     );
     Ok(())
 }
@@ -267,15 +300,18 @@ fn credentials(world: &World) -> Verdict {
         world.file(&format!("home/{name}"), "credential")?;
     }
     let config = world.path("home/.config").display().to_string();
-    let script = "cat ~/.config/gh/hosts.yml ~/.ssh/id ~/.aws/credentials ~/.netrc";
-    let finished = world.sandbox().flags(&["--ro", &config]).shell(script)?;
+    let script =
+        "cd \"$0\"; cat .config/gh/hosts.yml .ssh/id .aws/credentials .netrc; cd; cat .config/gh/hosts.yml";
+    let home = world.path("home").display().to_string();
+    let sandbox = world.sandbox().flags(&["--ro", &config]);
+    let finished = sandbox.run(&["sh", "-c", script, &home])?;
     ensure!(!finished.text().contains("credential"), "{}", finished.all());
     // The control: named itself, it is shown.
     let named = world.path("home/.ssh/id").display().to_string();
     world
         .sandbox()
         .flags(&["--ro", &named])
-        .shell("cat ~/.ssh/id")?
+        .run(&["cat", &named])?
         .expect_text("credential")
         .map(drop)
 }

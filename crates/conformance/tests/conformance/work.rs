@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_conformance::{Behaviour, Verdict, World, ensure, program, skip};
+use stockade_conformance::{Ability, Behaviour, Verdict, World, ensure, program, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
@@ -14,18 +14,21 @@ pub const ALL: &[Behaviour] = &[
         "work-make",
         "make and a C compiler build a program that runs",
         make,
-    ),
+    )
+    .uses(&[Ability::Modes]),
     Behaviour::test(
         "work-cargo",
         "cargo builds a crate with a dependency, and runs its tests",
         cargo,
-    ),
-    Behaviour::test("work-git", "git makes a repository and commits", git),
+    )
+    .uses(&[Ability::Modes]),
+    Behaviour::test("work-git", "git makes a repository and commits", git).uses(&[Ability::Modes]),
     Behaviour::test(
         "work-git-identity",
         "git knows inside who commits, and none of the host's helpers and secrets",
         git_identity,
-    ),
+    )
+    .uses(&[Ability::Modes]),
     Behaviour::test(
         "work-shell",
         "pipes, globs, subshells, here documents and job control of a shell",
@@ -35,7 +38,8 @@ pub const ALL: &[Behaviour] = &[
         "work-multiprocessing",
         "Python's process pool, sockets on the loopback, locks and threads",
         multiprocessing,
-    ),
+    )
+    .uses(&[Ability::Sockets, Ability::SharedMemory]),
 ];
 
 fn needs(name: &str) -> Verdict {

@@ -2,14 +2,15 @@
 
 use serde_json::Value;
 use stockade_conformance::tree::Tree;
-use stockade_conformance::{Behaviour, Verdict, World, ensure, fail};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Verdict, World, ensure, fail};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "workspace-cow",
         "changes are kept apart and the host sees none",
         copy_on_write,
-    ),
+    )
+    .needs(&[ControlKind::WorkspaceCopyOnWrite]),
     Behaviour::test(
         "workspace-cow-changes",
         "`changes` names each addition, change and deletion",
@@ -19,7 +20,8 @@ pub const ALL: &[Behaviour] = &[
         "workspace-cow-odd-names",
         "`changes` shows names that could trick a terminal, escaped",
         odd_names,
-    ),
+    )
+    .uses(&[Ability::Modes]),
     Behaviour::test(
         "workspace-cow-continued",
         "a run goes on with the changes of the one before, or begins clean",
@@ -35,13 +37,15 @@ pub const ALL: &[Behaviour] = &[
         "workspace-ro",
         "a read-only workspace is read and not written",
         read_only,
-    ),
+    )
+    .needs(&[ControlKind::WorkspaceReadOnly]),
     Behaviour::test("workspace-rw", "a writable workspace is the host's own", writable),
     Behaviour::test(
         "workspace-rw-protected",
         "files that run on the host later stay read-only in a writable workspace",
         protected,
-    ),
+    )
+    .uses(&[Ability::Holes]),
     Behaviour::test(
         "workspace-none",
         "without a workspace nothing of it is seen",
@@ -56,7 +60,8 @@ pub const ALL: &[Behaviour] = &[
         "workspace-owner",
         "the workload owns the workspace's files, and keeps modes",
         owner,
-    ),
+    )
+    .uses(&[Ability::Modes]),
     Behaviour::test(
         "workspace-rename",
         "directories and files are renamed, linked and replaced as on any file system",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use stockade_conformance::canary::{Canary, FileCanary, Proof, Seen, TreeCanary, token};
 use stockade_conformance::denial::{Denial, arguments, held};
-use stockade_conformance::{Behaviour, Verdict, World, ensure, host, skip};
+use stockade_conformance::{Behaviour, ControlKind, Verdict, World, ensure, host, skip};
 
 /// A read-only bind of the own, which root of its own namespace may change.
 const OWN_BIND: &[&str] = &[
@@ -23,70 +23,84 @@ pub const ALL: &[Behaviour] = &[
         "FS03",
         "a file outside the view, by its absolute path",
         Denial::new("FS03", FileCanary::outside_view),
-    ),
+    )
+    .needs(&[ControlKind::FilesUnreadable]),
     Behaviour::denial(
         "FS04",
         "a file outside the view, by climbing",
         Denial::new("FS04", FileCanary::outside_view),
-    ),
+    )
+    .needs(&[ControlKind::FilesUnreadable]),
     Behaviour::denial(
         "FS05",
         "a file outside the view, through links in the workspace",
         Denial::new("FS05", FileCanary::outside_view),
-    ),
+    )
+    .needs(&[ControlKind::FilesUnreadable]),
     Behaviour::denial(
         "FS06",
         "a hard link to a file of the host",
         Denial::new("FS06", FileCanary::outside_view),
-    ),
+    )
+    .needs(&[ControlKind::FilesUnreadable]),
     Behaviour::denial(
         "FS07",
         "a file of the host through /proc/PID/{root,cwd,fd}",
         Denial::new("FS07", FileCanary::outside_view),
-    ),
-    Behaviour::test("FS08", "a file of the host by its handle", by_handle),
+    )
+    .needs(&[ControlKind::FilesUnreadable]),
+    Behaviour::test("FS08", "a file of the host by its handle", by_handle)
+        .needs(&[ControlKind::FilesUnreadable]),
     Behaviour::denial(
         "FS09",
         "every way of changing a tree that is shown read-only",
         Denial::new("FS09", TreeCanary::shown_read_only),
-    ),
+    )
+    .needs(&[ControlKind::FilesUnreadable, ControlKind::MetadataProtected]),
     Behaviour::denial(
         "FS09-workspace",
         "every way of changing a read-only workspace",
         Denial::new("FS09", TreeCanary::read_only_workspace),
-    ),
+    )
+    .needs(&[ControlKind::WorkspaceReadOnly, ControlKind::MetadataProtected]),
     Behaviour::test(
         "FS09-system",
         "creating files in the system's directories",
         system_directories,
-    ),
+    )
+    .needs(&[ControlKind::SystemReadOnly]),
     Behaviour::denial(
         "FS10",
         "taking the protection off a read-only mount",
         Denial::new("FS10", TreeCanary::shown_read_only)
             .wrapped(OWN_BIND)
             .control_if(NO_NAMESPACES),
-    ),
+    )
+    .needs(&[ControlKind::FilesUnreadable]),
     Behaviour::denial(
         "FS11",
         "files of procfs and sysfs that tell about the host",
         Denial::new("FS11", Proof::plant),
-    ),
+    )
+    .needs(&[ControlKind::KernelKnobsProtected]),
     Behaviour::denial(
         "FS13",
         "attributes and special files that mean something to overlay",
         Denial::new("FS13", TreeCanary::copy_on_write),
-    ),
+    )
+    .needs(&[ControlKind::WorkspaceCopyOnWrite]),
     Behaviour::denial(
         "FS17",
         "keys and tokens in the home directory",
         Denial::new("FS03", credentials),
-    ),
+    )
+    .needs(&[ControlKind::HomeHidden]),
     Behaviour::denial(
         "FS18",
         "files in directories that all users have",
         Denial::new("FS03", shared_places),
-    ),
+    )
+    .needs(&[ControlKind::FilesUnreadable]),
 ];
 
 /// Several files: one that is reached is enough.

@@ -5,65 +5,77 @@ use std::path::Path;
 
 use stockade_conformance::canary::{FileCanary, IpcCanary, LauncherSecret, SocketCanary};
 use stockade_conformance::denial::{Denial, arguments};
-use stockade_conformance::{Behaviour, Verdict, World, ensure};
+use stockade_conformance::{Behaviour, ControlKind, Verdict, World, ensure};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::denial(
         "IP01",
         "abstract unix sockets of the host",
         Denial::new("IP01", SocketCanary::abstract_names),
-    ),
+    )
+    .needs(&[ControlKind::LocalSocketsHidden]),
     Behaviour::denial(
         "IP04",
         "unix sockets of engines and agents, by path",
         Denial::new("IP04", SocketCanary::path),
-    ),
+    )
+    .needs(&[ControlKind::LocalSocketsHidden]),
     Behaviour::denial(
         "IP06",
         "System V and POSIX IPC of the host, by key and name",
         Denial::new("IP06", IpcCanary::plant),
-    ),
-    Behaviour::test("IP07", "the supervisor's own sockets", own_sockets),
+    )
+    .needs(&[ControlKind::IpcPrivate]),
+    Behaviour::test("IP07", "the supervisor's own sockets", own_sockets)
+        .needs(&[ControlKind::LocalSocketsHidden]),
     Behaviour::denial(
         "NW01",
         "a port on the host's loopback",
         Denial::new("NW01", SocketCanary::loopback),
-    ),
+    )
+    .needs(&[ControlKind::NetworkNone]),
     Behaviour::denial(
         "NW02",
         "the same port by other names, protocols and calls",
         Denial::new("NW02", SocketCanary::loopback),
-    ),
+    )
+    .needs(&[ControlKind::NetworkNone]),
     Behaviour::denial(
         "NW03",
         "a port on the host's own address",
         Denial::new("NW03", SocketCanary::host_address),
-    ),
+    )
+    .needs(&[ControlKind::NetworkNone]),
     Behaviour::denial(
         "NW04",
         "a datagram to the host",
         Denial::new("NW04", SocketCanary::udp),
-    ),
+    )
+    .needs(&[ControlKind::NetworkNone]),
     Behaviour::denial(
         "NW11",
         "interfaces, routes and listeners of the host",
         Denial::new("NW11", SocketCanary::loopback_by_name),
-    ),
+    )
+    .needs(&[ControlKind::NetworkNone]),
     Behaviour::denial(
         "SD01",
         "open files, directories and pipes of the launcher",
         Denial::new("SD01", LauncherSecret::descriptor),
-    ),
+    )
+    .needs(&[ControlKind::DescriptorsClosed]),
     Behaviour::test(
         "SD02",
         "streams that are files of the host, opened anew",
         reopened_streams,
-    ),
+    )
+    .needs(&[ControlKind::DescriptorsClosed]),
     Behaviour::denial(
         "SD05",
         "the launcher's environment, everywhere that it could be read",
         Denial::new("SD05", LauncherSecret::variable),
-    ),
+    )
+    .needs(&[ControlKind::CleanEnvironment]),
 ];
 
 fn sockets_below(directory: &Path, found: &mut Vec<String>) {
@@ -78,6 +90,8 @@ fn sockets_below(directory: &Path, found: &mut Vec<String>) {
 
 /// Every socket that a running sandbox has on the host.
 fn own_sockets(world: &World) -> Verdict {
+    // Before the workspace is copied, where it is.
+    let payload = world.payload_inside();
     let mut running = world
         .sandbox()
         .flags(&["--name", "own"])
@@ -113,7 +127,6 @@ fn own_sockets(world: &World) -> Verdict {
         "{}",
         inside.all()
     );
-    let payload = world.payload().display().to_string();
     let exec = [vec!["exec".to_owned(), "own".into(), payload], words].concat();
     let exec: Vec<&str> = exec.iter().map(String::as_str).collect();
     let own = world.stockade(&exec)?;
@@ -129,13 +142,13 @@ fn own_sockets(world: &World) -> Verdict {
 fn reopened_streams(world: &World) -> Verdict {
     use stockade_conformance::run::finish;
     let program = world.suite().program().display().to_string();
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     for inside in [false, true] {
         let canary = FileCanary::at(world, "outside/log")?;
         let log = canary.path().display().to_string();
         let mut command = world.command(std::path::Path::new("/bin/sh"));
         let start = if inside {
-            r#""$1" run -q -- "$2" SD02 <"$0" >>"$0" 2>>"$0""#
+            r#""$1" run -q $RUN_FLAGS -- "$2" SD02 <"$0" >>"$0" 2>>"$0""#
         } else {
             r#""$2" SD02 <"$0" >>"$0" 2>>"$0""#
         };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use stockade_conformance::canary::{Canary, Proof, Seen};
 use stockade_conformance::denial::Denial;
-use stockade_conformance::{Behaviour, Verdict, World, ensure, host, skip};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Verdict, World, ensure, host, skip};
 
 /// An ordinary user of the host.
 const AS_NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
@@ -25,53 +25,62 @@ pub const ALL: &[Behaviour] = &[
         "PV01",
         "calls of the system's administrator",
         Denial::new("PV01", Proof::plant).control_if("they need root"),
-    ),
+    )
+    .needs(&[ControlKind::Privileges]),
     Behaviour::denial(
         "PV05",
         "a set-id program of root's",
         Denial::new("PV05", SetId::plant).wrapped(AS_NOBODY),
-    ),
+    )
+    .needs(&[ControlKind::Privileges]),
     Behaviour::test(
         "PV06",
         "no mount inside honours set-id bits or device nodes",
         no_set_id_mounts,
-    ),
+    )
+    .uses(&[Ability::Procfs]),
     Behaviour::denial(
         "PV07",
         "becoming root or another group",
         Denial::new("PV07", Proof::plant)
             .wrapped(OWN_NAMESPACES)
             .control_if("ordinary users cannot make namespaces here"),
-    ),
+    )
+    .needs(&[ControlKind::Privileges]),
     Behaviour::denial(
         "PV09",
         "new user namespaces, by every call",
         Denial::new("PV09", Proof::plant).control_if("ordinary users cannot make namespaces here"),
-    ),
+    )
+    .needs(&[ControlKind::NestedNamespacesOff]),
     Behaviour::denial(
         "DV04",
         "mounting anything, by the old calls and the new",
         Denial::new("DV04", Proof::plant)
             .wrapped(OWN_NAMESPACES)
             .control_if("ordinary users cannot make namespaces here"),
-    ),
+    )
+    .needs(&[ControlKind::Privileges]),
     Behaviour::denial(
         "TM01",
         "setting the clock",
         Denial::new("TM01", Proof::plant).control_if("it needs root"),
-    ),
+    )
+    .needs(&[ControlKind::Privileges]),
     Behaviour::denial(
         "TM02",
         "setting the host's name",
         Denial::new("TM02", Proof::plant)
             .wrapped(OWN_NAMESPACES)
             .control_if("ordinary users cannot make namespaces here"),
-    ),
+    )
+    .needs(&[ControlKind::Privileges]),
     Behaviour::denial(
         "RS10",
         "priorities above those of others",
         Denial::new("RS10", Proof::plant).control_if("they need root"),
-    ),
+    )
+    .needs(&[ControlKind::Privileges]),
 ];
 
 /// The payload, owned by root with the set-id bits, where everybody can execute it.

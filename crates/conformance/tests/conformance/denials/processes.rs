@@ -1,20 +1,22 @@
 //! Processes of the host.
 
-use stockade_conformance::Behaviour;
 use stockade_conformance::canary::{Proof, Victim};
 use stockade_conformance::denial::Denial;
+use stockade_conformance::{Behaviour, ControlKind};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::denial(
         "PR01",
         "command lines of the host's processes",
         Denial::new("PR01", Victim::plant),
-    ),
+    )
+    .needs(&[ControlKind::ProcessesHidden]),
     Behaviour::denial(
         "PR02",
         "finding the host's processes without procfs",
         Denial::new("PR02", Victim::plant),
-    ),
+    )
+    .needs(&[ControlKind::ProcessesHidden]),
     Behaviour::denial(
         "PR03",
         "signals to the host's processes, one by one and to all",

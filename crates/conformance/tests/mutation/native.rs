@@ -1,132 +1,30 @@
-//! Damages the set-up program of the native driver, one step at a time. Each damage has to be
-//! noticed: the set-up fails, or the receipt names a difference, or (named below, with the
-//! reason) a behaviour of the conformance suite notices.
+//! The native driver.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use stockade_conformance::{Stop, program};
-use stockade_domain::policy::{Clause, HostDefaults, Layer, Layers, Policy};
-use stockade_domain::spec::{Network, WorkspaceMode};
-use stockade_domain::target::Facts;
-use stockade_host::compose::compose;
-use stockade_host::driver::{Driver, GuestProgram, Seed, SeedOrigin};
+use stockade_domain::policy::{Clause, Layer};
+use stockade_domain::spec::WorkspaceMode;
+use stockade_host::driver::Driver;
 use stockade_host::drivers::native::Native;
-use stockade_host::open;
-use stockade_host::view::Context;
 use stockade_linux::ops::{Op, Program};
-use tokio_util::sync::CancellationToken;
 
-#[path = "mutation/chroot.rs"]
-mod chroot;
+use crate::sandbox::{Met, ONE, STEP, place};
 
-/// A mutation is a plain function: which step it damages is told here.
-static STEP: AtomicUsize = AtomicUsize::new(0);
-/// And so only one test at a time damages anything.
-static ONE: Mutex<()> = Mutex::new(());
-
-/// How a damage was met.
-#[derive(Debug, PartialEq, Eq)]
-enum Met {
-    /// The set-up failed; the error names a step or the receipt a control.
-    Refused(String),
-    /// The sandbox stood.
-    Unnoticed,
-}
-
-/// Builds the default sandbox with a driver, and takes it down again.
+/// The default sandbox.
 fn build(driver: Native, place: &Path) -> Met {
     build_in(WorkspaceMode::Cow, driver, place)
 }
 
 /// The same with a workspace that is seen in this mode.
 fn build_in(mode: WorkspaceMode, driver: Native, place: &Path) -> Met {
-    let layer = Layer {
+    let driver: Arc<dyn Driver> = Arc::new(driver);
+    let flags = Layer {
         workspace_mode: Some(Clause::default(mode)),
         ..Layer::default()
     };
-    let driver: Arc<dyn Driver> = Arc::new(driver);
-    build_with(layer, &driver, place)
-}
-
-/// The same with another driver and what it needs.
-fn build_with(layer: Layer, driver: &Arc<dyn Driver>, place: &Path) -> Met {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let target = driver.survey().await.unwrap();
-        let Facts::Host(facts) = &target.facts;
-        let defaults = Policy::defaults(&HostDefaults::from(facts.as_ref()));
-        let policy = Policy::layered(defaults, &Layers::of_command_line(None, layer)).unwrap();
-        assert_eq!(policy.network.value, Network::None);
-        let composed = compose(&policy, facts, &context(place), &|workspace| {
-            driver.identity(&target, workspace)
-        })
-        .unwrap();
-        let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands).unwrap();
-        match open::open(driver, plan, seed(place)).await {
-            Err(error) => Met::Refused(error.to_string()),
-            Ok(mut boundary) => {
-                boundary.destroy().await.unwrap();
-                Met::Unnoticed
-            }
-        }
-    })
-}
-
-fn context(place: &Path) -> Context {
-    let variables = [
-        ("HOME", place.join("home").display().to_string()),
-        ("PATH", "/usr/bin:/bin".to_owned()),
-    ];
-    Context {
-        cwd: place.join("work"),
-        variables: variables.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-        state_dir: None,
-        policy_files: Vec::new(),
-    }
-}
-
-fn seed(place: &Path) -> Seed {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let id = format!("mutant{:06}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let state_dir = place.join(&id);
-    let changes_dir = state_dir.join("changes");
-    std::fs::DirBuilder::new()
-        .mode(0o700)
-        .recursive(true)
-        .create(&changes_dir)
-        .unwrap();
-    Seed {
-        id,
-        state_dir,
-        changes_dir: Some(changes_dir),
-        caches_dir: None,
-        trees_dir: None,
-        guest: GuestProgram {
-            path: program::stockade().unwrap_or_else(|stop| panic!("{stop:?}")),
-            arguments: Vec::new(),
-        },
-        origin: SeedOrigin::Fresh,
-        progress: Arc::new(|_| {}),
-        deadline: Instant::now() + Duration::from_secs(30),
-        cancel: CancellationToken::new(),
-    }
-}
-
-fn place() -> tempfile::TempDir {
-    let place = tempfile::tempdir().unwrap();
-    for name in ["home", "work"] {
-        std::fs::create_dir(place.path().join(name)).unwrap();
-    }
-    place
+    crate::sandbox::build(&driver, flags, place)
 }
 
 /// The undamaged program, as it was compiled: kept by a mutation that changes nothing.
@@ -334,14 +232,5 @@ fn what_holds_a_protected_path_is_in_the_receipt() {
         if number > 0 {
             assert_ne!(met(open_held), Met::Unnoticed, "weakened: {held}");
         }
-    }
-}
-
-/// A stop of the suite's library says why.
-#[test]
-fn the_program_under_test_is_found() {
-    match program::stockade() {
-        Ok(path) => assert!(path.is_file()),
-        Err(Stop::Failed(why) | Stop::Skipped(why)) => panic!("{why}"),
     }
 }

@@ -1,0 +1,140 @@
+//! What programs inside can do that is no protection, and that some drivers cannot offer.
+
+use stockade_domain::ControlKind;
+
+use crate::behaviour::{Verdict, fail};
+use crate::ensure;
+use crate::world::World;
+
+/// Something that a program can do inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// Workspace, home and /tmp are where they are outside.
+    Places,
+    /// Modes, times and attributes of own files can be changed.
+    Modes,
+    /// /proc shows the sandbox's own processes.
+    Procfs,
+    /// Unix sockets, and a loopback of its own.
+    Sockets,
+    /// /dev/shm.
+    SharedMemory,
+    /// Another root directory.
+    Image,
+    /// Namespaces can be left to the command.
+    Namespaces,
+    /// Files of the system are replaced by others: `/etc/passwd` …
+    Replaced,
+    /// The caches of package managers lie over the host's.
+    Caches,
+    /// Parts of a writable tree stay closed or read-only.
+    Holes,
+}
+
+/// An ability that a driver does not have.
+pub struct Lack {
+    /// Which.
+    pub ability: Ability,
+    /// What there is instead.
+    pub instead: Instead,
+}
+
+/// What there is in place of an ability.
+#[derive(Clone, Copy)]
+pub enum Instead {
+    /// It is there where this control is given up.
+    Without(ControlKind),
+    /// Nothing, for this reason.
+    Nothing(&'static str),
+}
+
+impl Lack {
+    /// An ability that a control takes away.
+    #[must_use]
+    pub const fn without(ability: Ability, control: ControlKind) -> Self {
+        Self {
+            ability,
+            instead: Instead::Without(control),
+        }
+    }
+
+    /// An ability that is never there, and why.
+    #[must_use]
+    pub const fn altogether(ability: Ability, why: &'static str) -> Self {
+        Self {
+            ability,
+            instead: Instead::Nothing(why),
+        }
+    }
+}
+
+/// What shows an ability: it ends with 0 where it is there.
+struct Proof {
+    flags: &'static [&'static str],
+    script: &'static str,
+}
+
+impl Ability {
+    /// In words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Places => "places as outside",
+            Self::Modes => "changing modes",
+            Self::Procfs => "procfs",
+            Self::Sockets => "sockets",
+            Self::SharedMemory => "shared memory",
+            Self::Image => "images",
+            Self::Namespaces => "namespaces",
+            Self::Replaced => "replaced files",
+            Self::Caches => "caches",
+            Self::Holes => "holes in writable trees",
+        }
+    }
+
+    fn proof(self) -> Proof {
+        let plain = |script| Proof { flags: &[], script };
+        match self {
+            Self::Places => plain("test \"$(pwd -P)\" = \"$(cat place)\""),
+            Self::Modes => plain("> own && chmod 640 own && test $(stat -c %a own) = 640"),
+            Self::Procfs => plain("cat /proc/self/stat"),
+            Self::Sockets => plain("./attack do socket"),
+            Self::SharedMemory => plain("> /dev/shm/own"),
+            Self::Image => Proof {
+                flags: &["--image", "/"],
+                script: "true",
+            },
+            Self::Namespaces => plain("unshare --user --map-root-user true"),
+            Self::Replaced => plain("grep -q ^user: /etc/passwd"),
+            Self::Caches => plain("ls ~/.npm/_cacache/index-v5"),
+            // What runs on the host later is kept read-only.
+            Self::Holes => Proof {
+                flags: &["--workspace-mode", "rw"],
+                script: "true",
+            },
+        }
+    }
+
+    /// That it is lacking indeed: a list that is not true any more is a fault of the list.
+    ///
+    /// # Errors
+    /// It is there.
+    pub fn is_lacking(self, world: &World) -> Verdict {
+        let proof = self.proof();
+        drop(world.payload_inside());
+        world.file("work/.envrc", "")?;
+        world.file("home/.npm/_cacache/index-v5/00", "zero")?;
+        world.file("work/place", world.work().display().to_string())?;
+        let finished = world.sandbox().flags(proof.flags).shell(proof.script)?;
+        ensure!(
+            finished.code != 0,
+            "it is said to lack {}, and has it: {}",
+            self.name(),
+            finished.all()
+        );
+        if finished.code == 125 && proof.flags.is_empty() {
+            return fail(format!("no sandbox stood: {}", finished.all()));
+        }
+        Ok(())
+    }
+}

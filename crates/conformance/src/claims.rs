@@ -1,0 +1,105 @@
+//! What a driver claims for the user who runs the suite: read from its plan, not typed here.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use stockade_domain::{ControlKind, Demand, Support};
+
+use crate::behaviour::{Verdict, fail};
+use crate::ensure;
+use crate::world::World;
+
+/// What the plan says of each control.
+pub struct Claims(BTreeMap<ControlKind, Support>);
+
+/// How a control that is not in the default policy is asked for.
+const ASKED: &[(ControlKind, &[&str])] = &[
+    (ControlKind::WorkspaceReadOnly, &["--workspace-mode", "ro"]),
+    (ControlKind::ProcessStarts, &["--audit-processes"]),
+    (ControlKind::Cpu, &["--cpus", "1"]),
+    (ControlKind::Memory, &["--memory", "256M"]),
+    (ControlKind::Pids, &["--pids", "256"]),
+    (ControlKind::Disk, &["--disk", "1G"]),
+    (ControlKind::WallTime, &["--timeout", "1h"]),
+    (ControlKind::Output, &["--output", "1G"]),
+];
+
+/// The flags that ask for a control.
+fn asked(kind: ControlKind) -> &'static [&'static str] {
+    let row = ASKED.iter().find(|(asked, _)| *asked == kind);
+    row.map_or(&[], |(_, flags)| flags)
+}
+
+impl Claims {
+    /// Asks for the plan of everything that the driver may leave out.
+    ///
+    /// # Errors
+    /// It makes no plan even so.
+    pub fn read(world: &World) -> Verdict<Self> {
+        let mut flags: Vec<&str> = Vec::new();
+        for (kind, asks) in ASKED {
+            if *kind != ControlKind::WorkspaceReadOnly {
+                flags.extend(*asks);
+                flags.extend(["--prefer", kind.name()]);
+            }
+        }
+        let mut all = plan(world, &flags)?;
+        all.extend(plan(world, asked(ControlKind::WorkspaceReadOnly))?);
+        ensure!(all.len() > 20, "few controls in the plan: {:?}", all.keys());
+        Ok(Self(all))
+    }
+
+    /// What it says of a control.
+    ///
+    /// # Errors
+    /// Nothing.
+    pub fn of(&self, kind: ControlKind) -> Verdict<&Support> {
+        match self.0.get(&kind) {
+            Some(support) => Ok(support),
+            None => fail(format!("the plan says nothing of {kind}")),
+        }
+    }
+
+    /// Every control of which the plan speaks, with what it says.
+    pub fn iter(&self) -> impl Iterator<Item = (ControlKind, &Support)> {
+        self.0.iter().map(|(kind, support)| (*kind, support))
+    }
+}
+
+/// The rows of a dry run.
+fn plan(world: &World, flags: &[&str]) -> Verdict<BTreeMap<ControlKind, Support>> {
+    let all = [&["--dry-run", "--json"], flags].concat();
+    let text = world.sandbox().flags(&all).run(&["true"])?.expect(0)?.text();
+    let told: Value = serde_json::from_str(&text)?;
+    let Some(rows) = told["plan"]["planned"].as_array() else {
+        return fail(format!("no planned controls in {text}"));
+    };
+    let mut found = BTreeMap::new();
+    for row in rows {
+        let demand: Demand = serde_json::from_value(row["demand"].clone())?;
+        found.insert(
+            demand.control.kind(),
+            serde_json::from_value(row["support"].clone())?,
+        );
+    }
+    Ok(found)
+}
+
+/// That a policy which requires a control is refused before anything runs, and by its name: the
+/// honest half of not claiming it.
+///
+/// # Errors
+/// It ran, or the refusal does not say why.
+pub fn refused_if_required(world: &World, kind: ControlKind) -> Verdict {
+    let mut flags: Vec<&str> = asked(kind).to_vec();
+    flags.extend(["--require", kind.name()]);
+    if kind != ControlKind::WorkspaceReadOnly {
+        flags.extend(["--workspace-mode", "rw"]);
+    }
+    let finished = world.requiring(kind).flags(&flags).run(&["touch", "ran"])?;
+    ensure!(
+        !world.path("work/ran").exists(),
+        "{kind} is required and not claimed, and the command ran"
+    );
+    finished.expect(125)?.complains(&[kind.name()]).map(drop)
+}

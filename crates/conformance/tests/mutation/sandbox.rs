@@ -1,0 +1,106 @@
+//! A sandbox of the default policy, built with a driver that was damaged.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use stockade_conformance::program;
+use stockade_domain::policy::{HostDefaults, Layer, Layers, Policy};
+use stockade_domain::spec::Network;
+use stockade_domain::target::Facts;
+use stockade_host::compose::compose;
+use stockade_host::driver::{Driver, GuestProgram, Seed, SeedOrigin};
+use stockade_host::open;
+use stockade_host::view::Context;
+use tokio_util::sync::CancellationToken;
+
+/// A mutation is a plain function: which step it damages is told here.
+pub static STEP: AtomicUsize = AtomicUsize::new(0);
+/// And so only one test at a time damages anything.
+pub static ONE: Mutex<()> = Mutex::new(());
+
+/// How a damage was met.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Met {
+    /// The set-up failed; the error names a step or the receipt a control.
+    Refused(String),
+    /// The sandbox stood.
+    Unnoticed,
+}
+
+/// Builds the default sandbox with a driver and some flags, and takes it down again.
+pub fn build(driver: &Arc<dyn Driver>, flags: Layer, place: &Path) -> Met {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let target = driver.survey().await.unwrap();
+        let Facts::Host(facts) = &target.facts;
+        let defaults = Policy::defaults(&HostDefaults::from(facts.as_ref()));
+        let policy = Policy::layered(defaults, &Layers::of_command_line(None, flags)).unwrap();
+        assert_eq!(policy.network.value, Network::None);
+        let composed = compose(&policy, facts, &context(place), &|workspace| {
+            driver.identity(&target, workspace)
+        })
+        .unwrap();
+        let plan = open::plan(driver.as_ref(), &target, composed.spec, &composed.demands).unwrap();
+        match open::open(driver, plan, seed(place)).await {
+            Err(error) => Met::Refused(error.to_string()),
+            Ok(mut boundary) => {
+                boundary.destroy().await.unwrap();
+                Met::Unnoticed
+            }
+        }
+    })
+}
+
+fn context(place: &Path) -> Context {
+    let variables = [
+        ("HOME", place.join("home").display().to_string()),
+        ("PATH", "/usr/bin:/bin".to_owned()),
+    ];
+    Context {
+        cwd: place.join("work"),
+        variables: variables.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        state_dir: None,
+        policy_files: Vec::new(),
+    }
+}
+
+fn seed(place: &Path) -> Seed {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let id = format!("mutant{:06}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let state_dir = place.join(&id);
+    let changes_dir = state_dir.join("changes");
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(&changes_dir)
+        .unwrap();
+    Seed {
+        id,
+        state_dir,
+        changes_dir: Some(changes_dir),
+        caches_dir: None,
+        trees_dir: None,
+        guest: GuestProgram {
+            path: program::stockade().unwrap_or_else(|stop| panic!("{stop:?}")),
+            arguments: Vec::new(),
+        },
+        origin: SeedOrigin::Fresh,
+        progress: Arc::new(|_| {}),
+        deadline: Instant::now() + Duration::from_secs(30),
+        cancel: CancellationToken::new(),
+    }
+}
+
+pub fn place() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["home", "work"] {
+        std::fs::create_dir(place.path().join(name)).unwrap();
+    }
+    place
+}
