@@ -104,9 +104,16 @@ impl Summary {
 
     /// The counts and the reasons for what was skipped, with `log`, the text of the skip
     /// log, taken in. A test that skips itself ends as "ok": it moves from passed to skipped.
-    pub fn close(&self, log: &str) -> (Counts, Vec<String>) {
-        let told: BTreeSet<(&str, &str)> = log.lines().filter_map(skip_line).collect();
+    /// What a driver does not claim moves out of the counts altogether.
+    pub fn close(&self, log: &str) -> Closed {
+        let told: BTreeSet<(&str, &str)> = log.lines().filter_map(|line| told_line(line, "SKIP ")).collect();
+        let unclaimed: BTreeSet<(&str, &str)> = log
+            .lines()
+            .filter_map(|line| told_line(line, "UNCLAIMED "))
+            .collect();
         let mut counts = self.counts;
+        let count = u64::try_from(unclaimed.len()).unwrap_or(u64::MAX);
+        counts.passed -= count.min(counts.passed);
         counts.failed += self.broken_off + u64::from(self.open);
         let mut reasons: Vec<String> = told.iter().map(|(name, why)| format!("{name}: {why}")).collect();
         let names: BTreeSet<&str> = told.iter().map(|(name, _)| *name).collect();
@@ -128,8 +135,25 @@ impl Summary {
                 reasons.push(format!("{name}: {why}"));
             }
         }
-        (counts, reasons)
+        Closed {
+            counts,
+            skips: reasons,
+            unclaimed: unclaimed
+                .iter()
+                .map(|(name, why)| format!("{name}: {why}"))
+                .collect(),
+        }
     }
+}
+
+/// The end of a run of test programs.
+pub struct Closed {
+    /// How many tests ended how.
+    pub counts: Counts,
+    /// `name: reason` of what was skipped.
+    pub skips: Vec<String>,
+    /// `name: reason` of what a driver does not claim; that it says so was checked.
+    pub unclaimed: Vec<String>,
 }
 
 /// Tells that a test of this crate could not check anything here.
@@ -177,8 +201,8 @@ fn test_line(line: &str) -> Option<(&str, &str)> {
     Some((name.trim(), result.trim()))
 }
 
-fn skip_line(line: &str) -> Option<(&str, &str)> {
-    let (name, why) = line.trim().strip_prefix("SKIP ")?.split_once(": ")?;
+fn told_line<'a>(line: &'a str, what: &str) -> Option<(&'a str, &'a str)> {
+    let (name, why) = line.trim().strip_prefix(what)?.split_once(": ")?;
     Some((name.trim(), why.trim()))
 }
 
@@ -210,7 +234,8 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     #[test]
     fn both_harnesses_add_up() {
         let summary = read(&format!("{LIBTEST}{MIMIC}"));
-        let (counts, reasons) = summary.close("");
+        let closed = summary.close("");
+        let (counts, reasons) = (closed.counts, closed.skips);
         assert_eq!(
             counts,
             Counts {
@@ -226,7 +251,8 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 
     #[test]
     fn a_test_that_skips_itself_is_not_passed() {
-        let (counts, reasons) = read(MIMIC).close("SKIP [native] network_none: no network namespaces here\n");
+        let closed = read(MIMIC).close("SKIP [native] network_none: no network namespaces here\n");
+        let (counts, reasons) = (closed.counts, closed.skips);
         assert_eq!(
             counts,
             Counts {
@@ -239,8 +265,15 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     }
 
     #[test]
+    fn what_is_not_claimed_is_neither_passed_nor_skipped() {
+        let closed = read(MIMIC).close("UNCLAIMED [native] home_hidden: it has no home\n");
+        assert_eq!((closed.counts.passed, closed.counts.skipped), (1, 0));
+        assert_eq!(closed.unclaimed, ["[native] home_hidden: it has no home"]);
+    }
+
+    #[test]
     fn a_skip_told_twice_counts_once() {
-        let (counts, _) = read(MIMIC).close("SKIP a: why\nSKIP a: why\n");
+        let counts = read(MIMIC).close("SKIP a: why\nSKIP a: why\n").counts;
         assert_eq!(
             counts,
             Counts {
@@ -253,7 +286,8 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 
     #[test]
     fn a_skip_that_is_ignored_as_well_counts_once() {
-        let (counts, reasons) = read(LIBTEST).close("SKIP waits: no second machine\n");
+        let closed = read(LIBTEST).close("SKIP waits: no second machine\n");
+        let (counts, reasons) = (closed.counts, closed.skips);
         assert_eq!(
             counts,
             Counts {
@@ -267,10 +301,11 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 
     #[test]
     fn a_program_that_breaks_off_fails() {
-        let (counts, _) = read(&format!(
+        let counts = read(&format!(
             "running 5 tests\ntest a ... ok\n{MIMIC}running 1 test\n"
         ))
-        .close("");
+        .close("")
+        .counts;
         assert_eq!(
             counts,
             Counts {
@@ -284,7 +319,7 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     #[test]
     fn other_lines_count_nothing() {
         let summary = read("test result\ntest results are fine\nSKIP me\n9 passed");
-        assert_eq!(summary.close("SKIP me").0, Counts::default());
+        assert_eq!(summary.close("SKIP me").counts, Counts::default());
         assert_eq!(summary.programs, 0);
     }
 

@@ -2,11 +2,12 @@
 
 mod excerpt;
 mod other_guest;
+mod permitted;
 mod readme;
 mod steps;
 mod suites;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -58,6 +59,8 @@ struct Report {
     failures: Vec<String>,
     /// `name: reason`.
     skips: Vec<String>,
+    /// `name: reason` of what a driver does not claim, and says so.
+    unclaimed: Vec<String>,
 }
 
 impl Report {
@@ -65,6 +68,7 @@ impl Report {
         self.counts += other.counts;
         self.failures.extend(other.failures);
         self.skips.extend(other.skips);
+        self.unclaimed.extend(other.unclaimed);
     }
 
     /// A check that is no test program counts as one test.
@@ -102,6 +106,27 @@ impl Report {
     }
 }
 
+/// What all steps had to say.
+#[derive(Default)]
+struct Total {
+    counts: Counts,
+    skips: BTreeSet<String>,
+    unclaimed: BTreeSet<String>,
+    failed: Vec<&'static str>,
+}
+
+impl Total {
+    fn add(&mut self, step: &Step, report: Report) {
+        if report.counts.failed > 0 {
+            self.failed.push(step.name);
+        }
+        let named = |lines: Vec<String>| lines.into_iter().map(|line| format!("{}: {line}", step.name));
+        self.skips.extend(named(report.skips));
+        self.unclaimed.extend(named(report.unclaimed));
+        self.counts += report.counts;
+    }
+}
+
 /// Runs the steps; the last line that it prints counts everything.
 pub fn run(tree: &Tree, options: &Options) -> Result<ExitCode> {
     if options.list {
@@ -116,13 +141,17 @@ pub fn run(tree: &Tree, options: &Options) -> Result<ExitCode> {
         program: None,
         test_programs: None,
     };
-    let (mut total, mut skips, mut failed) = (Counts::default(), BTreeMap::new(), Vec::new());
+    let permitted = permitted::read(tree)?;
+    let mut total = Total::default();
     let begin = Instant::now();
     for (index, step) in chosen.iter().enumerate() {
         println!("[{}/{}] {}: {}", index + 1, chosen.len(), step.name, step.shows);
         let started = Instant::now();
-        let report =
+        let mut report =
             (step.run)(&mut stage).unwrap_or_else(|error| Report::failed(vec![format!("{error:#}")]));
+        let new = permitted::new_ones(&permitted, step.name, &report.skips);
+        report.counts.failed += u64::try_from(new.len()).unwrap_or(u64::MAX);
+        report.failures.extend(new);
         report
             .failures
             .iter()
@@ -132,18 +161,9 @@ pub fn run(tree: &Tree, options: &Options) -> Result<ExitCode> {
             report.counts,
             started.elapsed().as_secs_f64()
         );
-        if report.counts.failed > 0 {
-            failed.push(step.name);
-        }
-        skips.extend(
-            report
-                .skips
-                .into_iter()
-                .map(|skip| (format!("{}: {skip}", step.name), ())),
-        );
-        total += report.counts;
+        total.add(step, report);
     }
-    let good = close(total, &skips.into_keys().collect::<Vec<_>>(), &failed, begin);
+    let good = close(&total, begin);
     Ok(if good {
         ExitCode::SUCCESS
     } else {
@@ -152,17 +172,25 @@ pub fn run(tree: &Tree, options: &Options) -> Result<ExitCode> {
 }
 
 /// Prints the end; true if all is well.
-fn close(total: Counts, skips: &[String], failed: &[&str], begin: Instant) -> bool {
-    if !skips.is_empty() {
-        println!("skipped:");
-        skips.iter().for_each(|skip| println!("    {skip}"));
+fn close(total: &Total, begin: Instant) -> bool {
+    for (what, lines) in [
+        (
+            "not claimed by the driver, which says so and refuses a policy that requires it",
+            &total.unclaimed,
+        ),
+        ("skipped", &total.skips),
+    ] {
+        if !lines.is_empty() {
+            println!("{what}: {}", lines.len());
+            lines.iter().for_each(|line| println!("    {line}"));
+        }
     }
-    if !failed.is_empty() {
-        println!("failed steps: {}", failed.join(", "));
+    if !total.failed.is_empty() {
+        println!("failed steps: {}", total.failed.join(", "));
     }
     println!("all steps took {:.0} s", begin.elapsed().as_secs_f64());
-    println!("{total}");
-    total.failed == 0 && failed.is_empty() && total.passed > 0
+    println!("{}", total.counts);
+    total.counts.failed == 0 && total.failed.is_empty() && total.counts.passed > 0
 }
 
 fn choose(options: &Options) -> Result<Vec<&'static Step>> {
@@ -216,9 +244,14 @@ mod tests {
                 ..Counts::default()
             },
         );
-        assert!(close(one, &[], &[], now));
-        assert!(!close(one, &[], &["fmt"], now));
-        assert!(!close(Counts { failed: 1, ..one }, &[], &[], now));
-        assert!(!close(Counts::default(), &[], &[], now));
+        let total = |counts, failed| Total {
+            counts,
+            failed,
+            ..Total::default()
+        };
+        assert!(close(&total(one, vec![]), now));
+        assert!(!close(&total(one, vec!["fmt"]), now));
+        assert!(!close(&total(Counts { failed: 1, ..one }, vec![]), now));
+        assert!(!close(&total(Counts::default(), vec![]), now));
     }
 }

@@ -232,11 +232,12 @@ pub(super) fn fresh_file(path: &Path) -> Result<PathBuf> {
 
 fn gather(summary: &Summary, skips: &Path) -> Result<Report> {
     let told = std::fs::read_to_string(skips).with_context(|| format!("reading {}", skips.display()))?;
-    let (counts, skips) = summary.close(&told);
+    let closed = summary.close(&told);
     Ok(Report {
-        counts,
+        counts: closed.counts,
         failures: summary.failures.clone(),
-        skips,
+        skips: closed.skips,
+        unclaimed: closed.unclaimed,
     })
 }
 

@@ -8,24 +8,27 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use stockade_conformance::run::{Running, Sandbox};
-use stockade_conformance::{Behaviour, Verdict, World, ensure, fail, host, skip};
+use stockade_conformance::{Behaviour, ControlKind, Verdict, World, ensure, fail, host, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
         "budget-memory",
         "three memory bombs together stay below the budget, and a process of the host goes on",
         memory,
-    ),
+    )
+    .needs(&[ControlKind::Memory]),
     Behaviour::test(
         "budget-cpu",
         "three that spin together are held back, and a process of the host goes on",
         processors,
-    ),
+    )
+    .needs(&[ControlKind::Cpu]),
     Behaviour::test(
         "budget-spent",
         "no sandbox is begun when the budget is used up, with the figure",
         spent,
-    ),
+    )
+    .needs(&[ControlKind::Memory]),
     Behaviour::test(
         "budget-project",
         "a project cannot set what all sandboxes of the host share",
@@ -146,7 +149,7 @@ fn configure(world: &World, text: &str) -> Verdict {
 
 /// Takes memory and keeps it; the shell outlives what is killed.
 fn holder<'w>(world: &'w World<'w>, place: &Place, bytes: u64) -> Verdict<Running> {
-    let payload = world.payload().display().to_string();
+    let payload = world.payload_inside();
     let script = r#"echo up; "$0" load hold "$1"; echo "ended $?"; exec sleep 600"#;
     place
         .sandbox(world)
