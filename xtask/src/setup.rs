@@ -53,6 +53,11 @@ const NEEDS: &[Need] = &[
         reason: "tests show that host processes are hidden from it",
     },
     Need {
+        package: "g++",
+        shown_by: Sign::Program("c++"),
+        reason: "the library of the fuzzers is written in C++",
+    },
+    Need {
         package: "strace",
         shown_by: Sign::Program("strace"),
         reason: "lets single system calls fail, as on older kernels",

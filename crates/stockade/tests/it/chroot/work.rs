@@ -164,9 +164,16 @@ fn look(world: &crate::world::World, child: &mut std::process::Child) {
     let mut line = String::new();
     let mut output = std::io::BufReader::new(child.stdout.take().expect("piped"));
     std::io::BufRead::read_line(&mut output, &mut line).expect("it has begun");
-    let pid = descendants(child.id())
-        .into_iter()
-        .find(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n"));
+    // It has said that it has begun, and becomes `sleep` a moment later.
+    let is_it =
+        |pid: &_| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n");
+    let pid = (0..200).find_map(|_| {
+        let found = descendants(child.id()).into_iter().find(is_it);
+        if found.is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        found
+    });
     let pid = pid.expect("the command");
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
     for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
