@@ -91,6 +91,7 @@ pub async fn collect(dirs: &Arc<StateDirs>, drivers: &[Arc<dyn Driver>], options
         mark: dirs.owner_mark(),
         heard: BTreeSet::new(),
         kept: BTreeSet::new(),
+        gone: BTreeSet::new(),
         report: Report::default(),
     };
     run.leftovers().await;
@@ -114,6 +115,8 @@ struct Run<'a> {
     heard: BTreeSet<&'static str>,
     /// Sandboxes that have ended and whose records stay.
     kept: BTreeSet<String>,
+    /// Places of leftovers that are removed, or would be.
+    gone: BTreeSet<String>,
     report: Report,
 }
 
@@ -140,7 +143,10 @@ impl Run<'_> {
             let its = told.iter().filter(|(name, _)| name == driver.name());
             all.extend(its.map(|(_, leftover)| leftover.clone()));
             for leftover in all {
-                self.reap(driver.as_ref(), leftover).await;
+                // Drivers on one kernel share its cgroups, and each of them tells of all.
+                if !self.gone.contains(&leftover.place) {
+                    self.reap(driver.as_ref(), leftover).await;
+                }
             }
         }
     }
@@ -175,6 +181,11 @@ impl Run<'_> {
                 return;
             }
         }
+        self.count_as_gone(leftover);
+    }
+
+    fn count_as_gone(&mut self, leftover: Leftover) {
+        self.gone.insert(leftover.place.clone());
         self.report.reaped.push(leftover);
     }
 
@@ -191,7 +202,7 @@ impl Run<'_> {
         };
         let swept = driver.sweep(&leftover, sweep).await;
         if self.report.note(&what, swept) == Some(true) {
-            self.report.reaped.push(leftover);
+            self.count_as_gone(leftover);
         }
     }
 

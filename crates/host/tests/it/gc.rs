@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stockade_host::driver::Driver;
 use stockade_host::gc::{Options, Report, collect};
 use stockade_host::state::{Finish, NewSandbox, SandboxFolder, StateDirs};
 
-use crate::fake::{FakeDriver, leftover};
+use crate::fake::leftover;
 use crate::rig::{Rig, block_on};
 
 crate::tests![
@@ -17,16 +16,14 @@ crate::tests![
     forgotten_things_are_removed_by_their_owner_or_on_demand,
     changes_of_the_dead_are_kept_and_described,
     a_dry_run_removes_nothing,
+    what_two_drivers_tell_of_is_told_once,
     a_driver_that_cannot_be_asked_keeps_its_sandboxes,
     creations_beside_it_come_to_no_harm,
     many_that_ended_stay_with_their_names_and_a_damaged_one_is_told,
 ];
 
 async fn gc(rig: &Rig, options: Options) -> Report {
-    let drivers: Vec<Arc<dyn Driver>> = vec![Arc::new(FakeDriver {
-        knobs: Arc::clone(&rig.knobs),
-    })];
-    collect(&rig.dirs, &drivers, options).await.unwrap()
+    collect(&rig.dirs, &[rig.driver()], options).await.unwrap()
 }
 
 /// Argument that makes this program begin a sandbox and end without a word.
@@ -153,6 +150,23 @@ fn a_dry_run_removes_nothing() {
         assert_eq!((report.dead.len(), report.reaped.len()), (1, 1));
         assert!(rig.knobs.reaped.lock().unwrap().is_empty());
         assert_eq!(rig.remains().len(), 1);
+    });
+}
+
+fn what_two_drivers_tell_of_is_told_once() {
+    block_on(async {
+        let rig = Rig::new();
+        *rig.knobs.leftovers.lock().unwrap() = vec![leftover("000000000001")];
+        for dry_run in [true, false] {
+            let options = Options {
+                dry_run,
+                everywhere: true,
+                ..Options::default()
+            };
+            let report = collect(&rig.dirs, &[rig.driver(), rig.driver()], options).await;
+            assert_eq!(report.unwrap().reaped, [leftover("000000000001")]);
+        }
+        assert_eq!(rig.knobs.reaped.lock().unwrap().len(), 1);
     });
 }
 

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use stockade_domain::receipt::Finding;
 use stockade_domain::spec::{Limits, Network};
 use stockade_domain::{Control, ControlKind, Demands, Level, Plan, Receipt, SessionKind, Spec, Support};
-use stockade_host::driver::{Driver, GuestProgram, Seed, SeedOrigin};
+use stockade_host::driver::{GuestProgram, Seed, SeedOrigin};
 use stockade_host::error::Error;
 use stockade_host::open::open;
 
-use crate::fake::FakeDriver;
 use crate::rig::{Rig, block_on};
 
 crate::tests![
@@ -72,9 +71,7 @@ fn a_discrepancy_destroys_and_survives_a_failing_destroy() {
         let receipt = Receipt::gather(std::iter::once(&control), |_| differs());
         *rig.knobs.differs.lock().unwrap() = Some(receipt);
         rig.knobs.failing_destroys.store(100, Ordering::Relaxed);
-        let driver: Arc<dyn Driver> = Arc::new(FakeDriver {
-            knobs: Arc::clone(&rig.knobs),
-        });
+        let driver = rig.driver();
         let Err(error) = open(&driver, plan(), seed(&rig)).await else {
             panic!("it lives")
         };
@@ -92,9 +89,7 @@ fn a_discrepancy_destroys_and_survives_a_failing_destroy() {
 fn what_was_planned_is_let_live() {
     block_on(async {
         let rig = Rig::new();
-        let driver: Arc<dyn Driver> = Arc::new(FakeDriver {
-            knobs: Arc::clone(&rig.knobs),
-        });
+        let driver = rig.driver();
         assert!(open(&driver, plan(), seed(&rig)).await.is_ok());
         assert_eq!(rig.knobs.destroys.load(Ordering::Relaxed), 0);
     });

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use stockade_domain::environment::Environment;
 use stockade_host::audit::AuditLog;
+use stockade_host::driver::Driver;
 use stockade_host::error::Result;
 use stockade_host::session::Command;
 use stockade_host::shim::stdio::{Input, Io, Output};
 use stockade_host::shim::{Options, Outcome, RunEvent, Shim};
 use stockade_host::state::{NewSandbox, StateDirs};
 
-use crate::fake::{FakeBoundary, Knobs};
+use crate::fake::{FakeBoundary, FakeDriver, Knobs};
 
 /// Longer than anything takes on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -62,6 +63,13 @@ impl Rig {
             dirs,
             knobs: Arc::default(),
         }
+    }
+
+    /// A driver whose machine does what the knobs say.
+    pub fn driver(&self) -> Arc<dyn Driver> {
+        Arc::new(FakeDriver {
+            knobs: Arc::clone(&self.knobs),
+        })
     }
 
     pub fn new_sandbox() -> NewSandbox {
