@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::place::Place;
 
 /// The arguments that make bubblewrap show what `stockade run` shows, taken from the plan
-/// that Stockade itself prints. Bubblewrap 0.8 has no overlays: it gets the workspace as a
-/// plain bind, which costs it less.
+/// that Stockade itself prints. Bubblewrap 0.8 has no overlays: it gets the workspace and the
+/// caches as plain binds, which cost it less.
 pub fn bwrap_arguments(place: &Place) -> Result<Vec<String>> {
     let output = place
         .stockade(&["run", "--dry-run", "--json", "--", "/bin/true"])
@@ -92,6 +92,7 @@ fn from_entry(at: &str, what: &Value, workspace: &Path, file: &Path) -> Result<V
     Ok(match kind {
         "host" if text("access")? == "read-write" => words(&["--bind", text("source")?, at]),
         "host" => words(&["--ro-bind", text("source")?, at]),
+        "cache" => words(&["--ro-bind", text("source")?, at]),
         "private" => {
             let mode = body["mode"].as_u64().context("a private directory has a mode")?;
             words(&["--perms", &format!("{mode:o}"), "--tmpfs", at])
@@ -121,6 +122,7 @@ mod tests {
         let plan = json!({ "plan": { "spec": { "view": { "entries": [
             { "at": "/usr", "what": { "host": { "source": "/usr", "directory": true, "access": "read-only" } } },
             { "at": "/srv", "what": { "host": { "source": "/data", "directory": true, "access": "read-write" } } },
+            { "at": "/c", "what": { "cache": { "source": "/home/c" } } },
             { "at": "/bin", "what": { "symlink": { "target": "usr/bin" } } },
             { "at": "/tmp", "what": { "private": { "mode": 0o1777, "size_bytes": null } } },
             { "at": "/etc/hosts", "what": { "file": { "content": [97, 10] } } },
@@ -130,9 +132,9 @@ mod tests {
         ] } } } });
         let view = find(&plan, "view").unwrap();
         let arguments = from_view(view, Path::new("/ws"), place.path()).unwrap().join(" ");
-        let file = place.path().join("4");
+        let file = place.path().join("5");
         let expected = format!(
-            "--ro-bind /usr /usr --bind /data /srv --symlink usr/bin /bin --perms 1777 --tmpfs /tmp \
+            "--ro-bind /usr /usr --bind /data /srv --ro-bind /home/c /c --symlink usr/bin /bin --perms 1777 --tmpfs /tmp \
              --ro-bind {} /etc/hosts --proc /proc --dev /dev --bind /ws /work",
             file.display()
         );
