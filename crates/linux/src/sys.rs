@@ -119,39 +119,10 @@ const KEEPER_ROUNDS: u32 = 3;
 
 /// What the keeper does, until its end.
 fn keep(guest: RawFd) -> ! {
-    let number = guest as libc::c_uint;
-    // SAFETY: plain system calls; the set is filled before it is used; the structure of poll
-    // outlives each call. No destructor of the copied process runs.
+    keep_to_oneself(c"stockade-keeper", guest, guest);
+    wait_for(guest);
+    // SAFETY: plain system calls. No destructor of the copied process runs.
     unsafe {
-        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        libc::sigfillset(all.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut());
-        libc::setsid();
-        libc::prctl(libc::PR_SET_NAME, c"stockade-keeper".as_ptr());
-        if number > 0 {
-            libc::syscall(
-                libc::SYS_close_range,
-                0 as libc::c_uint,
-                number - 1,
-                0 as libc::c_uint,
-            );
-        }
-        libc::syscall(
-            libc::SYS_close_range,
-            number + 1,
-            libc::c_uint::MAX,
-            0 as libc::c_uint,
-        );
-        loop {
-            let mut poll = libc::pollfd {
-                fd: guest,
-                events: libc::POLLIN,
-                revents: 0,
-            };
-            if libc::poll(&raw mut poll, 1, -1) == 1 {
-                break;
-            }
-        }
         for _ in 0..KEEPER_ROUNDS {
             if libc::kill(-1, libc::SIGKILL) != 0 {
                 break;
@@ -159,6 +130,81 @@ fn keep(guest: RawFd) -> ! {
             libc::poll(std::ptr::null_mut(), 0, 1);
         }
         libc::_exit(0)
+    }
+}
+
+/// Starts a process that waits until this one has ended, and then writes a word to a file. It has no
+/// other descriptors and hears no signal but SIGKILL; who started it has to [`end_writer`] it.
+pub(crate) fn start_writer(file: BorrowedFd<'_>, word: &'static [u8]) -> io::Result<i32> {
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())?;
+    let (own, file) = (own.as_raw_fd(), file.as_raw_fd());
+    // SAFETY: as in `start_keeper`, but this process may have other threads: the child, which has
+    // none of them, makes plain system calls and takes no lock.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+    if pid == 0 {
+        keep_to_oneself(c"stockade-thaw", own, file);
+        wait_for(own);
+        // SAFETY: the word is static. No destructor of the copied process runs.
+        unsafe {
+            libc::write(file, word.as_ptr().cast(), word.len());
+            libc::_exit(0)
+        }
+    }
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(pid as i32)
+}
+
+/// Ends a process of [`start_writer`] before it has written, and waits until it is gone.
+pub(crate) fn end_writer(pid: i32) {
+    // SAFETY: plain system calls; it is a child that nobody else waits for, so the number is its own.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        while libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) < 0
+            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+        {}
+    }
+}
+
+/// Lets a copied process have nothing of the other's but two descriptors, in any order.
+fn keep_to_oneself(name: &std::ffi::CStr, one: RawFd, other: RawFd) {
+    let (low, high) = (one.min(other) as libc::c_uint, one.max(other) as libc::c_uint);
+    let close = |first: libc::c_uint, last: libc::c_uint| {
+        if first <= last {
+            // SAFETY: a plain system call; nothing of this process uses those descriptors.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0 as libc::c_uint) };
+        }
+    };
+    // SAFETY: plain system calls; the set is filled before it is used.
+    unsafe {
+        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut());
+        libc::setsid();
+        libc::prctl(libc::PR_SET_NAME, name.as_ptr());
+    }
+    if low > 0 {
+        close(0, low - 1);
+    }
+    if low < high {
+        close(low + 1, high - 1);
+    }
+    close(high + 1, libc::c_uint::MAX);
+}
+
+/// Returns when a process has ended.
+fn wait_for(process: RawFd) {
+    loop {
+        let mut poll = libc::pollfd {
+            fd: process,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: the structure outlives the call.
+        if unsafe { libc::poll(&raw mut poll, 1, -1) } == 1 {
+            return;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::net::SocketType;
 use stockade_domain::{Ended, Receipt, Usage};
-use stockade_linux::cgroup::{self, Group};
+use stockade_linux::cgroup::{self, Group, Thawer};
 use tokio::net::UnixStream;
 
 use super::talk;
@@ -26,6 +26,8 @@ pub(crate) struct LocalBoundary {
     receipt: Receipt,
     first_link: Mutex<Option<UnixStream>>,
     after: Option<After>,
+    /// While it is paused: it dies with us all the same.
+    thawer: Mutex<Option<Thawer>>,
 }
 
 impl LocalBoundary {
@@ -35,6 +37,7 @@ impl LocalBoundary {
             receipt,
             first_link: Mutex::new(Some(link)),
             after: None,
+            thawer: Mutex::new(None),
         }
     }
 
@@ -132,12 +135,28 @@ impl LocalBoundary {
                 "run as root, or have a control group delegated to you: `stockade run --dry-run` says more";
             return Err(failed("it has no control group".to_owned(), Some(fix.to_owned())));
         };
-        let done = if freeze { group.freeze() } else { group.thaw() };
-        done.map_err(|error| match error {
+        let mut thawer = self.thawer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whatever comes next, one that writes later would undo it.
+        thawer.take();
+        let done = if freeze {
+            frozen(group)
+        } else {
+            group.thaw().map(|()| None)
+        };
+        done.map(|new| *thawer = new).map_err(|error| match error {
             cgroup::Error::NoFreezer { why, fix } => failed(why, fix),
             other => failed(other.to_string(), None),
         })
     }
+}
+
+/// Nothing is paused that would outlive us.
+fn frozen(group: &Group) -> cgroup::Result<Option<Thawer>> {
+    group.freeze()?;
+    group.thaw_at_our_end().inspect_err(|_| {
+        // The first error is the one to tell.
+        let _ = group.thaw();
+    })
 }
 
 impl Pauses for LocalBoundary {

@@ -17,6 +17,7 @@
 //! first      a detached first command, for those who attach to it
 //! keys       leaving a command without ending it
 //! detach     becoming a process that needs no terminal
+//! record     whether its record is still there
 //! jobs       stopping along with the user's shell
 //! disk       how much a change set holds
 //! ```
@@ -32,6 +33,7 @@ mod keys;
 mod life;
 pub(crate) mod process;
 mod pump;
+mod record;
 pub mod screen;
 mod signals;
 pub mod stdio;

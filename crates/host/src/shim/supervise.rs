@@ -19,6 +19,7 @@ use super::first::First;
 use super::handle::Request;
 use super::life::{LifeWatch, Rang};
 use super::pump::{self, Meter, PumpEnd, RunEvent};
+use super::record::RecordWatch;
 use super::signals::{Asked, Signals};
 use super::stdio::Io;
 use super::verdict::Verdict;
@@ -64,6 +65,7 @@ enum Turn {
     ConnectionEnded,
     Clock,
     Rang(Rang),
+    Unlisted,
     Stopped,
     Disk(DiskWatch, u64),
 }
@@ -109,7 +111,11 @@ impl Shim {
         let disk = self.options.limits.disk.and_then(|_| self.disk_watch());
         let now = Instant::now();
         // Without a terminal nobody waits for old trash, and a sandbox that does nothing costs nothing.
-        let ticks = context.first.is_none() || disk.is_some();
+        let record = match &server {
+            Some(_) => RecordWatch::begin(&self.folder),
+            None => RecordWatch::default(),
+        };
+        let ticks = context.first.is_none() || disk.is_some() || !record.is_told();
         let mut course = Course {
             boundary: &*self.boundary,
             session: &self.session,
@@ -123,6 +129,7 @@ impl Shim {
             problems: &mut self.problems,
             server_at: (self.options.control && server.is_none()).then_some(now + SOON),
             server,
+            record,
             life,
             ended: Some(self.boundary.ended()),
             stopping: None,
@@ -194,6 +201,7 @@ struct Course<'a> {
     problems: &'a mut Vec<Error>,
     server: Option<Server>,
     server_at: Option<Instant>,
+    record: RecordWatch,
     life: LifeWatch,
     ended: Option<BoxFuture<'a, Ended>>,
     stopping: Option<BoxFuture<'a, Result<()>>>,
@@ -243,6 +251,7 @@ impl Course<'_> {
             asked = self.signals.next() => Turn::Signal(asked),
             Some(request) = self.requests.recv() => Turn::Request(request),
             Some(_) = self.connections.join_next() => Turn::ConnectionEnded,
+            () = self.record.changed(), if self.decided.is_none() => Turn::Unlisted,
             rang = self.life.rings(), if self.decided.is_none() => Turn::Rang(rang),
             looked = looked(&mut self.disk) => Turn::Disk(looked.0, looked.1),
             () = clock(alarm) => Turn::Clock,
@@ -291,6 +300,7 @@ impl Course<'_> {
             }
             Turn::ConnectionEnded => {}
             Turn::Rang(rang) => self.rang(rang).await?,
+            Turn::Unlisted => self.look_at_record(),
             Turn::Clock => return self.clock(),
             Turn::Disk(watch, bytes) => {
                 self.disk = Some(Disk::Idle(watch));
@@ -493,6 +503,7 @@ impl Course<'_> {
         if passed(self.tick_at) {
             self.tick_at = Some(now + if self.disk.is_some() { TICK } else { LONG_TICK });
             self.relinks = 0;
+            self.look_at_record();
             if self.dirs.trash_has_some() {
                 self.keep_house();
             }
@@ -501,9 +512,17 @@ impl Course<'_> {
         Ok(None)
     }
 
+    /// A sandbox that nobody can find any more ends.
+    fn look_at_record(&mut self) {
+        if self.decided.is_none() && !self.folder.is_in_place() {
+            self.decide(Verdict::unrecorded(), LIMIT_GRACE);
+        }
+    }
+
     /// Opens the sandbox to other terminals. One that they cannot reach is one all the same.
     fn listen(&mut self) {
         self.server_at = None;
+        self.record = RecordWatch::begin(self.folder);
         match Server::bind(self.folder.dir()) {
             Ok(server) => self.server = Some(server),
             Err(error) => self.problems.push(error),

@@ -60,6 +60,11 @@ impl Verdict {
         Self::because(Exit::Killed, "nothing happened in it (--idle)")
     }
 
+    /// Nobody could find it any more.
+    pub fn unrecorded() -> Self {
+        Self::because(Exit::Killed, "its record in the state directory was removed")
+    }
+
     pub fn stopped(by: impl Into<String>) -> Self {
         Self::because(Exit::Killed, by)
     }

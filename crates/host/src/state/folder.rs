@@ -351,6 +351,17 @@ impl SandboxFolder {
         &self.claim.dir
     }
 
+    /// False if somebody has removed it: others look for it by its path. What cannot be read is
+    /// taken to be there.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let dir = &self.claim.dir;
+        let has_status = !matches!(
+            rustix::fs::statat(dir.fd(), status_file::FILE, AtFlags::SYMLINK_NOFOLLOW),
+            Err(Errno::NOENT)
+        );
+        has_status && same_file(&self.dirs, &path_of(&self.claim.id), dir).unwrap_or(true)
+    }
+
     /// What is to be known of a sandbox that lives without a terminal. It is written with the
     /// next status.
     pub fn detach(&mut self, detached: Detached) {
@@ -391,12 +402,14 @@ impl SandboxFolder {
         self.status.problems = finish.problems;
         self.status.paused = false;
         self.status.ended_ms = Some(unix_ms());
+        // Whoever removed the record does not want it back.
+        let is_wanted = self.status.keep && self.is_in_place();
         let kept = self.settle_changes()?;
         if kept.is_none() {
             self.status.change_set = None;
         }
         self.status.leftovers = finish.leftovers;
-        let is_kept = self.status.keep && !finish.nothing_ran;
+        let is_kept = is_wanted && !finish.nothing_ran;
         if is_kept || !self.status.leftovers.is_empty() {
             self.write_status()?;
             return Ok(kept);

@@ -1,5 +1,6 @@
 //! Stopping all processes of a group, and letting them go on. What is stopped cannot notice it.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::budget::Budget;
@@ -10,6 +11,7 @@ use super::kill::{ignore_missing, processes};
 use super::record::{Kind, SeatRecord};
 use super::survey::barred;
 use super::{Error, Result, layout};
+use crate::sys;
 
 /// With this pause two seconds: a process in the kernel's hands stops when it comes back.
 const TRIES: u32 = 1000;
@@ -23,7 +25,34 @@ const STATE: &str = "freezer.state";
 const FROZEN: &str = "FROZEN";
 const THAWED: &str = "THAWED";
 
+/// A process that lets a frozen group go on when this process ends in whatever way, as long as this
+/// is not dropped: what was killed while it is frozen does not die on version 1.
+#[derive(Debug)]
+pub struct Thawer(i32);
+
+impl Drop for Thawer {
+    fn drop(&mut self) {
+        sys::end_writer(self.0);
+    }
+}
+
 impl Group {
+    /// Has the group go on when this process ends; none where that needs nobody (version 2).
+    ///
+    /// # Errors
+    /// No process can be started.
+    pub fn thaw_at_our_end(&self) -> Result<Option<Thawer>> {
+        let Some(dir) = self.freezer.get().and_then(|seat| seat.dir.as_ref()) else {
+            return Ok(None);
+        };
+        let file = dir.open_for_writing(STATE)?;
+        let failed = Error::io("start a process that thaws", dir.path().join(STATE));
+        let started = sys::start_writer(file.as_fd(), THAWED.as_bytes());
+        started.map(|process| Some(Thawer(process))).map_err(|error| {
+            failed(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::INVAL))
+        })
+    }
+
     /// Stops all processes: none runs when this returns. On v1 it makes a group in the freezer's
     /// hierarchy, which stays until [`Self::remove`] and is part of the [`Self::record`] then.
     pub fn freeze(&self) -> Result<()> {

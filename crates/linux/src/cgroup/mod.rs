@@ -37,6 +37,7 @@ mod v2;
 pub use budget::{Budget, BudgetUse};
 pub use controller::Controller;
 pub use error::Error;
+pub use freezer::Thawer;
 pub use group::{Group, JoinMethod};
 pub use leftovers::leftovers;
 pub use limits::GroupLimits;

@@ -1,6 +1,7 @@
 //! Sandboxes that live without a terminal.
 
 mod attach;
+mod faults;
 mod life;
 mod live;
 mod modes;

@@ -83,7 +83,7 @@ fn a_paused_sandbox_can_be_stopped_and_hears_the_request() {
 }
 
 #[test]
-fn what_was_paused_when_its_supervisor_was_killed_is_collected() {
+fn what_is_paused_dies_with_its_supervisor_and_is_collected() {
     let yard = Yard::new();
     yard.detach(&[], "echo up; exec sleep 1000");
     yard.until_logged("up");
@@ -91,9 +91,35 @@ fn what_was_paused_when_its_supervisor_was_killed_is_collected() {
     if cannot_pause(&yard) {
         return;
     }
+    // Positive control: it is there, and stays.
+    assert!(in_namespace(inside.trim()));
     kill_process(yard.supervisor(), Signal::KILL).expect("it is ours");
     yard.until_state("lost");
-    yard.ok(&["gc"]);
     eventually("no process of it", || !in_namespace(inside.trim()));
+    yard.ok(&["gc"]);
     assert_eq!(yard.state(), "ended");
+}
+
+#[test]
+fn pausing_leaves_no_process_behind() {
+    let yard = Yard::new();
+    yard.detach(&[], "echo up; exec sleep 1000");
+    yard.until_logged("up");
+    let supervisor = yard.supervisor().as_raw_pid();
+    let children = || {
+        let list = format!("/proc/{supervisor}/task/{supervisor}/children");
+        std::fs::read_to_string(list).expect("it lives")
+    };
+    let before = children();
+    if cannot_pause(&yard) {
+        return;
+    }
+    for _ in 0..2 {
+        yard.ok(&["resume", "box"]);
+        assert_eq!(yard.state(), "running");
+        yard.ok(&["pause", "box"]);
+        assert_eq!(yard.state(), "paused");
+    }
+    yard.ok(&["resume", "box"]);
+    assert_eq!(children(), before);
 }
