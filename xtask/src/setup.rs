@@ -98,6 +98,21 @@ const NEEDS: &[Need] = &[
         shown_by: Sign::Program("vim.tiny"),
         reason: "workload: a full-screen program on a terminal",
     },
+    Need {
+        package: "nodejs",
+        shown_by: Sign::Program("node"),
+        reason: "workload: a server in a detached sandbox",
+    },
+    Need {
+        package: "zsh",
+        shown_by: Sign::Program("zsh"),
+        reason: "shows that it takes its completions",
+    },
+    Need {
+        package: "fish",
+        shown_by: Sign::Program("fish"),
+        reason: "shows that it takes its completions",
+    },
 ];
 
 /// Tools that come with Rust, and how to get them where they were left out.

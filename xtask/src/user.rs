@@ -1,6 +1,7 @@
 //! The ordinary user that tests run as a second time: half of Stockade's walls are built
 //! differently without root.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -66,6 +67,15 @@ fn parse(line: &str, name: &str) -> Option<User> {
 }
 
 impl User {
+    /// The same without a program between, for what is timed; without supplementary groups.
+    pub fn directly(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        // The library drops root's groups along with the ids, and the kernel the capabilities.
+        command.uid(self.uid).gid(self.gid);
+        self.log_in(&mut command);
+        command
+    }
+
     /// A command that runs `program` as this user: its own groups, no capabilities, an
     /// environment as after a login, and nothing of the caller's.
     pub fn command(&self, program: &Path) -> Command {
@@ -73,7 +83,13 @@ impl User {
         command
             .args([format!("--reuid={}", self.uid), format!("--regid={}", self.gid)])
             .args(["--init-groups", "--inh-caps=-all", "--"])
-            .arg(program)
+            .arg(program);
+        self.log_in(&mut command);
+        command
+    }
+
+    fn log_in(&self, command: &mut Command) {
+        command
             .current_dir(&self.home)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -90,7 +106,6 @@ impl User {
         ] {
             command.env(variable, self.home.join(directory));
         }
-        command
     }
 }
 

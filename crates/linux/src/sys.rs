@@ -112,8 +112,8 @@ pub(crate) fn start_keeper() -> io::Result<i32> {
     Ok(pid as i32)
 }
 
-/// How often the keeper kills, a millisecond apart. Once is enough: the kernel reaches what is just being
-/// forked, too (Linux 4.19). Whether something is left its answer does not tell: where other processes exist
+/// How often the keeper kills. Once is enough: the kernel reaches what is just being forked, too (Linux
+/// 4.19), so there is nothing to wait for in between, while a run waits for the keeper. Whether something is left its answer does not tell: where other processes exist
 /// it is 0, though none of them was allowed to be signalled.
 const KEEPER_ROUNDS: u32 = 3;
 
@@ -127,7 +127,6 @@ fn keep(guest: RawFd) -> ! {
             if libc::kill(-1, libc::SIGKILL) != 0 {
                 break;
             }
-            libc::poll(std::ptr::null_mut(), 0, 1);
         }
         libc::_exit(0)
     }

@@ -4,7 +4,10 @@
 //! machine moves both. They never fail the command. What fails it is a program that does
 //! not hold its wall: the figures of a broken wall are worth nothing.
 
+mod audit;
 mod changes;
+mod detached;
+mod drivers;
 mod guard;
 mod lists;
 mod live;
@@ -68,6 +71,11 @@ const SECTIONS: &[Section] = &[
         measure: start::cold,
     },
     Section {
+        name: "drivers",
+        shows: "the same of the drivers that an ordinary user has",
+        measure: drivers::measure,
+    },
+    Section {
         name: "exec",
         shows: "one more command in a live sandbox",
         measure: start::exec,
@@ -76,6 +84,21 @@ const SECTIONS: &[Section] = &[
         name: "many",
         shows: "many creations at once and in a row",
         measure: many::measure,
+    },
+    Section {
+        name: "attach",
+        shows: "coming back to a detached sandbox",
+        measure: detached::attach,
+    },
+    Section {
+        name: "idle",
+        shows: "processor time of a supervisor with nothing to do",
+        measure: detached::idle,
+    },
+    Section {
+        name: "audit",
+        shows: "recording the starts of a build",
+        measure: audit::measure,
     },
     Section {
         name: "live",

@@ -6,6 +6,7 @@ mod apply;
 mod arguments;
 mod audit;
 mod chroot;
+mod completions;
 mod copies;
 mod detached;
 mod diff;
