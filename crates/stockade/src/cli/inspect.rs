@@ -81,7 +81,8 @@ fn facts(details: &Details) -> Vec<(&'static str, String)> {
     }
     add(
         "problems",
-        (!details.problems.is_empty()).then(|| details.problems.join("; ")),
+        // A remedy stands on a line of its own.
+        (!details.problems.is_empty()).then(|| details.problems.join("; ").replace("\n    ", "; ")),
     );
     add("directory", Some(details.directory.display().to_string()));
     facts

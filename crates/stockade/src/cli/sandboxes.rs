@@ -1,5 +1,6 @@
 //! `stockade ls`, `stop` and `rm`.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -33,6 +34,11 @@ pub fn ls(args: &LsArgs) -> Result {
     } else {
         let heading = ["NAME", "DRIVER", "STATE", "AGE", "WORKSPACE", "COMMAND"];
         report::out(&report::table(Paint::stdout(), &heading, all.iter().map(row)))?;
+        if std::io::stdout().is_terminal()
+            && let Some(shared) = sandboxes::budget(&all)?
+        {
+            report::note(&report::budget_text(&shared));
+        }
     }
     for problem in &unreadable {
         report::error(&problem.to_string());

@@ -9,8 +9,10 @@ use serde::Serialize;
 use stockade_domain::Exit;
 use stockade_host::Error;
 use stockade_host::control::Client;
+use stockade_host::meter::Meter;
 use stockade_host::state::{LOST, Listed, Phase};
 
+use super::budget::Shared;
 use super::{Result, state};
 
 /// A sandbox as lists show it.
@@ -115,6 +117,20 @@ pub fn list() -> Result<(Vec<Sandbox>, Vec<Error>)> {
     let (all, unreadable) = state()?.list_all()?;
     let all = all.into_iter().map(|listed| Sandbox::new(listed, now)).collect();
     Ok((all, unreadable))
+}
+
+/// What those that run share, and their use; none where nothing runs or nothing is shared.
+pub fn budget(all: &[Sandbox]) -> Result<Option<Shared>> {
+    let is_up = |sandbox: &&Sandbox| matches!(sandbox.state, State::Running | State::Paused);
+    let dirs = state()?;
+    for sandbox in all.iter().filter(is_up) {
+        // One that has ended meanwhile has no share any more.
+        let status = dirs.sandbox(&sandbox.id)?.map(|listed| listed.status);
+        if let Some(found) = status.and_then(|status| Meter::new(&dirs, &status).budget()) {
+            return Ok(Some(found.into()));
+        }
+    }
+    Ok(None)
 }
 
 /// How a sandbox came to its end.

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use crate::pty::Terminal;
 use crate::world::World;
 
 /// A sandbox that runs until it is stopped.
@@ -107,6 +108,22 @@ fn ls_shows_the_living() {
         "{}",
         world.tidy(&text.stdout)
     );
+}
+
+#[test]
+fn on_a_terminal_alone_ls_shows_what_all_share() {
+    const SHARED: &str = "all together";
+    let world = World::new();
+    let _live = Live::start(&world, "box", &[]);
+    let piped = world.stockade(&["ls"]).output().expect("it runs");
+    assert_eq!(world.tidy(&piped.stderr), "");
+    let inspected = json(world.stockade(&["inspect", "--json", "box"]));
+    let mut terminal = Terminal::start(&world.stockade(&["ls"]));
+    assert_eq!(terminal.end(), 0);
+    let shown = terminal.contents();
+    assert!(shown.contains("box"), "{shown}");
+    // Without control groups nothing is shared.
+    assert_eq!(shown.contains(SHARED), !inspected["budget"].is_null(), "{shown}");
 }
 
 #[test]

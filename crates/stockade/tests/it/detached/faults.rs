@@ -4,9 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
+use super::pause::skip;
 use super::{Yard, eventually, in_namespace};
+use crate::pty::Terminal;
 
 /// True if there is a control group of a sandbox anywhere.
 fn has_group(below: &Path, id: &str) -> bool {
@@ -100,4 +103,113 @@ fn the_record_names_the_program_that_started_a_detached_command() {
     let supervisor = yard.supervisor().as_raw_pid();
     let name = fs::read_to_string(format!("/proc/{supervisor}/comm")).expect("it lives");
     assert_eq!(name, "stockade\n");
+}
+
+#[test]
+fn attaching_to_what_is_gone_is_refused_with_what_to_do() {
+    let yard = Yard::new();
+    assert!(yard.refused(&["attach", "box"]).contains("stockade ls"));
+    yard.detach(&[], "echo said; exit 7");
+    yard.until_state("ended");
+    let said = yard.refused(&["attach", "box"]);
+    assert!(
+        said.contains("it has ended") && said.contains("stockade logs box"),
+        "{said}"
+    );
+    yard.ok(&["rm", "box"]);
+    yard.detach(&[], "exec sleep 1000");
+    kill_process(yard.supervisor(), Signal::KILL).expect("it is ours");
+    yard.until_state("lost");
+    for command in ["attach", "pause"] {
+        assert!(
+            yard.refused(&[command, "box"]).contains("it has ended"),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn one_that_ends_while_somebody_is_attached_tells_how() {
+    let yard = Yard::new();
+    yard.detach(&[], "echo up; exec sleep 1000");
+    yard.until_logged("up");
+    let mut terminal = Terminal::start(&yard.stockade(&["attach", "--from", "0", "box"]));
+    terminal.expect("up");
+    yard.ok(&["stop", "--grace", "0s", "box"]);
+    assert_eq!(terminal.end(), 137);
+    // A supervisor that is killed has no time to tell, and nobody is left hanging.
+    yard.ok(&["rm", "box"]);
+    yard.detach(&[], "echo up; exec sleep 1000");
+    yard.until_logged("up");
+    let mut terminal = Terminal::start(&yard.stockade(&["attach", "--from", "0", "box"]));
+    terminal.expect("up");
+    kill_process(yard.supervisor(), Signal::KILL).expect("it is ours");
+    assert_eq!(terminal.end(), 125);
+}
+
+/// The clocks of all timers that a process holds, as `timerfd_create` numbers them.
+fn clocks(process: i32) -> Vec<String> {
+    let held = fs::read_dir(format!("/proc/{process}/fdinfo")).expect("it lives");
+    let texts = held.filter_map(|one| fs::read_to_string(one.ok()?.path()).ok());
+    let lines: Vec<String> = texts
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let clock = |line: &String| Some(line.strip_prefix("clockid:")?.trim().to_owned());
+    lines.iter().filter_map(clock).collect()
+}
+
+#[test]
+fn its_times_count_on_a_clock_that_nobody_sets() {
+    const BOOT_TIME: &str = "7";
+    let yard = Yard::new();
+    yard.detach(&[], "exec sleep 1000");
+    let without = clocks(yard.supervisor().as_raw_pid());
+    yard.ok(&["rm", "-f", "box"]);
+    yard.detach(&["--ttl", "1h", "--idle", "1h"], "exec sleep 1000");
+    let clocks = clocks(yard.supervisor().as_raw_pid());
+    assert_eq!(
+        (without.len(), clocks.as_slice()),
+        (0, &[BOOT_TIME; 2].map(str::to_owned)[..])
+    );
+}
+
+#[test]
+fn on_a_full_disk_it_goes_on_and_tells_what_is_missing() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("full-disk", "mounting a small disk needs root");
+    }
+    let yard = Yard::new();
+    let script = "mount -t tmpfs -o size=2m none \"$XDG_STATE_HOME\" || exit 9
+        \"$0\" run -q -d --name box -- sh -c 'head -c 4000000 /dev/zero; touch done; exec sleep 1000' || exit 8
+        until \"$0\" exec box -- test -e done; do sleep 0.1; done
+        \"$0\" exec box -- echo alive; \"$0\" stop --grace 0s box; \"$0\" inspect --json box";
+    let mut command = yard.stockade(&[]);
+    let variables: Vec<_> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    command = Command::new("timeout");
+    let output = command
+        .args([
+            "300",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+        ])
+        .arg(yard.program())
+        .env_clear()
+        .envs(variables)
+        .current_dir(yard.project())
+        .output()
+        .expect("unshare of util-linux");
+    let (said, complaint) = (yard.tidy(&output.stdout), yard.tidy(&output.stderr));
+    assert!(said.contains("alive\n"), "{said} {complaint}");
+    assert!(
+        said.contains("No space left on device") && said.contains("\"ended\""),
+        "{said}"
+    );
 }
