@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
+use crate::detached::skip;
 use crate::sandboxes::Live;
 use crate::world::World;
 
@@ -136,6 +137,67 @@ fn another_reader_gets_the_same_lines() {
     assert!(status.success());
     let copy = std::fs::read_to_string(world.project().join("copy")).expect("text");
     assert_eq!(copy, std::fs::read_to_string(file(&world)).expect("text"));
+}
+
+/// Has a run speak to a daemon of ours in a /dev of its own, and prints what that got.
+const WITH_A_SYSTEM_LOG: &str = r#"
+dev="$1/dev"
+mkdir "$dev" && mount -t tmpfs -o mode=755 none "$dev" && mkdir "$dev/pts" "$dev/shm" || exit 9
+for name in null zero full random urandom tty; do
+    touch "$dev/$name" && mount --bind "/dev/$name" "$dev/$name" || exit 9
+done
+mount --bind /dev/pts "$dev/pts" && ln -s pts/ptmx "$dev/ptmx" && ln -s /proc/self/fd "$dev/fd" || exit 9
+mount --rbind "$dev" /dev || exit 9
+exec python3 -c '
+import socket, subprocess, sys, threading
+daemon = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+daemon.bind("/dev/log")
+def hear():
+    while message := daemon.recv(1 << 16):
+        print(message.decode())
+thread = threading.Thread(target=hear)
+thread.start()
+code = subprocess.run([sys.argv[1], "run", "-q", "--audit-syslog", "--", "true"]).returncode
+# An empty message is the last one.
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"", "/dev/log")
+thread.join()
+sys.exit(code)
+' "$0"
+"#;
+
+#[test]
+fn the_system_log_gets_the_same_lines() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("system-log", "a /dev of its own needs root");
+    }
+    let world = World::new();
+    let prepared = world.stockade(&[]);
+    let variables = prepared
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let output = Command::new("unshare")
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            WITH_A_SYSTEM_LOG,
+        ])
+        .args([world.program().as_ref(), world.path(".").as_os_str()])
+        .env_clear()
+        .envs(variables)
+        .current_dir(world.project())
+        .output()
+        .expect("unshare of util-linux");
+    assert!(output.status.success(), "{}", err(&output));
+    let heard: Vec<String> = out(&output)
+        .lines()
+        .filter_map(|line| Some(line.split_once("]: ")?.1.to_owned()))
+        .collect();
+    let written = std::fs::read_to_string(file(&world)).expect("text");
+    assert_eq!(heard, written.lines().collect::<Vec<_>>());
+    assert!(out(&output).starts_with("<86>stockade["), "{}", out(&output));
 }
 
 #[test]

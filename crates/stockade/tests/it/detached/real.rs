@@ -1,5 +1,7 @@
 //! Real programs.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use super::Yard;
@@ -74,4 +76,37 @@ fn a_python_project_has_its_virtual_environment() {
         "True\n"
     );
     assert!(!yard.project().join(".venv").exists());
+}
+
+/// The directory of the toolchain that this process would compile with.
+fn toolchain() -> Option<String> {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
+    let root = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    Path::new(&root).join("bin/cargo").is_file().then_some(root)
+}
+
+#[test]
+fn a_rust_build_runs_detached_and_its_program_is_run_later() {
+    let yard = Yard::new();
+    let Some(root) = toolchain() else {
+        return skip("cargo", "cargo and rustc are not on this user's PATH");
+    };
+    if !has(&yard, "gcc") {
+        return;
+    }
+    yard.file(
+        "Cargo.toml",
+        "[package]\nname = \"sample\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
+    );
+    fs::create_dir(yard.project().join("src")).expect("a directory");
+    yard.file("src/main.rs", "fn main() { println!(\"built inside\"); }");
+    let path = format!("PATH={root}/bin:/usr/bin:/bin");
+    let flags = ["--ro", &root, "--env", &path];
+    yard.detach(&flags, "cargo build --offline && echo built; exec sleep 1000");
+    yard.until_logged("built");
+    assert_eq!(
+        yard.ok(&["exec", "box", "--", "target/debug/sample"]),
+        "built inside\n"
+    );
+    assert!(!yard.project().join("target").exists());
 }
