@@ -155,7 +155,7 @@ _stockade_fixed() {
             fi
             case "${prev}" in
                 --conflicts)
-                    COMPREPLY=($(compgen -W "leave host sandbox beside" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "leave host sandbox beside merge mark" -- "${cur}"))
                     return 0
                     ;;
                 --changes)

@@ -358,7 +358,9 @@ complete -c stockade -n "__fish_stockade_using_subcommand diff" -s V -l version 
 complete -c stockade -n "__fish_stockade_using_subcommand apply" -l conflicts -d 'For files that changed on the host as well: what becomes of them' -r -f -a "leave\t'Stays a pending change'
 host\t'The host\'s file stays, the change is forgotten'
 sandbox\t'The sandbox\'s file takes its place'
-beside\t'The sandbox\'s file is put beside it, as NAME.stockade'"
+beside\t'The sandbox\'s file is put beside it, as NAME.stockade'
+merge\t'Both are put together, line by line; where both changed the same lines it stays pending'
+mark\t'The same, with conflict markers around lines that both changed'"
 complete -c stockade -n "__fish_stockade_using_subcommand apply" -l changes -d 'The change set, if not the project\'s pending one: its name, or a sandbox that used it' -r
 complete -c stockade -n "__fish_stockade_using_subcommand apply" -l safe -d 'Apply everything, or nothing if anything is risky or in conflict (for CI)'
 complete -c stockade -n "__fish_stockade_using_subcommand apply" -l all -d 'Apply risky files as well'

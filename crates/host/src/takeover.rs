@@ -5,10 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use stockade_linux::idmap::{Identity, RANGE, first_of_slot, slot_of};
-use stockade_workspace::checkpoint::Births;
 use stockade_workspace::{
-    Applied, ChangeSet, Decision, GitDone, GitError, GitWish, History, Owners, Repositories, Request,
-    ScanLimits, Start, Trees, Undone, apply, conflicts, judge, preview,
+    Applied, ChangeSet, Conflicts, Decision, GitDone, GitError, GitWish, History, Merged, Owners,
+    Repositories, Request, ScanLimits, ThreeWay, Trees, Undone, apply, judge, preview,
 };
 
 use crate::error::{Error, Result};
@@ -26,6 +25,7 @@ pub struct Takeover {
     pub set: ChangeSet,
     /// Which of the changes meet a file that changed on the host since the sandbox began.
     pub conflicts: Vec<bool>,
+    facts: Conflicts,
     /// Repositories of git in which something changed.
     pub repositories: Repositories,
     /// The sandbox that used the set last.
@@ -69,13 +69,16 @@ impl Takeover {
                 std::io::Error::other("there are more than can be looked at in one go"),
             ));
         }
-        let conflicts = conflicts(
-            &history,
+        let facts = Conflicts::of(
+            claim.path(),
             &kept.upper,
-            &set,
-            &Births::of(claim.path())?,
-            &starts(kept),
+            &dirs.history_path(project),
+            &kept.starts(),
         )?;
+        for change in &mut set.changes {
+            change.conflict = facts.has(change);
+        }
+        let conflicts = set.changes.iter().map(|change| change.conflict).collect();
         Ok(Self {
             owners: owners(kept, project)?,
             project: project.to_owned(),
@@ -86,7 +89,16 @@ impl Takeover {
             trees,
             set,
             conflicts,
+            facts,
         })
+    }
+
+    /// A change that is a conflict, from three sides; none for any other.
+    #[must_use]
+    pub fn three_way(&self, number: usize) -> Option<ThreeWay> {
+        let change = self.set.changes.get(number)?;
+        let is_conflict = self.conflicts.get(number).copied().unwrap_or(false);
+        is_conflict.then(|| ThreeWay::of(&self.trees, self.facts.bases(), change))
     }
 
     /// The user's directory.
@@ -113,8 +125,8 @@ impl Takeover {
         preview(&self.trees, &self.set, decisions, &self.conflicts, wish)
     }
 
-    /// Applies what was decided, one decision for each change, and the content of those of
-    /// which only a part is wanted.
+    /// Applies what was decided, one decision for each change, and the content of those that are
+    /// neither the sandbox's nor the host's.
     ///
     /// # Errors
     /// [`Error::Write`]; nothing was changed then.
@@ -122,7 +134,7 @@ impl Takeover {
         &self,
         dirs: &StateDirs,
         decisions: Vec<Decision>,
-        parts: BTreeMap<usize, Vec<u8>>,
+        contents: Contents,
         git: Vec<GitWish>,
     ) -> Result<Applied> {
         let request = Request {
@@ -130,7 +142,8 @@ impl Takeover {
             upper: self.claim.upper(),
             set: &self.set,
             decisions,
-            parts,
+            parts: contents.parts,
+            merged: contents.merged,
             conflicts: self.conflicts.clone(),
             git,
             owners: self.owners,
@@ -141,6 +154,16 @@ impl Takeover {
         dirs.recount_changes(&self.claim, &self.project)?;
         Ok(applied)
     }
+}
+
+/// What files get that become neither what they are inside nor stay what they are on the host, by
+/// the number of the change.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// Some of the hunks.
+    pub parts: BTreeMap<usize, Vec<u8>>,
+    /// What was put together from both sides.
+    pub merged: BTreeMap<usize, Merged>,
 }
 
 /// As root: files keep the owners that they have in a copy of the project.
@@ -182,19 +205,6 @@ fn last_sandbox(kept: &Kept) -> Option<String> {
     let last = kept.meta.as_ref().and_then(|meta| meta.runs.last());
     let user = kept.user.as_ref().map(|user| user.id.clone());
     user.or_else(|| last.map(|run| run.id.clone()))
-}
-
-/// When the sandboxes that used a set began.
-fn starts(kept: &Kept) -> Vec<Start> {
-    let start = |began_ms, stamp_ms: Option<u64>| Start {
-        began_ms,
-        stamp_ms: stamp_ms.unwrap_or(began_ms),
-    };
-    let runs = kept.meta.iter().flat_map(|meta| &meta.runs);
-    let user = kept.user.iter();
-    runs.map(|run| start(run.created_ms, run.stamp_ms))
-        .chain(user.map(|user| start(user.created_ms, user.stamp_ms)))
-        .collect()
 }
 
 /// How the files of the change set get their owners, where it has ids of its own.

@@ -141,6 +141,8 @@ pub struct Change {
     pub risks: Vec<Risk>,
     /// Git's rules, as they stood on the host, leave it out; filled by [`crate::judge`].
     pub ignored: bool,
+    /// It meets a host file that changed since the sandbox began; filled by [`crate::Conflicts::mark`].
+    pub conflict: bool,
 }
 
 impl Change {
@@ -161,6 +163,7 @@ impl Change {
             content,
             risks: Vec::new(),
             ignored: false,
+            conflict: false,
         }
     }
 

@@ -4,13 +4,19 @@
 //! and no program can set it to another time: a host file whose ctime is before the start of
 //! the run that made the inside version is the file that the run saw. Which run that was is
 //! told by the birth time of the file in the change set, which nobody can set either.
+//!
+//! When a sandbox has ended, the host's files that it saw are kept ([`crate::bases`]). From then on
+//! these tell: also of files that a later run writes anew, and that the host removes.
 
 use std::path::{Path, PathBuf};
 
-use crate::change::{Change, ChangeSet, Moment, NodeKind};
+use crate::bases::Bases;
+use crate::change::{Change, Entry, Moment, NodeKind};
 use crate::checkpoint::Births;
-use crate::journal::{History, Known};
+use crate::journal::Known;
 use crate::place::Place;
+use crate::review::{Item, Review, sort};
+use crate::trees::Trees;
 use crate::write_error::{WriteError, WriteResult};
 
 /// When a sandbox that used a change set began, by two clocks.
@@ -25,32 +31,114 @@ pub struct Start {
     pub stamp_ms: u64,
 }
 
-/// Which changes of a set meet a host file that changed since, in the order of
-/// [`ChangeSet::changes`]. `runs` are the sandboxes that used the set; without any, every file
-/// of the host that would be changed counts as a conflict.
-///
-/// # Errors
-/// [`WriteError::History`] if the change set or the history cannot be read.
-pub fn conflicts(
-    history: &History,
-    upper: &Path,
-    set: &ChangeSet,
-    births: &Births,
-    runs: &[Start],
-) -> WriteResult<Vec<bool>> {
-    let upper_place = Place::open(upper).map_err(|cause| WriteError::history("open", upper, cause))?;
-    let mut runs = runs.to_vec();
-    runs.sort_unstable_by_key(|run| run.stamp_ms);
-    let known = history.known()?;
-    let is_conflict = |change: &Change| {
-        let Some(before) = change.before.filter(|before| before.node != NodeKind::Directory) else {
-            // A directory changes whenever a name in it does; the names are looked at.
-            return false;
+/// What tells a change that meets a host file that changed since from one that does not.
+#[derive(Debug)]
+pub struct Conflicts {
+    known: Vec<Known>,
+    upper: Place,
+    births: Births,
+    bases: Bases,
+    /// Sorted by their stamps.
+    runs: Vec<Start>,
+}
+
+impl Conflicts {
+    /// Of the change set in a directory, with its upper directory. `runs` are the sandboxes that used
+    /// the set; without any, every file of the host that would be changed counts as a conflict.
+    /// `history` is the directory of the project's history.
+    ///
+    /// # Errors
+    /// [`WriteError::History`] if the change set or the history cannot be read.
+    pub fn of(set: &Path, upper: &Path, history: &Path, runs: &[Start]) -> WriteResult<Self> {
+        let mut runs = runs.to_vec();
+        runs.sort_unstable_by_key(|run| run.stamp_ms);
+        Ok(Self {
+            known: Known::read(history)?,
+            upper: Place::open(upper).map_err(|cause| WriteError::history("open", upper, cause))?,
+            births: Births::of(set)?,
+            bases: Bases::of(set)?,
+            runs,
+        })
+    }
+
+    /// The bases that were kept.
+    #[must_use]
+    pub fn bases(&self) -> &Bases {
+        &self.bases
+    }
+
+    /// True if a change meets a host file that changed since, or that the host has removed.
+    #[must_use]
+    pub fn has(&self, change: &Change) -> bool {
+        let base = self.bases.get(&change.path);
+        let Some(before) = change.before else {
+            return base.is_some();
         };
-        let changed = Known::counts_as(&known, &change.path, &before).unwrap_or(before.stamp.changed);
-        runs.is_empty() || milliseconds(changed) > baseline(births, &upper_place, &change.path, &runs)
-    };
-    Ok(set.changes.iter().map(is_conflict).collect())
+        if before.node == NodeKind::Directory {
+            // A directory changes whenever a name in it does; the names are looked at. In place of
+            // a file it is another thing than the sandbox saw.
+            return base.is_some();
+        }
+        match base {
+            // What is made later of a file that was not known is not known either.
+            Some(base) => base.changed != Some(seconds_of(self.changed(&change.path, &before))),
+            None => !self.is_seen(change, &before),
+        }
+    }
+
+    /// Marks the conflicts in a review, and puts them on top.
+    pub fn mark(&self, review: &mut Review) {
+        for item in &mut review.changes {
+            item.change.conflict = self.has(&source(item));
+        }
+        sort(&mut review.changes);
+    }
+
+    /// True if the host's file is what the sandbox saw, by its times alone.
+    fn is_seen(&self, change: &Change, before: &Entry) -> bool {
+        let changed = milliseconds(self.changed(&change.path, before));
+        !self.runs.is_empty() && changed <= baseline(&self.births, &self.upper, &change.path, &self.runs)
+    }
+
+    /// When somebody else than us last changed a host file.
+    fn changed(&self, path: &Path, before: &Entry) -> Moment {
+        Known::counts_as(&self.known, path, before).unwrap_or(before.stamp.changed)
+    }
+
+    /// Keeps the bases of changes of which none is known yet: what the host's files hold, as long as
+    /// they are what the sandboxes saw. `set` is the change set's directory.
+    ///
+    /// # Errors
+    /// [`WriteError::History`] if they cannot be written.
+    pub fn keep<'a>(
+        &self,
+        set: &Path,
+        trees: &Trees,
+        changes: impl Iterator<Item = &'a Change>,
+    ) -> WriteResult {
+        crate::bases::keep(set, trees, changes, |change, before| {
+            self.is_seen(change, before)
+                .then(|| seconds_of(self.changed(&change.path, before)))
+        })
+    }
+}
+
+/// What a change does to a file of the host: one that was moved is deleted where it was.
+#[must_use]
+pub fn source(item: &Item) -> Change {
+    match &item.renamed {
+        Some(renamed) => Change::new(
+            renamed.from.clone(),
+            item.change.before,
+            None,
+            crate::change::Content::Differs,
+        ),
+        None => item.change.clone(),
+    }
+}
+
+fn seconds_of(moment: Moment) -> (i64, u32) {
+    (moment.seconds, moment.nanos)
 }
 
 /// The start of the run that made what stands at a path inside.

@@ -8,6 +8,7 @@
 //! opened; and a scan is bounded.
 
 mod apply;
+mod bases;
 mod change;
 pub mod checkpoint;
 mod compare;
@@ -18,6 +19,7 @@ mod files;
 mod git;
 mod ignored;
 mod journal;
+mod merge;
 mod name;
 mod overlay;
 mod patch;
@@ -33,10 +35,11 @@ mod write_error;
 
 pub use apply::{Applied, Decision, Request, apply, compose, preview};
 
+pub use bases::{BASES, Bases, MAX_MERGE_BYTES, forget};
 pub use change::{
     Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
 };
-pub use conflict::{Start, conflicts};
+pub use conflict::{Conflicts, Start, source};
 pub use copy::{NOBODY, Owners};
 pub use error::{Error, Result};
 pub use git::{
@@ -44,6 +47,7 @@ pub use git::{
     Told as GitTold,
 };
 pub use journal::{History, Pause, Undone};
+pub use merge::{Apart, Clash, Merge, Merged, Merges, Texts, ThreeWay};
 pub use patch::{Left, Patch, hunk_header, quoted};
 pub use review::{Detail, Fold, Item, MAX_TEXT_BYTES, Renamed, Review, Wish, judge};
 pub use risk::{Risk, protected, risks, unprotected};

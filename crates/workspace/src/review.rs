@@ -61,7 +61,7 @@ pub struct Fold {
 pub struct Review {
     /// How much changed, folded changes included.
     pub counts: Counts,
-    /// Risky changes, then the others; each sorted by path.
+    /// Risky changes and conflicts, then the others; each sorted by path.
     pub changes: Vec<Item>,
     /// What is told in one line each.
     pub folded: Vec<Fold>,
@@ -160,10 +160,7 @@ impl Trees {
         }
         git.retain(|told| !told.is_empty() || !told.files.is_empty());
         let mut changes = rename::find(self, shown);
-        changes.sort_by(|a, b| {
-            let calm = |item: &Item| item.change.risks.is_empty();
-            (calm(a), &a.change.path).cmp(&(calm(b), &b.change.path))
-        });
+        sort(&mut changes);
         Ok(Review {
             counts: set.counts,
             changes,
@@ -254,6 +251,12 @@ impl Detail {
             LineKind::Context => (added, removed),
         })
     }
+}
+
+/// What a person has to look at first, then the rest.
+pub(crate) fn sort(changes: &mut [Item]) {
+    let calm = |item: &Item| item.change.risks.is_empty() && !item.change.conflict;
+    changes.sort_by(|a, b| (calm(a), &a.change.path).cmp(&(calm(b), &b.change.path)));
 }
 
 /// Counts a change of git's own data with what is told of its repository. False if it has to

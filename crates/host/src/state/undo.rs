@@ -27,6 +27,12 @@ impl StateDirs {
         Ok(History::open(&path, &trash, project, WAIT, &|_| {})?)
     }
 
+    /// Where the history of a project lies, if there is one.
+    #[must_use]
+    pub fn history_path(&self, project: &Path) -> PathBuf {
+        self.path().join(UNDO).join(changes::prefix(project))
+    }
+
     /// The directory for what is let go.
     pub(crate) fn trash_path(&self) -> PathBuf {
         self.path().join(TRASH)
@@ -35,7 +41,7 @@ impl StateDirs {
     /// True if something was ever applied to a project.
     #[must_use]
     pub fn has_history(&self, project: &Path) -> bool {
-        self.path().join(UNDO).join(changes::prefix(project)).is_dir()
+        self.history_path(project).is_dir()
     }
 
     /// Takes back what a killed process left half done in a project. Costs next to nothing
@@ -44,7 +50,7 @@ impl StateDirs {
     /// # Errors
     /// As [`Self::history`].
     pub fn settle_project(&self, project: &Path) -> Result<()> {
-        let path = self.path().join(UNDO).join(changes::prefix(project));
+        let path = self.history_path(project);
         if History::is_settled(&path)? {
             return Ok(());
         }

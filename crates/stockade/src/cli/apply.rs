@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 
 use serde::Serialize;
-use stockade_host::workspace::{Applied, Change, Decision, GitDone};
+use stockade_host::workspace::{Applied, Change, Decision, GitDone, Merges, lossless};
 
 use super::args::{ApplyArgs, ConflictArg, UndoArgs};
 use super::{Result, ask};
 use crate::failure::Failure;
-use crate::report::{self, Shown};
+use crate::report::{self, Paint, Shown};
 use crate::service::apply::{self, Held, OnConflict, Open, Request};
 use crate::service::commits::{self, Preview, Refused};
 use crate::terminal::Waiting;
@@ -18,6 +18,8 @@ use crate::terminal::Waiting;
 const HELD_BACK: i32 = 1;
 /// Lines in a list for a person.
 const MAX_LINES: usize = 50;
+/// Conflicts that are shown from three sides.
+const MAX_SHOWN: usize = 20;
 
 /// `stockade apply`
 pub fn apply(args: &ApplyArgs) -> Result {
@@ -46,8 +48,8 @@ pub fn apply(args: &ApplyArgs) -> Result {
     }
     let preview = open.commits();
     let refused = args.safe && (open.holds_back() || preview.needs_a_look());
-    let held =
-        |beside: bool| i32::from(open.holds_back() || beside || !preview.refused.is_empty()) * HELD_BACK;
+    let needs_more = open.holds_back() || open.marked().next().is_some();
+    let held = |beside: bool| i32::from(needs_more || beside || !preview.refused.is_empty()) * HELD_BACK;
     if args.dry_run || refused {
         tell(&open, None, &preview, refused, args)?;
         return Ok(held(refused || commits::is_beside(&preview.done)));
@@ -74,6 +76,8 @@ fn request(args: &ApplyArgs) -> Request {
             ConflictArg::Host => OnConflict::Host,
             ConflictArg::Sandbox => OnConflict::Sandbox,
             ConflictArg::Beside => OnConflict::Beside,
+            ConflictArg::Merge => OnConflict::Merge,
+            ConflictArg::Mark => OnConflict::Mark,
         },
     }
 }
@@ -97,8 +101,25 @@ struct Outcome<'a> {
     applied: Option<&'a Applied>,
     changes: Vec<Told<'a>>,
     held: Vec<Told<'a>>,
+    conflicts: Vec<ConflictTold>,
     git: &'a [GitDone],
     git_refused: &'a [Refused],
+}
+
+/// As JSON: a conflict that is not decided.
+#[derive(Serialize)]
+struct ConflictTold {
+    path: String,
+    #[serde(flatten)]
+    merges: Merges,
+}
+
+fn conflicts_told(open: &Open) -> Vec<ConflictTold> {
+    let told = open.open_conflicts().map(|(change, three)| ConflictTold {
+        path: lossless(change.path.as_os_str()),
+        merges: three.merges(),
+    });
+    told.collect()
 }
 
 fn tell(
@@ -125,6 +146,7 @@ fn tell(
             applied,
             changes: if refused { Vec::new() } else { changes.collect() },
             held: held.collect(),
+            conflicts: conflicts_told(open),
             git: &git.done,
             git_refused: &git.refused,
         });
@@ -150,6 +172,17 @@ fn tell(
     if !lines.is_empty() {
         report::note(&lines.join("\n"));
     }
+    for (change, three) in open.open_conflicts().take(MAX_SHOWN) {
+        let text = report::three_way_text(&change.path, &three, Paint::stderr());
+        report::note(text.trim_end());
+    }
+    for (change, places) in open.marked() {
+        let path = Shown(change.path.as_os_str());
+        report::note(&match places {
+            1 => format!("{path} has conflict markers in 1 place: choose there"),
+            places => format!("{path} has conflict markers in {places} places: choose there"),
+        });
+    }
     let held = held_lines(open);
     if !held.is_empty() {
         report::note(&held);
@@ -164,6 +197,7 @@ fn planned(open: &Open) -> String {
             Decision::Keep => " (the host's is kept)",
             Decision::Beside => " (put beside the host's, as .stockade)",
             Decision::Part => " (in part)",
+            Decision::Merge => " (merged with the host's)",
             Decision::Apply | Decision::Leave => "",
         };
         let _ = writeln!(text, "{}{how}", report::change_line(change)); // writing to a string cannot fail
@@ -211,8 +245,12 @@ fn remedies(held: &[(&Change, &Held)]) -> String {
         text.push_str("\n  fix: look at it with `stockade diff`, then name the file itself, or say --all");
     }
     if has(|held| *held == Held::Conflict) {
+        text.push_str("\n  fix: say --conflicts merge, or take a side: --conflicts host, sandbox or beside");
+    }
+    if has(|held| matches!(held, Held::Unmerged { .. })) {
         text.push_str(
-            "\n  fix: look at both sides with `stockade diff`, then say --conflicts host, sandbox or beside",
+            "\n  fix: say --conflicts mark to get both sides' lines between conflict markers, or take a side: \
+             --conflicts host, sandbox or beside",
         );
     }
     text
@@ -223,6 +261,7 @@ pub fn held_text(held: &Held) -> String {
     match held {
         Held::Risky { why } => format!("risky: {}", why.join("; ")),
         Held::Conflict => "conflict: it changed on the host, too".to_owned(),
+        Held::Unmerged { why } => format!("conflict, not merged: {why}"),
         Held::Special => "a pipe, socket or device is never applied".to_owned(),
         Held::Never { why } => format!("never applied: {why}"),
         Held::WithCommits { .. } => "taken with the commits".to_owned(),
@@ -254,7 +293,7 @@ pub fn undo(args: &UndoArgs) -> Result {
             ]
         });
         report::out(&report::table(
-            report::Paint::stdout(),
+            Paint::stdout(),
             &["NUMBER", "AGE", "CHANGES"],
             rows,
         ))?;

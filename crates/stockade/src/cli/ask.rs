@@ -4,12 +4,13 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
-use stockade_host::workspace::{Change, Decision, Hunk, LineKind};
+use stockade_host::workspace::{Change, Decision, Hunk, LineKind, ThreeWay};
 
 use super::apply::held_text;
 use crate::failure::Failure;
-use crate::report::{self, Shown};
+use crate::report::{self, Paint, Shown};
 use crate::service::apply::{Held, Open};
 
 /// Changes that are listed before a question.
@@ -89,12 +90,12 @@ pub fn each(open: &mut Open) -> Result<bool, Failure> {
     let mut any = false;
     let mut rest = None;
     for one in &asked {
-        if let Some(decision) = rest.filter(|_| one.why.is_none() || rest == Some(Decision::Leave)) {
+        if let Some(decision) = rest.filter(|_| one.is_plain() || rest == Some(Decision::Leave)) {
             open.decide(one.number, decision);
             any |= decision != Decision::Leave;
             continue;
         }
-        if one.why.is_some() {
+        if !one.is_plain() {
             any |= ask_one(open, one)? == Some(true);
             continue;
         }
@@ -139,19 +140,38 @@ const WITH_HUNKS: &[(char, &str)] = &[
     ('a', "all the harmless rest"),
     ('q', "none of the rest"),
 ];
-const SIDES: &[(char, &str)] = &[
+const SIDES: [(char, &str); 4] = [
     ('l', "leave it pending"),
     ('h', "keep the host's"),
     ('s', "take the sandbox's"),
     ('b', "put the sandbox's beside it"),
 ];
 
+/// What can be answered to a conflict: where both can be put together, that too.
+fn sides(three: Option<&ThreeWay>) -> Vec<(char, &'static str)> {
+    let merges = |marks| three.is_some_and(|three| three.merged(marks).is_some());
+    let merge = match (merges(false), merges(true)) {
+        (true, _) => Some(('m', "merge both")),
+        (false, true) => Some(('m', "merge both, with conflict markers")),
+        (false, false) => None,
+    };
+    merge.into_iter().chain(SIDES).collect()
+}
+
 struct Asked {
     number: usize,
     line: String,
-    conflict: bool,
+    /// Of a conflict.
+    path: Option<PathBuf>,
     /// Why it is not harmless.
     why: Option<String>,
+}
+
+impl Asked {
+    /// A yes to it is no decision between two sides, and nothing is risky.
+    fn is_plain(&self) -> bool {
+        self.why.is_none() && self.path.is_none()
+    }
 }
 
 fn gather(open: &Open) -> Vec<Asked> {
@@ -160,10 +180,23 @@ fn gather(open: &Open) -> Vec<Asked> {
         .map(|one| Asked {
             number: one.number,
             line: report::change_line(one.change),
-            conflict: one.conflict,
-            why: one.held.map(held_text).or_else(|| risky(one.change)),
+            path: one.conflict.then(|| one.change.path.clone()),
+            why: why_asked(one.held, one.change),
         })
         .collect()
+}
+
+/// A conflict may be risky as well, and is asked about once.
+fn why_asked(held: Option<&Held>, change: &Change) -> Option<String> {
+    let risky = risky(change);
+    match held {
+        Some(held @ (Held::Conflict | Held::Unmerged { .. })) => {
+            let all = std::iter::once(held_text(held)).chain(risky);
+            Some(all.collect::<Vec<_>>().join("\n    "))
+        }
+        Some(held) => Some(held_text(held)),
+        None => risky,
+    }
 }
 
 fn risky(change: &Change) -> Option<String> {
@@ -199,14 +232,30 @@ fn ask_hunks(open: &mut Open, number: usize, hunks: &[Hunk]) -> Result<bool, Fai
 }
 
 /// True if it is to be done, false if not, none if the input has ended.
-fn ask_one(open: &mut Open, one: &Asked) -> std::io::Result<Option<bool>> {
-    let why = one.why.as_deref().unwrap_or_default();
+fn ask_one(open: &mut Open, one: &Asked) -> Result<Option<bool>, Failure> {
+    let why = one.why.clone().unwrap_or_else(|| held_text(&Held::Conflict));
+    let three = open.three_way(one.number);
+    if let (Some(three), Some(path)) = (&three, &one.path) {
+        say(&report::three_way_text(path, three, Paint::stderr()))?;
+    }
     let line = format!("{}\n    {why}\n  apply it?", one.line);
-    let answer = question(&line, if one.conflict { SIDES } else { YES_NO })?;
+    let answer = if one.path.is_some() {
+        question(&line, &sides(three.as_ref()))?
+    } else {
+        question(&line, YES_NO)?
+    };
     let decision = match answer {
         'y' | 's' => Decision::Apply,
         'h' => Decision::Keep,
         'b' => Decision::Beside,
+        'm' => {
+            if let Err(why) = open.decide_merge(one.number, true) {
+                say(&format!("  not merged: {why}\n"))?;
+                open.decide(one.number, Decision::Leave);
+                return Ok(Some(false));
+            }
+            return Ok(Some(true));
+        }
         _ => Decision::Leave,
     };
     open.decide(one.number, decision);

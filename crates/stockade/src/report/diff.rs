@@ -9,6 +9,7 @@ use stockade_host::workspace::{
     Detail, Entry, Fold, Hunk, Item, Line, LineKind, NodeKind, hunk_header, quoted,
 };
 
+use super::conflict::merges_text;
 use super::shown::escape_line;
 use super::{Paint, Shown, counts_line, git_lines};
 use crate::service::diff::Reviewed;
@@ -20,7 +21,7 @@ const BAR: u64 = 40;
 
 /// The whole diff.
 pub fn diff_text(reviewed: &Reviewed, paint: Paint) -> String {
-    let mut text = risk_summary(reviewed, paint) + &commits(reviewed, paint);
+    let mut text = first(reviewed, paint) + &commits(reviewed, paint);
     for item in &reviewed.review.changes {
         file(&mut text, item, &reviewed.detail(item), paint);
     }
@@ -32,7 +33,7 @@ pub fn diff_text(reviewed: &Reviewed, paint: Paint) -> String {
 
 /// One line a file.
 pub fn diff_stat(reviewed: &Reviewed, paint: Paint) -> String {
-    let mut text = risk_summary(reviewed, paint) + &commits(reviewed, paint);
+    let mut text = first(reviewed, paint) + &commits(reviewed, paint);
     for item in &reviewed.review.changes {
         let detail = reviewed.detail(item);
         let amount = match &detail {
@@ -100,45 +101,50 @@ fn title(item: &Item) -> String {
 }
 
 fn mark(item: &Item, paint: Paint) -> String {
-    if item.change.risks.is_empty() {
+    if item.change.risks.is_empty() && !item.change.conflict {
         " ".to_owned()
     } else {
         paint.red("!")
     }
 }
 
-fn risk_summary(reviewed: &Reviewed, paint: Paint) -> String {
+/// What a person has to look at first: conflicts, then what is risky.
+fn first(reviewed: &Reviewed, paint: Paint) -> String {
+    let conflict = |item: &Item| {
+        let can = reviewed.conflicts.get(&item.change.path).map(merges_text);
+        item.change.conflict.then(|| can.unwrap_or_default())
+    };
+    let risk = |item: &Item| (!item.change.risks.is_empty()).then(|| why(item));
+    let conflicts = listed(reviewed, paint, conflict, |files| {
+        format!("! conflicts: {files} changed on the host, too, since the sandbox began")
+    });
+    let risks = listed(reviewed, paint, risk, |files| {
+        format!("! look at these first: {files} that may act on the host")
+    });
+    conflicts + &risks
+}
+
+/// The changes of which there is something to say, under a heading with their number.
+fn listed(
+    reviewed: &Reviewed,
+    paint: Paint,
+    said: impl Fn(&Item) -> Option<String>,
+    heading: impl Fn(&str) -> String,
+) -> String {
     let mut text = String::new();
-    let risky: Vec<&Item> = reviewed
-        .review
-        .changes
-        .iter()
-        .filter(|item| !item.change.risks.is_empty())
-        .collect();
-    if risky.is_empty() {
+    let changes = reviewed.review.changes.iter();
+    let found: Vec<(&Item, String)> = changes.filter_map(|item| Some((item, said(item)?))).collect();
+    if found.is_empty() {
         return text;
     }
-    let files = match risky.len() {
+    let files = match found.len() {
         1 => "1 file".to_owned(),
         count => format!("{count} files"),
     };
-    push(
-        &mut text,
-        &paint.red(&format!(
-            "! look at these first: {files} that may act on the host"
-        )),
-    );
-    for item in risky {
-        push(
-            &mut text,
-            &format!(
-                "{} {} {}: {}",
-                paint.red("!"),
-                item.letter(),
-                title(item),
-                why(item)
-            ),
-        );
+    push(&mut text, &paint.red(&heading(&files)));
+    for (item, said) in found {
+        let line = format!("{} {} {}: {said}", paint.red("!"), item.letter(), title(item));
+        push(&mut text, &line);
     }
     text.push('\n');
     text
@@ -227,7 +233,8 @@ fn file(text: &mut String, item: &Item, detail: &Detail, paint: Paint) {
     }
 }
 
-fn hunk_text(text: &mut String, hunk: &Hunk, paint: Paint) {
+/// A hunk, as git shows it.
+pub fn hunk_text(text: &mut String, hunk: &Hunk, paint: Paint) {
     push(text, &paint.cyan(&hunk_header(hunk)));
     for Line { kind, bytes } in &hunk.lines {
         let (content, has_end) = match bytes.strip_suffix(b"\n") {

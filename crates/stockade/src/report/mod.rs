@@ -4,6 +4,7 @@
 mod audit;
 mod budget;
 mod changes;
+mod conflict;
 mod diff;
 mod doctor;
 mod ending;
@@ -19,6 +20,7 @@ mod table;
 pub use audit::record_line;
 pub use budget::budget_text;
 pub use changes::{change_line, counts_line, found_line};
+pub use conflict::three_way_text;
 pub use diff::{diff_names, diff_stat, diff_text};
 pub use doctor::diagnosis_text;
 pub use ending::{Outcome, ended_line, exit_clause, shortfall_line, unrecorded_line};

@@ -1,16 +1,15 @@
 //! Changes taken over to the host, and taken back.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use stockade_host::Error;
 use stockade_host::state::{ChangeSet as Kept, PENDING, StateDirs};
-use stockade_host::takeover::{self, Takeover};
+use stockade_host::takeover::{self, Contents, Takeover};
 use stockade_host::workspace::{
     Applied, Change, ChangeKind, Decision, Detail, GitFile, Hunk, Item, MAX_TEXT_BYTES, NodeKind, Side,
-    Undone, compose,
+    ThreeWay, Undone, compose,
 };
 
 use super::commits::{self, Commits, Preview};
@@ -51,6 +50,10 @@ pub enum OnConflict {
     Sandbox,
     /// The sandbox's file is put beside it.
     Beside,
+    /// Both are put together, where they changed other lines of what stood there before.
+    Merge,
+    /// Both are put together, with marks around the lines that both changed.
+    Mark,
 }
 
 /// Why a change that was asked for is not applied.
@@ -64,6 +67,11 @@ pub enum Held {
     },
     /// The host's file changed, too, since the sandbox began.
     Conflict,
+    /// The same, and it was to be merged.
+    Unmerged {
+        /// Why it cannot be.
+        why: String,
+    },
     /// A pipe, a socket or a device: never applied.
     Special,
     /// It is never applied, whatever is said.
@@ -88,7 +96,7 @@ pub struct Open {
     takeover: Takeover,
     decisions: Vec<Decision>,
     held: Vec<Option<Held>>,
-    parts: BTreeMap<usize, Vec<u8>>,
+    contents: Contents,
     commits: Commits,
 }
 
@@ -126,14 +134,16 @@ pub fn open(request: &Request) -> Result<Open> {
             (None, false) => Decision::Apply,
         })
         .collect();
-    Ok(Open {
+    let mut open = Open {
         dirs,
         decisions,
         held,
-        parts: BTreeMap::new(),
+        contents: Contents::default(),
         commits,
         takeover,
-    })
+    };
+    open.merge_all(request.conflicts == OnConflict::Mark);
+    Ok(open)
 }
 
 fn on_conflict(choice: OnConflict) -> Decision {
@@ -142,6 +152,7 @@ fn on_conflict(choice: OnConflict) -> Decision {
         OnConflict::Host => Decision::Keep,
         OnConflict::Sandbox => Decision::Apply,
         OnConflict::Beside => Decision::Beside,
+        OnConflict::Merge | OnConflict::Mark => Decision::Merge,
     }
 }
 
@@ -379,9 +390,61 @@ impl Open {
         file.take(MAX_TEXT_BYTES)
             .read_to_end(&mut before)
             .map_err(failed)?;
-        self.parts.insert(number, compose(&before, hunks, chosen));
+        self.contents
+            .parts
+            .insert(number, compose(&before, hunks, chosen));
         self.decide(number, Decision::Part);
         Ok(())
+    }
+
+    /// Puts together what is to be merged; what cannot be stays pending, with the reason.
+    fn merge_all(&mut self, marks: bool) {
+        for number in 0..self.decisions.len() {
+            if self.decisions.get(number) == Some(&Decision::Merge)
+                && let Err(why) = self.decide_merge(number, marks)
+            {
+                self.decide(number, Decision::Leave);
+                if let Some(held) = self.held.get_mut(number) {
+                    *held = Some(Held::Unmerged { why });
+                }
+            }
+        }
+    }
+
+    /// A conflict, from three sides; none for any other change.
+    pub fn three_way(&self, number: usize) -> Option<ThreeWay> {
+        self.takeover.three_way(number)
+    }
+
+    /// A conflict is to be merged; with `marks` also where both sides changed the same lines.
+    ///
+    /// # Errors
+    /// Why it cannot be, in a clause.
+    pub fn decide_merge(&mut self, number: usize, marks: bool) -> std::result::Result<(), String> {
+        let three = self.takeover.three_way(number);
+        let three = three.ok_or_else(|| "it is no conflict".to_owned())?;
+        let merged = three.merged(marks);
+        let merged = merged.ok_or_else(|| three.why_not().unwrap_or_default())?;
+        self.contents.merged.insert(number, merged);
+        self.decide(number, Decision::Merge);
+        Ok(())
+    }
+
+    /// Files that would get marks, with how many places each.
+    pub fn marked(&self) -> impl Iterator<Item = (&Change, usize)> {
+        let merged = self.contents.merged.iter();
+        let merged = merged.filter(|(number, _)| self.decisions.get(**number) == Some(&Decision::Merge));
+        merged.filter_map(|(number, merged)| {
+            let change = self.takeover.set.changes.get(*number)?;
+            (merged.marked > 0).then_some((change, merged.marked))
+        })
+    }
+
+    /// Conflicts that were asked for and are not decided, from three sides.
+    pub fn open_conflicts(&self) -> impl Iterator<Item = (&Change, ThreeWay)> {
+        let all = self.takeover.set.changes.iter().zip(&self.held).enumerate();
+        let open = all.filter(|(_, (_, held))| matches!(held, Some(Held::Conflict | Held::Unmerged { .. })));
+        open.filter_map(|(number, (change, _))| Some((change, self.three_way(number)?)))
     }
 
     /// Applies it. `commits` is what [`Self::commits`] told.
@@ -392,7 +455,7 @@ impl Open {
         let git = self.commits.possible(commits);
         Ok(self
             .takeover
-            .apply(&self.dirs, self.decisions.clone(), self.parts.clone(), git)?)
+            .apply(&self.dirs, self.decisions.clone(), self.contents.clone(), git)?)
     }
 }
 

@@ -1,12 +1,15 @@
 //! What there is to review in a change set.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use stockade_host::Error;
 use stockade_host::state::{ChangeSet as Kept, Look, RunMeta, StateDirs};
 use stockade_host::workspace::replica::Calm;
-use stockade_host::workspace::{self, Detail, Item, Patch, Review, ScanLimits, Trees, Wish};
+use stockade_host::workspace::{
+    self, Conflicts, Detail, Item, Merges, Patch, Review, ScanLimits, ThreeWay, Trees, Wish,
+};
 
 use super::audit::{Entry, Seen, Wanted, show};
 use super::{Result, change_set, state};
@@ -53,6 +56,8 @@ pub struct Reviewed {
     pub history: Vec<Entry>,
     /// The changes.
     pub review: Review,
+    /// Of those that are conflicts: what can be done.
+    pub conflicts: BTreeMap<PathBuf, Merges>,
     trees: Trees,
     /// What is shown lies there.
     _look: Look,
@@ -69,6 +74,9 @@ struct Told<'a> {
     added_lines: u64,
     removed_lines: u64,
     binary: bool,
+    /// Of a conflict: what can be done.
+    #[serde(flatten)]
+    merge: Option<&'a Merges>,
 }
 
 /// A review as JSON.
@@ -116,7 +124,13 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
     };
     let look = dirs.look(&kept, Calm::Moving)?;
     let trees = Trees::open(look.upper(), look.lower().unwrap_or(&workspace)).map_err(unreadable)?;
-    let review = trees.review(&wish).map_err(unreadable)?;
+    let mut review = trees.review(&wish).map_err(unreadable)?;
+    let conflicts = if kept.is_live() {
+        // Written in place: there is nothing to apply.
+        BTreeMap::new()
+    } else {
+        conflicts(&dirs, &kept, look.upper(), &trees, &mut review)?
+    };
     let runs = kept.meta.map(|meta| meta.runs).unwrap_or_default();
     let history = if request.history {
         history(&runs)?
@@ -130,9 +144,32 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
         live: kept.live,
         history,
         review,
+        conflicts,
         trees,
         _look: look,
     }))
+}
+
+/// Marks what changed on the host, too, and says of each what can be done.
+fn conflicts(
+    dirs: &StateDirs,
+    kept: &Kept,
+    upper: &Path,
+    trees: &Trees,
+    review: &mut Review,
+) -> Result<BTreeMap<PathBuf, Merges>> {
+    let Some(project) = kept.workspace() else {
+        return Ok(BTreeMap::new());
+    };
+    let history = dirs.history_path(project);
+    let facts = Conflicts::of(kept.directory(), upper, &history, &kept.starts()).map_err(Error::from)?;
+    facts.mark(review);
+    let conflicts = review.changes.iter().filter(|item| item.change.conflict);
+    let told = conflicts.map(|item| {
+        let three = ThreeWay::of(trees, facts.bases(), &workspace::source(item));
+        (item.change.path.clone(), three.merges())
+    });
+    Ok(told.collect())
 }
 
 /// The set that is meant: the one that `stockade apply` takes.
@@ -209,6 +246,7 @@ impl Reviewed {
                 added_lines,
                 removed_lines,
                 binary: detail == Detail::Binary,
+                merge: self.conflicts.get(&item.change.path),
             }
         };
         Json {

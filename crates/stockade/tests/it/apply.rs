@@ -7,7 +7,7 @@ use crate::pty::Terminal;
 use crate::world::World;
 
 /// Exit code, output, and complaint with the test's directories replaced.
-fn told(world: &World, arguments: &[&str]) -> (i32, String, String) {
+pub fn told(world: &World, arguments: &[&str]) -> (i32, String, String) {
     let output = world.stockade(arguments).output().expect("it runs");
     (
         output.status.code().unwrap_or(-1),
@@ -16,9 +16,8 @@ fn told(world: &World, arguments: &[&str]) -> (i32, String, String) {
     )
 }
 
-fn inside(world: &World, script: &str) {
-    // Files of the host get their times by a clock that moves in ticks.
-    std::thread::sleep(std::time::Duration::from_millis(25));
+pub fn inside(world: &World, script: &str) {
+    wait_a_tick();
     let output = world
         .run_with(&["-q"], &["sh", "-c", script])
         .output()
@@ -30,8 +29,13 @@ fn inside(world: &World, script: &str) {
     );
 }
 
-fn read(world: &World, name: &str) -> String {
+pub fn read(world: &World, name: &str) -> String {
     fs::read_to_string(world.project().join(name)).expect("a file of the project")
+}
+
+/// Files of the host get their times by a clock that moves in ticks.
+pub fn wait_a_tick() {
+    std::thread::sleep(std::time::Duration::from_millis(25));
 }
 
 /// A harmless change, a hook and a conflict.
@@ -44,7 +48,7 @@ fn prepare() -> World {
         &world,
         "echo 2 > plain; echo 2 > both; echo evil > .git/hooks/post-commit",
     );
-    std::thread::sleep(std::time::Duration::from_millis(25));
+    wait_a_tick();
     world.file("both", "edited\n");
     world
 }

@@ -16,6 +16,7 @@ mod generated;
 mod git;
 mod interactive;
 mod jobs;
+mod merge;
 mod plan;
 mod processes;
 mod pty;

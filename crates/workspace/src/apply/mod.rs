@@ -22,6 +22,7 @@ use crate::change::{ChangeSet, NodeKind};
 use crate::copy::Owners;
 use crate::git::{GitDone, GitWish};
 use crate::journal::{History, Journal, Mark, Pause, STAGE, VERSION};
+use crate::merge::Merged;
 use crate::place::Place;
 use crate::trees::Trees;
 use crate::write_error::{WriteError, WriteResult};
@@ -38,6 +39,8 @@ pub enum Decision {
     Keep,
     /// The host gets some of it, see [`Request::parts`]; the rest stays in the change set.
     Part,
+    /// The host gets what was put together from both sides, see [`Request::merged`].
+    Merge,
     /// The host's file stays as it is, and gets what stands inside beside it, as
     /// `NAME.stockade`.
     Beside,
@@ -56,6 +59,8 @@ pub struct Request<'a> {
     pub decisions: Vec<Decision>,
     /// The content of the files of which the host gets a part, by the number of the change.
     pub parts: BTreeMap<usize, Vec<u8>>,
+    /// The files that were put together from both sides, by the number of the change.
+    pub merged: BTreeMap<usize, Merged>,
     /// Which changes meet a file that the host changed since, in their order.
     pub conflicts: Vec<bool>,
     /// Repositories of which the host gets what happened in them.
@@ -123,7 +128,7 @@ pub fn apply(history: &History, request: &Request<'_>, pause: Pause<'_>) -> Writ
     let count = |of: &[Decision]| decisions.iter().filter(|one| of.contains(one)).count() as u64;
     let mut applied = Applied {
         number: None,
-        applied: count(&[Decision::Apply, Decision::Part, Decision::Beside]),
+        applied: count(&[Decision::Apply, Decision::Part, Decision::Merge, Decision::Beside]),
         kept: count(&[Decision::Keep]),
         left: count(&[Decision::Leave, Decision::Part]),
         git: prepared.git,

@@ -11,7 +11,7 @@ pub(super) fn complete(changes: &[Change], decisions: &mut [Decision]) {
     for (number, change) in changes.iter().enumerate() {
         if matches!(
             decisions.get(number),
-            Some(Decision::Apply | Decision::Part | Decision::Beside)
+            Some(Decision::Apply | Decision::Part | Decision::Merge | Decision::Beside)
         ) {
             include_parents(changes, decisions, number, change);
         }

@@ -53,6 +53,16 @@ impl Maker<'_> {
         }
     }
 
+    /// Gives a file of the stage other permissions than the one inside has.
+    pub(super) fn set_mode(&self, change: &Change, to: &Place, path: &Path, mode: u32) -> WriteResult {
+        let set = || {
+            let (parent, name) = to.parent(path)?;
+            let mode = rustix::fs::Mode::from_raw_mode(mode & !copy::SETID);
+            rustix::fs::chmodat(&parent, name.as_c_str(), mode, AtFlags::empty())
+        };
+        set().map_err(|cause| WriteError::stage(&change.path, cause))
+    }
+
     /// Makes a directory, open to us.
     pub(super) fn directory(&self, change: &Change, to: &Place, path: &Path) -> WriteResult {
         let failed = |cause: Errno| WriteError::stage(&change.path, cause);

@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::select::{below, is_directory_coming, is_directory_going};
 use super::stage::{Maker, made};
 use super::{Decision, Request, git, leave};
+use crate::bases::Bases;
 use crate::change::{Change, Entry, NodeKind, Unread};
 use crate::copy::SETID;
 use crate::git::GitDone;
@@ -84,6 +85,7 @@ impl<'a> Builder<'a> {
                 Decision::Leave | Decision::Keep => {}
                 Decision::Beside => self.beside(change)?,
                 Decision::Part => self.part(number, change)?,
+                Decision::Merge => self.merge(number, change)?,
                 Decision::Apply => {
                     self.change(number, change, decisions)?;
                     if is_directory_coming(change) || is_directory_going(change) {
@@ -106,6 +108,7 @@ impl<'a> Builder<'a> {
         // Directories without any change of their own may lie there; nothing is decided then.
         if decisions.iter().any(|decision| *decision != Decision::Leave) {
             self.steps.extend(leaving);
+            self.steps.extend(self.bases_of(decisions)?);
         }
         Ok(Prepared {
             steps: self.steps,
@@ -114,6 +117,22 @@ impl<'a> Builder<'a> {
             git,
             indexes,
         })
+    }
+
+    /// The bases of what leaves the change set go with it, and come back with it.
+    fn bases_of(&self, decisions: &[Decision]) -> WriteResult<Vec<Step>> {
+        let set = self.request.upper.parent().unwrap_or(&self.request.upper);
+        let bases = Bases::of(set)?;
+        let all = self.changes.iter().zip(decisions);
+        let gone = all.filter(|(_, decision)| !matches!(decision, Decision::Leave | Decision::Part));
+        let records = gone.filter_map(|(change, _)| bases.leaving(&change.path));
+        Ok(records
+            .map(|(path, old)| Step {
+                tree: Tree::Bases,
+                path,
+                act: Act::Take { old },
+            })
+            .collect())
     }
 
     fn change(&mut self, number: usize, change: &'a Change, decisions: &[Decision]) -> WriteResult {
@@ -288,6 +307,27 @@ impl<'a> Builder<'a> {
             path: change.path.clone(),
             changed: old.changed,
         });
+        self.push(&change.path, Act::Exchange { new, old });
+        Ok(())
+    }
+
+    /// A file of both sides. Both are what was merged: their ctimes are looked at.
+    fn merge(&mut self, number: usize, change: &Change) -> WriteResult {
+        let (Some(merged), Some(old), Some(after)) = (
+            self.request.merged.get(&number),
+            self.standing(change)?,
+            &change.after,
+        ) else {
+            return Err(WriteError::changed(&change.path));
+        };
+        self.touch(&change.path)?;
+        let object = self.steps.len();
+        let content = Some(merged.content.as_slice());
+        self.maker
+            .leaf(change, after, self.stage, &named(object), content)?;
+        self.maker
+            .set_mode(change, self.stage, &named(object), merged.mode)?;
+        let new = made(self.stage, object, change)?;
         self.push(&change.path, Act::Exchange { new, old });
         Ok(())
     }

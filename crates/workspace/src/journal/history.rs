@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::home::{APPLIED, Ground, STAGE, open_or_make, share_a_mount};
-use super::known::{Known, KnownFiles};
+use super::home::{APPLIED, FORMER, Ground, STAGE, open_or_make, share_a_mount};
+use super::known::{KNOWN, Known, KnownFiles};
 use super::{Done, Journal, Pause, Touched, Undoing, VERSION, beside, check, forward, index, reverse};
 use crate::files::{random_name, read_json, sync, write_json};
 use crate::place::Place;
@@ -21,7 +21,6 @@ const DRAFT: &str = ".draft";
 const JOURNAL: &str = "journal.json";
 const DONE: &str = "done.json";
 const UNDOING: &str = "undoing.json";
-const KNOWN: &str = "known.json";
 /// Applies that can be undone; older ones are let go.
 const LEVELS: usize = 50;
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
@@ -304,6 +303,7 @@ impl History {
         let entry = self.entry(DRAFT)?;
         make(&entry, APPLIED)?;
         make(&entry, STAGE)?;
+        make(&entry, FORMER)?;
         let below = |place: &Place, name: &str| {
             place
                 .below(name)

@@ -6,6 +6,7 @@ use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::io::Errno;
 
 use super::{Journal, Tree};
+use crate::bases::BASES;
 use crate::place::Place;
 use crate::write_error::{WriteError, WriteResult};
 
@@ -13,6 +14,8 @@ use crate::write_error::{WriteError, WriteResult};
 pub(crate) const STAGE: &str = "project";
 /// In an entry: what was applied and has left the change set.
 pub(super) const APPLIED: &str = "applied";
+/// In an entry: the bases of that.
+pub(super) const FORMER: &str = "bases";
 
 /// The open trees.
 #[derive(Debug)]
@@ -21,6 +24,9 @@ pub(crate) struct Ground {
     changes: Option<Place>,
     stage: Place,
     applied: Place,
+    /// The change set's bases and where they go; none where there are none, or were none when an
+    /// older program applied.
+    bases: Option<(Place, Place)>,
 }
 
 impl Ground {
@@ -33,7 +39,12 @@ impl Ground {
             Some(name) => project.below(name),
         };
         let failed = |cause: Errno| WriteError::history("open the stage of", &journal.project, cause);
+        let bases = || {
+            let path = journal.changes.parent()?.join(BASES);
+            Place::open(&path).ok().zip(entry.below(FORMER).ok())
+        };
         Ok(Self {
+            bases: bases(),
             stage: stage.map_err(failed)?,
             applied: entry.below(APPLIED).map_err(failed)?,
             changes: Place::open(&journal.changes).ok(),
@@ -46,7 +57,11 @@ impl Ground {
     }
 
     pub(crate) fn has(&self, tree: Tree) -> bool {
-        tree == Tree::Project || self.changes.is_some()
+        match tree {
+            Tree::Project => true,
+            Tree::Changes => self.changes.is_some(),
+            Tree::Bases => self.bases.is_some(),
+        }
     }
 
     pub(crate) fn tree(&self, tree: Tree) -> &Place {
@@ -54,6 +69,7 @@ impl Ground {
             Tree::Project => &self.project,
             // Whoever asks has asked whether it is there; steps in nothing fail.
             Tree::Changes => self.changes.as_ref().unwrap_or(&self.applied),
+            Tree::Bases => self.bases.as_ref().map_or(&self.applied, |(bases, _)| bases),
         }
     }
 
@@ -61,6 +77,7 @@ impl Ground {
         match tree {
             Tree::Project => &self.stage,
             Tree::Changes => &self.applied,
+            Tree::Bases => self.bases.as_ref().map_or(&self.applied, |(_, former)| former),
         }
     }
 }

@@ -4,11 +4,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::home::Ground;
-use super::{Act, Journal, Mark, Tree};
+use super::{Act, Journal, Mark, Tree, VERSION};
 use crate::change::{Entry, Moment};
+use crate::files::read_json;
+use crate::place::Place;
+use crate::write_error::{WriteError, WriteResult};
+
+/// In a history.
+pub(super) const KNOWN: &str = "known.json";
 
 /// Files that are remembered; of more, some are taken for changed.
 const MAX_KNOWN: usize = 100_000;
@@ -32,6 +39,19 @@ pub(super) struct KnownFiles {
 }
 
 impl Known {
+    /// What the history in a directory knows; nothing where there is no history. The file appears
+    /// whole, so no lock is needed.
+    pub(crate) fn read(history: &Path) -> WriteResult<Vec<Self>> {
+        let failed = |cause: std::io::Error| WriteError::history("read", &history.join(KNOWN), cause);
+        let place = match Place::open(history) {
+            Ok(place) => place,
+            Err(Errno::NOENT) => return Ok(Vec::new()),
+            Err(cause) => return Err(failed(cause.into())),
+        };
+        let known: Option<KnownFiles> = read_json(&place, KNOWN, VERSION).map_err(failed)?;
+        Ok(known.map(|known| known.files).unwrap_or_default())
+    }
+
     /// When a file of the host was last changed by somebody else, if we have put it back since.
     pub(crate) fn counts_as(known: &[Self], path: &Path, now: &Entry) -> Option<Moment> {
         let found = known.binary_search_by(|one| one.path.as_path().cmp(path)).ok()?;

@@ -42,6 +42,8 @@ pub(crate) enum Tree {
     Project,
     /// The change set: what was applied leaves it.
     Changes,
+    /// What is known of the bases of its files: it goes with them.
+    Bases,
 }
 
 /// What one step does. The thing that it moves lies in the stage under the step's number,

@@ -171,6 +171,7 @@ impl StateDirs {
         let request = Request {
             upper: back,
             decisions: vec![Decision::Apply; found.changes.len()],
+            merged: std::collections::BTreeMap::new(),
             parts: std::collections::BTreeMap::new(),
             conflicts: vec![false; found.changes.len()],
             // Its data is brought back as files.

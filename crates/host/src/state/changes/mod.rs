@@ -5,6 +5,7 @@
 //! supervisor of the sandbox that uses a set holds a lock on its directory; the kernel frees
 //! it with the supervisor.
 
+mod bases;
 mod live;
 mod look;
 mod meta;

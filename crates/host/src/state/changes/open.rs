@@ -123,6 +123,8 @@ fn user_of(dirs: &StateDirs, key: &str) -> Result<Option<crate::state::Status>> 
 /// Goes on with what earlier sandboxes changed.
 fn go_on(dirs: &StateDirs, workspace: &Path, claim: ChangesClaim) -> Result<Opened> {
     settle::take_out(dirs, &claim.dir)?;
+    // An apply that was killed at its end may have left some of what is no change any more.
+    stockade_workspace::forget(claim.path(), &claim.upper())?;
     // Overlay refuses the scratch directory of a mount that was not ended in order.
     match dirs.trash()?.take(claim.dir.fd(), WORK) {
         Ok(()) | Err(Errno::NOENT) => {}

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use rustix::io::Errno;
-use stockade_workspace::ScanLimits;
 use stockade_workspace::replica::BASE_LIST;
+use stockade_workspace::{Change, ScanLimits};
 
 use super::look::DRAFT;
 use super::{ChangesClaim, KeptChanges, UPPER, WORK, discard, live, meta, path_of};
@@ -12,6 +12,9 @@ use crate::error::Result;
 use crate::state::files::Dir;
 use crate::state::spare::Kind;
 use crate::state::{StateDirs, Status};
+
+/// Changes that are looked at for files of the host that are to be kept.
+pub(super) const LISTED: usize = 20_000;
 
 /// Brings the change set of an ended sandbox into its lasting form, or removes it if it is
 /// empty or not wanted. May be called again.
@@ -30,10 +33,11 @@ pub(in crate::state) fn settle(
         return settle_live(dirs, status, claim, workspace);
     }
     take_out(dirs, &claim.dir)?;
-    let Some(kept) = look(claim, workspace) else {
+    let Some((kept, found)) = look_through(claim, workspace, LISTED) else {
         return hand_on_or_discard(dirs, claim).map(|()| None);
     };
     meta::write(&claim.dir, status, workspace, &kept)?;
+    dirs.keep_bases(claim, workspace, &found);
     match dirs.trash()?.take(claim.dir.fd(), WORK) {
         Ok(()) | Err(Errno::NOENT) => Ok(Some(kept)),
         Err(error) => Err(claim.dir.error("remove", WORK, error)),
@@ -77,24 +81,38 @@ fn remove(dirs: &StateDirs, dir: &Dir, name: &str) -> Result<()> {
 
 /// What the change set holds; none if nothing. What cannot be read is kept.
 pub(super) fn look(claim: &ChangesClaim, workspace: &Path) -> Option<KeptChanges> {
+    look_through(claim, workspace, 0).map(|(kept, _)| kept)
+}
+
+/// The same, with a list of the first changes.
+pub(super) fn look_through(
+    claim: &ChangesClaim,
+    workspace: &Path,
+    listed: usize,
+) -> Option<(KeptChanges, Vec<Change>)> {
     let upper = claim.upper();
     if !upper.exists() || stockade_workspace::is_empty(&upper).unwrap_or(false) {
         return None;
     }
-    let found = stockade_workspace::scan(&upper, workspace, ScanLimits::COUNTS).ok();
-    let truncated = found.as_ref().is_some_and(|found| found.truncated);
-    let counts = found.map(|found| found.counts);
+    let limits = ScanLimits {
+        listed,
+        ..ScanLimits::COUNTS
+    };
+    let found = stockade_workspace::scan(&upper, workspace, limits).ok();
+    let counts = found.as_ref().map(|found| found.counts);
+    let (truncated, changes) = found.map_or((false, Vec::new()), |found| (found.truncated, found.changes));
     // Copied-up directories in which nothing is different.
     if !truncated && counts.is_some_and(|counts| counts.is_empty()) {
         return None;
     }
-    Some(KeptChanges {
+    let kept = KeptChanges {
         key: claim.key.clone(),
         name: claim.name().to_owned(),
         upper,
         counts,
         truncated,
-    })
+    };
+    Some((kept, changes))
 }
 
 /// Leaves the directory to a later run if it holds nothing, else to the trash. Who takes it

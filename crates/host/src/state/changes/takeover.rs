@@ -16,10 +16,16 @@ impl StateDirs {
         Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
     }
 
-    /// Notes how much is left in a set.
+    /// Notes how much is left in a set, and keeps the bases of that and no others.
     pub(crate) fn recount_changes(&self, claim: &ChangesClaim, workspace: &Path) -> Result<()> {
-        let kept = settle::look(claim, workspace);
-        meta::recount(&claim.dir, kept.as_ref())
+        stockade_workspace::forget(claim.path(), &claim.upper())?;
+        let looked = settle::look_through(claim, workspace, settle::LISTED);
+        meta::recount(&claim.dir, looked.as_ref().map(|(kept, _)| kept))?;
+        // An undo and a rewind bring back what has no base yet.
+        if let Some((_, changes)) = looked {
+            self.keep_bases(claim, workspace, &changes);
+        }
+        Ok(())
     }
 
     /// Locks the set whose upper directory this is. Where it is gone, it is made again from its
@@ -50,7 +56,9 @@ impl StateDirs {
         let Lock::Taken(claim) = ChangesClaim::lock(self, key)? else {
             return Err(busy(name, None));
         };
-        claim.dir.make_directory(UPPER).map_err(failed)?;
+        for name in [UPPER, stockade_workspace::BASES] {
+            claim.dir.make_directory(name).map_err(failed)?;
+        }
         if let Some(description) = description {
             claim
                 .dir

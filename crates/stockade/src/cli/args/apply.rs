@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 /// Without paths: everything that git does not ignore. What runs on the host later (hooks,
 /// CI files, editor settings, new programs) needs an explicit yes: in a terminal you are
 /// asked, otherwise name the file itself, or say --all. A file that changed on the host since
-/// the sandbox began is a conflict and is never overwritten unless you say so. `stockade undo`
-/// brings back what was there before.
+/// the sandbox began is a conflict: it is shown from three sides and never overwritten unless you
+/// say so (--conflicts). `stockade undo` brings back what was there before.
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
     /// Apply everything, or nothing if anything is risky or in conflict (for CI)
@@ -52,6 +52,10 @@ pub enum ConflictArg {
     Sandbox,
     /// The sandbox's file is put beside it, as NAME.stockade
     Beside,
+    /// Both are put together, line by line; where both changed the same lines it stays pending
+    Merge,
+    /// The same, with conflict markers around lines that both changed
+    Mark,
 }
 
 /// Forgets changes that were not taken over

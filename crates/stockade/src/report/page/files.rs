@@ -35,13 +35,13 @@ fn title(item: &Item) -> String {
 }
 
 /// One file.
-pub fn file(page: &mut String, number: usize, item: &Item, detail: &Detail) {
+pub fn file(page: &mut String, number: usize, item: &Item, detail: &Detail, conflict: Option<&str>) {
     let lines = match detail {
         Detail::Text(hunks) => hunks.iter().map(|hunk| hunk.lines.len()).sum(),
         _ => 0,
     };
     let open = if lines <= MAX_OPEN_LINES { " open" } else { "" };
-    let risky = if item.change.risks.is_empty() {
+    let risky = if item.change.risks.is_empty() && conflict.is_none() {
         ""
     } else {
         " class=\"risky\""
@@ -59,6 +59,10 @@ pub fn file(page: &mut String, number: usize, item: &Item, detail: &Detail) {
             page,
             &format!("<p class=\"why\">{}</p>", text(risk.why().as_bytes())),
         );
+    }
+    if let Some(conflict) = conflict {
+        let line = format!("It changed on the host, too: {conflict}");
+        push(page, &format!("<p class=\"why\">{}</p>", text(line.as_bytes())));
     }
     push(page, &format!("<p class=\"dim\">{}</p>", facts(item)));
     content(page, item, detail);

@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use stockade_domain::units::ByteCount;
 
+use super::conflict::merges_text;
 use super::diff::fold_text;
 use super::shown::escape_line;
 use super::{Paint, counts_line, git_lines, record_line};
@@ -26,6 +27,7 @@ pub fn review_page(reviewed: &Reviewed) -> String {
     let mut page = String::new();
     head(&mut page, reviewed);
     summary(&mut page, reviewed);
+    conflicts(&mut page, reviewed);
     risks(&mut page, reviewed);
     commits(&mut page, reviewed);
     contents(&mut page, reviewed);
@@ -35,7 +37,14 @@ pub fn review_page(reviewed: &Reviewed) -> String {
         if page.len() > MAX_PAGE_BYTES {
             left_out += 1;
         } else {
-            file(&mut page, number, item, &reviewed.detail(item));
+            let conflict = reviewed.conflicts.get(&item.change.path).map(merges_text);
+            file(
+                &mut page,
+                number,
+                item,
+                &reviewed.detail(item),
+                conflict.as_deref(),
+            );
         }
     }
     if left_out > 0 {
@@ -95,6 +104,22 @@ fn summary(page: &mut String, reviewed: &Reviewed) {
         let path = escape_line(unread.path.as_os_str().as_encoded_bytes());
         warn(&format!("{path} could not be read: {}", unread.why));
     }
+}
+
+/// What changed on the host, too.
+fn conflicts(page: &mut String, reviewed: &Reviewed) {
+    let changes = reviewed.review.changes.iter().enumerate();
+    let conflicts: Vec<_> = changes.filter(|(_, item)| item.change.conflict).collect();
+    if conflicts.is_empty() {
+        return;
+    }
+    page.push_str("<section class=\"risks\"><h2>Conflicts</h2>\n<p>These files changed on your machine, too, since the sandbox began. They are not overwritten unless you say so.</p>\n<ul class=\"files\">\n");
+    for (number, item) in conflicts {
+        let can = reviewed.conflicts.get(&item.change.path).map(merges_text);
+        let can = text(can.unwrap_or_default().as_bytes());
+        push(page, &format!("<li>{}: {can}</li>", line_of(number, item)));
+    }
+    page.push_str("</ul></section>\n");
 }
 
 fn risks(page: &mut String, reviewed: &Reviewed) {

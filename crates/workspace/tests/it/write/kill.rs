@@ -63,6 +63,7 @@ fn child() {
     };
     match what {
         "apply" => drop(world.apply_watched(decide, &pause).expect("applied")),
+        "merge" => drop(world.apply_watched(|_| Decision::Merge, &pause).expect("merged")),
         "checkpoint" => drop(world.checkpoint_watched(None, &pause).expect("taken")),
         "rewind" => drop(world.rewind_watched("1", &pause).expect("rewound")),
         "undo" => drop(world.undo_watched(&pause).expect("undone")),

@@ -4,6 +4,7 @@ mod checkpoints;
 mod faults;
 mod hostile;
 mod kill;
+mod merge;
 mod partial;
 mod random;
 mod repository;

@@ -4,8 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
-use stockade_workspace::checkpoint::Births;
-use stockade_workspace::{Decision, Start, WriteError, conflicts};
+use stockade_workspace::{Decision, Start, WriteError};
 
 use super::world::{World, contents, exactly, now_ms};
 
@@ -167,17 +166,8 @@ fn a_file_that_changed_on_the_host_since_the_run_began_is_a_conflict() {
     let begun = wait_a_tick();
     world.inside("early", "2");
     world.inside("late", "2");
-    let found = |world: &World, runs: &[u64]| {
-        let history = world.history().expect("a history");
-        conflicts(
-            &history,
-            &world.upper(),
-            &world.changes(),
-            &Births::default(),
-            &runs.iter().copied().map(at).collect::<Vec<_>>(),
-        )
-        .expect("looked at")
-    };
+    let found =
+        |world: &World, runs: &[u64]| world.conflicts(&runs.iter().copied().map(at).collect::<Vec<_>>());
     assert_eq!(found(&world, &[begun]), [false, false]);
     wait_a_tick();
     world.host("late", "edited");
@@ -212,17 +202,7 @@ fn a_file_made_in_the_first_moment_of_a_run_is_that_runs() {
         began_ms: born + 4,
         stamp_ms: born.saturating_sub(15),
     };
-    let found = |runs: &[Start]| {
-        let history = world.history().expect("a history");
-        conflicts(
-            &history,
-            &world.upper(),
-            &world.changes(),
-            &Births::default(),
-            runs,
-        )
-        .expect("looked at")
-    };
+    let found = |runs: &[Start]| world.conflicts(runs);
     assert_eq!(found(&[at(begun)]), [true]);
     assert_eq!(found(&[at(begun), again]), [false]);
 }
@@ -239,29 +219,11 @@ fn what_was_undone_can_be_applied_again_without_a_conflict() {
         wait_a_tick();
         world.apply_all().expect("applied");
         world.undo().expect("undone");
-        let history = world.history().expect("a history");
-        let found = conflicts(
-            &history,
-            &world.upper(),
-            &world.changes(),
-            &Births::default(),
-            &[at(begun)],
-        )
-        .expect("looked at");
-        assert_eq!(found, [false, false]);
+        assert_eq!(world.conflicts(&[at(begun)]), [false, false]);
     }
     wait_a_tick();
     world.host("a", "edited");
-    let history = world.history().expect("a history");
-    let found = conflicts(
-        &history,
-        &world.upper(),
-        &world.changes(),
-        &Births::default(),
-        &[at(begun)],
-    )
-    .expect("looked at");
-    assert_eq!(found, [true, false]);
+    assert_eq!(world.conflicts(&[at(begun)]), [true, false]);
 }
 
 /// The kernel's clock of files moves in ticks of up to 10 ms.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stockade_workspace::{
-    Applied, ChangeSet, Decision, GitWish, History, Repositories, Request, ScanLimits, Trees, Undone,
-    WriteError, WriteResult, apply, scan,
+    Applied, ChangeSet, Conflicts, Decision, GitWish, History, Merged, Repositories, Request, ScanLimits,
+    Start, ThreeWay, Trees, Undone, WriteError, WriteResult, apply, scan,
 };
 
 /// How much is looked at.
@@ -147,7 +147,8 @@ impl World {
             upper: self.upper(),
             set,
             decisions,
-            parts: std::collections::BTreeMap::new(),
+            parts: BTreeMap::new(),
+            merged: self.merged(set),
             conflicts: vec![false; set.changes.len()],
             git: self.repositories(set),
             owners: None,
@@ -155,6 +156,47 @@ impl World {
             note: None,
         };
         apply(&self.history_watched(pause)?, &request, pause)
+    }
+
+    /// What tells conflicts, of a set that these runs used.
+    pub fn facts(&self, runs: &[Start]) -> Conflicts {
+        let history = self.root.join("history");
+        Conflicts::of(&self.root, &self.upper(), &history, runs).expect("looked at")
+    }
+
+    /// Which changes are conflicts.
+    pub fn conflicts(&self, runs: &[Start]) -> Vec<bool> {
+        let facts = self.facts(runs);
+        let set = self.changes();
+        set.changes.iter().map(|change| facts.has(change)).collect()
+    }
+
+    /// What is done when a run has ended.
+    pub fn run_ends(&self, runs: &[Start]) {
+        let trees = Trees::open(&self.upper(), &self.project()).expect("trees");
+        let set = self.changes();
+        let kept = self.facts(runs).keep(&self.root, &trees, set.changes.iter());
+        kept.expect("kept");
+    }
+
+    /// A change from three sides.
+    pub fn three_way(&self, path: &str) -> ThreeWay {
+        let trees = Trees::open(&self.upper(), &self.project()).expect("trees");
+        let set = self.changes();
+        let change = set.changes.iter().find(|change| change.path == Path::new(path));
+        ThreeWay::of(&trees, self.facts(&[]).bases(), change.expect("a change"))
+    }
+
+    /// What can be put together of both sides, marked where it must be.
+    fn merged(&self, set: &ChangeSet) -> BTreeMap<usize, Merged> {
+        let trees = Trees::open(&self.upper(), &self.project()).expect("trees");
+        let facts = self.facts(&[]);
+        let all = set.changes.iter().enumerate();
+        let merged = all.filter_map(|(number, change)| {
+            let three = ThreeWay::of(&trees, facts.bases(), change);
+            Some((number, three.merged(true)?))
+        });
+        merged.collect()
     }
 
     /// All of them, with a yes to everything.

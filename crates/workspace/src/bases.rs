@@ -1,0 +1,301 @@
+//! What stood on the host when a sandbox first changed a file there: the base of a merge.
+//!
+//! A run does not begin with a walk of the project, and an overlay keeps nothing of a file that is
+//! changed in it. But as long as the host's file bears an earlier ctime than the start of the run,
+//! it is what the run saw. So it is kept, a copy, at the latest when the sandbox has ended. Of a
+//! file that the host had changed by then it is noted that its base is not known.
+//!
+//! One file a record: a line of JSON, then the content. It appears whole, and the first of a path
+//! stays until the path leaves the change set: what is made of it later came from the same base.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
+
+use crate::change::{Change, Entry, NodeKind};
+use crate::files::random_name;
+use crate::journal::{Mark, VERSION};
+use crate::overlay::is_opaque;
+use crate::place::Place;
+use crate::scan::each_name;
+use crate::trees::{Side, Trees};
+use crate::write_error::{WriteError, WriteResult};
+
+/// Larger files are not kept, and so not merged.
+pub const MAX_MERGE_BYTES: u64 = 1 << 20;
+/// Files of one change set that are kept.
+const MAX_RECORDS: usize = 2_000;
+/// Bytes that one look keeps.
+const MAX_KEPT_BYTES: u64 = 64 << 20;
+/// Longest first line: a path of 4,096 bytes, each escaped, and some.
+const MAX_HEADER_BYTES: u64 = 32 << 10;
+/// The directory for them in a change set's.
+pub const BASES: &str = "bases";
+
+/// What is known of one file's base.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    #[serde(with = "crate::name")]
+    path: PathBuf,
+    /// The ctime of the host's file as the run saw it, seconds and nanoseconds; none if the host
+    /// had changed it before anybody looked.
+    changed: Option<(i64, u32)>,
+    /// Permission bits.
+    mode: u32,
+    /// The content follows.
+    has_content: bool,
+}
+
+/// What stood on the host when a file was first changed inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Base {
+    /// The ctime that the host's file had, if the run is known to have seen it.
+    pub(crate) changed: Option<(i64, u32)>,
+    /// Its permission bits.
+    pub(crate) mode: u32,
+}
+
+/// The bases of a change set that are known.
+#[derive(Debug, Default)]
+pub struct Bases(Option<Place>);
+
+impl Bases {
+    /// Those of the set in a directory.
+    ///
+    /// # Errors
+    /// [`WriteError::History`].
+    pub fn of(set: &Path) -> WriteResult<Self> {
+        let path = set.join(BASES);
+        match Place::open(&path) {
+            Ok(place) => Ok(Self(Some(place))),
+            Err(Errno::NOENT) => Ok(Self(None)),
+            Err(cause) => Err(WriteError::history("open", &path, cause)),
+        }
+    }
+
+    /// What is known of a path. What cannot be read is not known.
+    pub(crate) fn get(&self, path: &Path) -> Option<Base> {
+        let (header, _) = self.record(path)?;
+        Some(Base {
+            changed: header.changed,
+            mode: header.mode,
+        })
+    }
+
+    /// The content of a path's base, if it was kept.
+    pub(crate) fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let (header, rest) = self.record(path)?;
+        let mut content = Vec::new();
+        header.changed.filter(|_| header.has_content)?;
+        rest.take(MAX_MERGE_BYTES + 1).read_to_end(&mut content).ok()?;
+        Some(content)
+    }
+
+    /// The record of a path that leaves the change set: its name and what it is.
+    pub(crate) fn leaving(&self, path: &Path) -> Option<(PathBuf, Mark)> {
+        let name = PathBuf::from(name_of(path));
+        let stat = self.0.as_ref()?.stat(&name).ok()??;
+        Some((name, Mark::of(&stat)))
+    }
+
+    fn record(&self, path: &Path) -> Option<(Header, BufReader<File>)> {
+        read(self.0.as_ref()?, &name_of(path)).filter(|(header, _)| header.path == path)
+    }
+}
+
+fn read(place: &Place, name: &str) -> Option<(Header, BufReader<File>)> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(place.root(), name, flags, Mode::empty()).ok()?;
+    let mut rest = BufReader::new(File::from(file));
+    let mut line = Vec::new();
+    (&mut rest)
+        .take(MAX_HEADER_BYTES)
+        .read_until(b'\n', &mut line)
+        .ok()?;
+    let header: Header = serde_json::from_slice(&line).ok()?;
+    (header.version <= VERSION).then_some((header, rest))
+}
+
+/// A name for any path: it may be longer than a name, and a file may stand where a directory was.
+fn name_of(path: &Path) -> String {
+    let digest = Sha1::digest(path.as_os_str().as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Keeps the bases of changes of which none is known yet. `seen` gives the ctime that a file of the
+/// host counts as having, if it is what the sandbox saw. May run in several threads at once, and be ended at any
+/// moment.
+///
+/// # Errors
+/// [`WriteError::History`] if the directory cannot be used, for example because the disk is full.
+pub(crate) fn keep<'a>(
+    set: &Path,
+    trees: &Trees,
+    changes: impl Iterator<Item = &'a Change>,
+    seen: impl Fn(&Change, &Entry) -> Option<(i64, u32)>,
+) -> WriteResult {
+    let path = set.join(BASES);
+    let failed = |cause: Errno| WriteError::history("write", &path, cause);
+    let mut place = None;
+    let mut records = 0;
+    let mut left = MAX_KEPT_BYTES;
+    for change in changes {
+        let before = change.before.filter(|before| before.node == NodeKind::File);
+        let Some(before) = before.filter(|_| !is_of_git(&change.path)) else {
+            continue;
+        };
+        let place = match &place {
+            Some(place) => place,
+            None => {
+                let opened = open(set).map_err(failed)?;
+                records = count(&opened).map_err(failed)?;
+                place.insert(opened)
+            }
+        };
+        if records >= MAX_RECORDS {
+            return Ok(());
+        }
+        let name = name_of(&change.path);
+        if read(place, &name).is_some() {
+            continue;
+        }
+        let changed = seen(change, &before);
+        let content = changed.and_then(|_| content(trees, change, &before, left));
+        left -= content
+            .as_ref()
+            .map_or(0, |content| content.len() as u64)
+            .min(left);
+        let header = Header {
+            version: VERSION,
+            path: change.path.clone(),
+            changed,
+            mode: before.mode,
+            has_content: content.is_some(),
+        };
+        write(place, &name, &header, content.as_deref().unwrap_or_default()).map_err(failed)?;
+        records += 1;
+    }
+    Ok(())
+}
+
+/// Git's own files are not merged as texts.
+fn is_of_git(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == ".git")
+}
+
+fn open(set: &Path) -> Result<Place, Errno> {
+    let set = Place::open(set)?;
+    match rustix::fs::mkdirat(set.root(), BASES, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => set.below(BASES),
+        Err(cause) => Err(cause),
+    }
+}
+
+fn count(place: &Place) -> Result<usize, Errno> {
+    let mut count = 0;
+    each_name(&place.directory(Path::new(""))?, |_| {
+        count += 1;
+        true
+    })?;
+    Ok(count)
+}
+
+/// The content of the host's file, if it is small and still what was looked at when it was read.
+fn content(trees: &Trees, change: &Change, before: &Entry, left: u64) -> Option<Vec<u8>> {
+    if before.bytes > MAX_MERGE_BYTES.min(left) {
+        return None;
+    }
+    exactly(trees, Side::Before, &change.path, before)
+}
+
+/// A file's content, if it is what was looked at: ctime is the kernel's.
+pub(crate) fn exactly(trees: &Trees, side: Side, path: &Path, entry: &Entry) -> Option<Vec<u8>> {
+    let file = trees.file(side, path).ok()?;
+    let mut content = Vec::new();
+    (&file).take(MAX_MERGE_BYTES + 1).read_to_end(&mut content).ok()?;
+    let now = rustix::fs::fstat(&file).ok()?;
+    (Mark::of(&now).is_entry(entry) && content.len() as u64 == entry.bytes).then_some(content)
+}
+
+fn write(place: &Place, name: &str, header: &Header, content: &[u8]) -> Result<(), Errno> {
+    let draft = format!(".{}", random_name());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let failed = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    let file = rustix::fs::openat(place.root(), &draft, flags, Mode::RUSR | Mode::WUSR)?;
+    let mut line = serde_json::to_vec(header).map_err(|_| Errno::INVAL)?;
+    line.push(b'\n');
+    let mut file = File::from(file);
+    let written = file
+        .write_all(&line)
+        .and_then(|()| file.write_all(content))
+        .map_err(failed)
+        .and_then(|()| {
+            match rustix::fs::renameat_with(place.root(), &draft, place.root(), name, RenameFlags::NOREPLACE)
+            {
+                // Somebody else was faster.
+                Err(Errno::EXIST) => rustix::fs::unlinkat(place.root(), &draft, rustix::fs::AtFlags::empty()),
+                // A file system that does not know the flag. Both would say the same.
+                Err(Errno::INVAL | Errno::NOSYS) => {
+                    rustix::fs::renameat(place.root(), &draft, place.root(), name)
+                }
+                other => other,
+            }
+        });
+    if written.is_err() {
+        let _ = rustix::fs::unlinkat(place.root(), &draft, rustix::fs::AtFlags::empty());
+    }
+    written
+}
+
+/// Forgets the bases of paths that have left the change set: what is made there later has
+/// another. Drafts that a killed process left go, too, so nobody else may be writing.
+///
+/// # Errors
+/// [`WriteError::History`].
+pub fn forget(set: &Path, upper: &Path) -> WriteResult {
+    let Bases(Some(place)) = Bases::of(set)? else {
+        return Ok(());
+    };
+    let failed = |cause: Errno| WriteError::history("clean", &set.join(BASES), cause);
+    let upper = Place::open(upper).ok();
+    let mut gone = Vec::new();
+    let directory = place.directory(Path::new("")).map_err(failed)?;
+    each_name(&directory, |name| {
+        let known = name.to_str().ok().and_then(|name| read(&place, name));
+        if !known.is_some_and(|(header, _)| is_there(upper.as_ref(), &header.path)) {
+            gone.push(name.to_owned());
+        }
+        true
+    })
+    .map_err(failed)?;
+    for name in gone {
+        match rustix::fs::unlinkat(place.root(), name.as_c_str(), rustix::fs::AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(cause) => return Err(failed(cause)),
+        }
+    }
+    Ok(())
+}
+
+/// A path stands in the change set, or something above it there hides it.
+fn is_there(upper: Option<&Place>, path: &Path) -> bool {
+    let Some(upper) = upper else { return false };
+    for above in path.ancestors().take_while(|above| !above.as_os_str().is_empty()) {
+        match upper.stat(above) {
+            Ok(None) => {}
+            Ok(Some(stat)) if above != path && Mark::of(&stat).is_directory() => {
+                return upper.directory(above).is_ok_and(is_opaque);
+            }
+            // Closed by its mode: what is in it is not known.
+            Ok(Some(_)) | Err(_) => return true,
+        }
+    }
+    false
+}
