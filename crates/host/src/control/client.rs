@@ -14,11 +14,13 @@ use super::protocol::{AttachAsked, Attached, ExecAsked, FromClient, FromShim, VE
 use super::remote::RemoteExec;
 use crate::error::{Error, Result};
 use crate::session::Command;
-use crate::state::{SANDBOXES, SOCKET, StateDirs, is_claimed};
+use crate::state::{ProcessRef, SANDBOXES, SOCKET, StateDirs, is_claimed};
 
 /// How often a live sandbox's socket is looked for, and the pause between.
 const PATIENCE: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long a supervisor may take to greet: it does nothing else that takes long.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// A connection to a shim. It carries one thing.
 pub struct Client {
@@ -97,12 +99,16 @@ impl Client {
             sender: Sender::new(write),
             id: id.to_owned(),
         };
-        client
-            .sender
-            .send(&FromClient::Hello { version: VERSION })
-            .await?;
-        match client.next().await? {
-            FromShim::Hello { version: VERSION, .. } => Ok(client),
+        match tokio::time::timeout(GREETING, client.greet()).await {
+            Ok(greeted) => greeted.map(|()| client),
+            Err(_) => Err(silent(dirs, id)),
+        }
+    }
+
+    async fn greet(&mut self) -> Result<()> {
+        self.sender.send(&FromClient::Hello { version: VERSION }).await?;
+        match self.next().await? {
+            FromShim::Hello { version: VERSION, .. } => Ok(()),
             FromShim::Hello { version, .. } => Err(Error::protocol(format!(
                 "the sandbox's Stockade speaks version {version} and this one {VERSION}: use the same release"
             ))),
@@ -221,6 +227,38 @@ impl Client {
             Some(&FromClient::Exec(asked)),
             command.name(),
         ))
+    }
+}
+
+/// Its supervisor lives and says nothing.
+fn silent(dirs: &StateDirs, id: &str) -> Error {
+    let known = dirs.status(id).ok().flatten().map(|status| status.shim);
+    // Seen from another PID namespace the number may be a stranger's.
+    let supervisor = known.filter(ProcessRef::is_alive);
+    let (why, remedy) = match supervisor {
+        Some(process) => {
+            let pid = process.pid;
+            let how = if process.is_stopped() {
+                "is stopped"
+            } else {
+                "does not answer"
+            };
+            let go_on = format!("let it go on (`fg` in its terminal, or `kill -CONT {pid}`)");
+            let end = format!("end it with all that is inside: `kill -KILL {pid}`, then `stockade gc`");
+            (
+                format!("its supervisor, process {pid}, {how}"),
+                format!("{go_on}, or {end}"),
+            )
+        }
+        None => (
+            "its supervisor does not answer".to_owned(),
+            "look for its process on the host that started it".to_owned(),
+        ),
+    };
+    Error::Impossible {
+        what: format!("reach sandbox {id}"),
+        why,
+        remedy: Some(remedy),
     }
 }
 

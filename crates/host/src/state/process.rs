@@ -29,6 +29,13 @@ impl ProcessRef {
         let stat = read_stat(&self.pid.to_string());
         stat.is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'))
     }
+
+    /// True if just this process is stopped, by job control or a debugger.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        let stat = read_stat(&self.pid.to_string());
+        stat.is_some_and(|stat| stat.started == self.started && matches!(stat.state, 'T' | 't'))
+    }
 }
 
 struct Stat {

@@ -147,6 +147,24 @@ fn one_that_ends_while_somebody_is_attached_tells_how() {
     assert_eq!(terminal.end(), 125);
 }
 
+#[test]
+fn a_supervisor_that_does_not_answer_is_told_and_holds_nobody_up() {
+    let yard = Yard::new();
+    yard.detach(&[], "echo up; exec sleep 1000");
+    yard.until_logged("up");
+    let supervisor = yard.supervisor();
+    kill_process(supervisor, Signal::STOP).expect("it is ours");
+    let said = yard.refused(&["stop", "box"]);
+    let remedies = ["kill -CONT", "kill -KILL"].map(|signal| format!("{signal} {}", supervisor.as_raw_pid()));
+    assert!(said.contains("is stopped"), "{said}");
+    assert!(remedies.iter().all(|remedy| said.contains(remedy)), "{said}");
+    // What reads files alone needs no answer.
+    assert_eq!(yard.ok(&["ls", "-q"]), "box\n");
+    assert_eq!(yard.ok(&["logs", "box"]), "up\n");
+    kill_process(supervisor, Signal::CONT).expect("it is ours");
+    assert_eq!(yard.ok(&["exec", "box", "--", "echo", "alive"]), "alive\n");
+}
+
 /// The clocks of all timers that a process holds, as `timerfd_create` numbers them.
 fn clocks(process: i32) -> Vec<String> {
     let held = fs::read_dir(format!("/proc/{process}/fdinfo")).expect("it lives");
