@@ -41,7 +41,7 @@ impl Lines {
             }
             let count = self.input.read(&mut self.buffer).await?;
             if count == 0 {
-                return Ok(Line::End);
+                return Ok(self.splitter.rest().unwrap_or(Line::End));
             }
             self.splitter.push(&self.buffer[..count]);
         }
@@ -61,6 +61,16 @@ struct Splitter {
 impl Splitter {
     fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What came last, without an end of line.
+    fn rest(&mut self) -> Option<Line> {
+        let rest = std::mem::take(&mut self.bytes);
+        self.seen = 0;
+        if std::mem::take(&mut self.skipping) {
+            return Some(Line::TooLong);
+        }
+        (!rest.is_empty()).then_some(Line::Whole(rest))
     }
 
     fn next(&mut self) -> Option<Line> {
@@ -96,6 +106,20 @@ mod tests {
         assert_eq!(splitter.next(), Some(Line::Whole(b"one".to_vec())));
         assert_eq!(splitter.next(), Some(Line::Whole(b"two".to_vec())));
         assert_eq!(splitter.next(), None);
+    }
+
+    #[test]
+    fn the_last_line_needs_no_end() {
+        let mut splitter = Splitter::default();
+        splitter.push(b"one\ntwo");
+        assert_eq!(splitter.next(), Some(Line::Whole(b"one".to_vec())));
+        assert_eq!(splitter.next(), None);
+        assert_eq!(splitter.rest(), Some(Line::Whole(b"two".to_vec())));
+        assert_eq!(splitter.rest(), None);
+        splitter.push(&vec![b'x'; MAX_LINE + 1]);
+        assert_eq!(splitter.next(), None);
+        assert_eq!(splitter.rest(), Some(Line::TooLong));
+        assert_eq!(splitter.rest(), None);
     }
 
     #[test]

@@ -51,7 +51,10 @@ async fn serve_all() -> Result<i32> {
                     let problem = Problem::bad(format!("a line is longer than {} bytes", lines::MAX_LINE));
                     server.answer(Answer::failed(None, problem)).await;
                 }
-                Line::End => break,
+                Line::End => {
+                    server.finish_others().await;
+                    break;
+                }
             },
             () = server.finished() => {}
             // Nobody reads any more.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use stockade_host::control::Holder;
@@ -11,6 +12,9 @@ use tokio::task::JoinSet;
 use super::execs::{self, Input, Order};
 use super::protocol::{Answer, MAX_REQUESTS, Problem, Request};
 use super::{Answers, files, sandboxes};
+
+/// How long what was asked last may take when nothing more can be asked.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 /// What the requests share.
 #[derive(Clone)]
@@ -46,7 +50,10 @@ impl Shared {
 /// Takes requests.
 pub struct Server {
     shared: Shared,
-    under_way: JoinSet<()>,
+    /// Commands that run.
+    execs: JoinSet<()>,
+    /// Other requests, which end by themselves.
+    others: JoinSet<()>,
 }
 
 /// What a request came to; none if its answer comes from elsewhere.
@@ -57,7 +64,8 @@ impl Server {
         let state = Arc::default();
         Self {
             shared: Shared { answers, state },
-            under_way: JoinSet::new(),
+            execs: JoinSet::new(),
+            others: JoinSet::new(),
         }
     }
 
@@ -67,9 +75,19 @@ impl Server {
 
     /// Waits until a request is done with.
     pub async fn finished(&mut self) {
-        if self.under_way.join_next().await.is_none() {
-            std::future::pending().await
+        let (execs, others) = (&mut self.execs, &mut self.others);
+        tokio::select! {
+            Some(_) = execs.join_next() => {}
+            Some(_) = others.join_next() => {}
+            else => std::future::pending().await,
         }
+    }
+
+    /// Answers what was asked before standard input ended; commands are not waited for.
+    pub async fn finish_others(&mut self) {
+        let all = async { while self.others.join_next().await.is_some() {} };
+        // What takes longer is not answered.
+        let _ = tokio::time::timeout(LAST_ANSWERS, all).await;
     }
 
     /// Takes a line.
@@ -82,7 +100,7 @@ impl Server {
             }
         };
         let id = request.id;
-        let refused = if self.under_way.len() >= MAX_REQUESTS {
+        let refused = if self.execs.len() + self.others.len() >= MAX_REQUESTS {
             Some(Problem::busy(format!("{MAX_REQUESTS} requests are under way")))
         } else if !self.shared.lock().open.insert(id) {
             let problem = Problem::bad(format!("request {id} is not answered yet: use another id"));
@@ -101,7 +119,7 @@ impl Server {
         if request.method == "exec" {
             // Before the next line, which may already speak to it.
             let begun = execs::begin(&shared, id, request.params);
-            self.under_way.spawn(async move {
+            self.execs.spawn(async move {
                 let done = match begun {
                     Ok(exec) => exec.run(&shared, id).await,
                     Err(problem) => Some(Err(problem)),
@@ -111,7 +129,7 @@ impl Server {
             });
             return;
         }
-        self.under_way.spawn(async move {
+        self.others.spawn(async move {
             let done = perform(&shared, request).await;
             finish(&shared, id, Some(done)).await;
         });
@@ -119,7 +137,8 @@ impl Server {
 
     /// Ends what was created here.
     pub async fn end(mut self) {
-        self.under_way.shutdown().await;
+        self.execs.shutdown().await;
+        self.others.shutdown().await;
         let held = std::mem::take(&mut self.shared.lock().held);
         let mut ending = JoinSet::new();
         for (id, holder) in held {

@@ -240,6 +240,36 @@ fn sandboxes_end_with_the_connection() {
 }
 
 #[test]
+fn what_was_asked_before_the_end_of_input_is_answered() {
+    let world = World::new();
+    let mut rpc = world
+        .stockade(&["rpc"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut input = rpc.stdin.take().expect("a pipe");
+    // The last one has no end of line.
+    let asked =
+        "{\"id\":1,\"method\":\"create\"}\n{\"id\":2,\"method\":\"nosuch\"}\n{\"id\":3,\"method\":\"list\"}";
+    input.write_all(asked.as_bytes()).expect("it reads");
+    drop(input);
+    let output = rpc.wait_with_output().expect("it ends");
+    let mut answers: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|answer: &Value| answer.get("id").is_some())
+        .collect();
+    answers.sort_by_key(|answer| answer["id"].as_u64());
+    assert_eq!(answers.len(), 3, "{answers:?}");
+    assert!(answers[0]["result"]["sandbox"].is_string(), "{answers:?}");
+    assert_eq!(answers[1]["error"]["kind"], "bad-request");
+    assert!(answers[2]["result"]["sandboxes"].is_array(), "{answers:?}");
+    // And what was created has ended with it.
+    assert_eq!(listed(&world), json!([]));
+}
+
+#[test]
 fn what_is_kept_outlives_the_connection() {
     let world = World::new();
     let mut rpc = Rpc::start(&world);
