@@ -261,6 +261,7 @@ pub fn outcome(finished: &Finished) -> Outcome {
         verified: finished.receipt.verified(),
         controls: finished.receipt.total(),
         exit: ended.exit,
+        why: ended.why.clone(),
         code: if recorded { ended.exit.code() } else { FAILED },
         recorded,
         duration: DurationMs(duration_ms),

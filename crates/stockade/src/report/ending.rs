@@ -22,6 +22,8 @@ pub struct Outcome {
     /// How the command ended.
     #[serde(flatten)]
     pub exit: Exit,
+    /// Who or what decided it, where it was not the command itself.
+    pub why: Option<String>,
     /// The exit code that follows: 125 where the record is incomplete, however the command ended.
     pub code: i32,
     /// The audit log and the sandbox's own record tell all of this run.
@@ -48,6 +50,10 @@ pub fn ended_line(outcome: &Outcome) -> String {
     );
     line.push_str(" · ");
     line.push_str(&exit_clause(&outcome.exit, &outcome.limits));
+    // What was a limit of the command's names itself.
+    if let (Exit::Killed, Some(why)) = (outcome.exit, &outcome.why) {
+        line.push_str(&format!(" ({})", Shown::new(why)));
+    }
     if let Some(counts) = outcome.changes.filter(|counts| !counts.is_empty()) {
         let more = if outcome.changes_truncated {
             "more than "
@@ -143,6 +149,7 @@ mod tests {
             verified: 24,
             controls: 24,
             exit,
+            why: None,
             code: exit.code(),
             recorded: true,
             duration: DurationMs(5),
@@ -166,6 +173,19 @@ mod tests {
         assert_eq!(
             ended_line(&outcome(Exit::Code(0), Some(counts))),
             "native, 24 of 24 controls verified · exit 0 · 4 files changed, kept apart (stockade changes)"
+        );
+    }
+
+    #[test]
+    fn who_killed_it_is_told() {
+        let why = Some("disk limit of 1 MiB".to_owned());
+        let killed = Outcome {
+            why,
+            ..outcome(Exit::Killed, None)
+        };
+        assert_eq!(
+            ended_line(&killed),
+            "native, 24 of 24 controls verified · killed: stopped from outside (disk limit of 1 MiB)"
         );
     }
 

@@ -150,7 +150,7 @@ fn the_terminal_is_given_back_after_a_kill_from_outside() {
         .status()
         .expect("it runs");
     assert!(stopped.success());
-    terminal.expect("stopped from outside");
+    terminal.expect("stopped from outside (stockade stop)");
     terminal.wait_for("the shell has its terminal back", Terminal::is_cooked);
     terminal.keys("exit 0\r");
     assert_eq!(terminal.end(), 0);

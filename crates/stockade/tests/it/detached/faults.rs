@@ -93,6 +93,23 @@ fn what_it_changed_is_kept_when_only_its_record_is_removed() {
 }
 
 #[test]
+fn a_run_at_a_terminal_ends_without_its_record_too_and_says_why() {
+    let yard = Yard::new();
+    let run = yard.run_with(&["--name", "box"], &["sh", "-c", "echo up; exec sleep 1000"]);
+    let mut terminal = Terminal::start(&run);
+    terminal.expect("up");
+    let sandboxes = yard.path("state/stockade/sandboxes");
+    // It begins to watch when others can reach it.
+    eventually("somebody to speak to", || {
+        yard.call(&["exec", "box", "true"]).status.success()
+    });
+    let id = yard.inspect()["id"].as_str().expect("an id").to_owned();
+    fs::remove_dir_all(sandboxes.join(id)).expect("it is there");
+    terminal.expect("its record in the state directory was removed");
+    assert_eq!(terminal.end(), 137);
+}
+
+#[test]
 fn the_record_names_the_program_that_started_a_detached_command() {
     let yard = Yard::new();
     yard.detach(&[], "exec sleep 1000");
