@@ -223,7 +223,7 @@ impl Building<'_> {
         };
         workspace::make(self.spec, workspace, self.seed, copy.clone(), list, Some(owner))?;
         if workspace.mode == WorkspaceMode::Ro {
-            seal(&copy).map_err(|(path, error)| Error::state("seal", path, error))?;
+            seal(&copy, self.who.workload).map_err(|(path, error)| Error::state("seal", path, error))?;
         }
         Ok(())
     }
