@@ -48,6 +48,8 @@ pub struct Report {
     pub reaped: Vec<Leftover>,
     /// Change sets that they left and that are kept.
     pub kept_changes: Vec<String>,
+    /// Change sets that go on without what was changed last: its copy was removed by somebody.
+    pub lost_changes: Vec<String>,
     /// Projects in which an apply or undo was killed, brought back to what they were.
     pub restored_projects: u64,
     /// Files and directories that were freed from the trash.
@@ -66,6 +68,7 @@ impl Report {
     pub fn is_clean(&self) -> bool {
         self.dead.is_empty()
             && self.reaped.is_empty()
+            && self.lost_changes.is_empty()
             && self.restored_projects == 0
             && self.problems.is_empty()
             && !self.unfinished
@@ -288,14 +291,24 @@ impl Run<'_> {
     /// Change sets that nobody described: empty ones go, others stay and are told.
     fn change_sets(&mut self) -> Result<()> {
         for set in self.dirs.change_sets()? {
-            if set.live || set.meta.is_some() || self.is_over() {
-                continue;
-            }
             // One whose dead sandbox is still there was left on purpose.
-            if set.user.is_some() {
+            if set.live || set.user.is_some() || self.is_over() {
                 continue;
             }
-            if self.options.dry_run || !self.dirs.drop_if_empty(&set)? {
+            if !self.options.dry_run {
+                let lost = self.dirs.give_up_lost(&set);
+                if self.report.note(&set.key, lost) == Some(true) {
+                    self.report.lost_changes.push(set.key.clone());
+                }
+            }
+            if set.meta.is_some() {
+                continue;
+            }
+            let dropped = !self.options.dry_run && {
+                let dropped = self.dirs.drop_if_empty(&set);
+                self.report.note(&set.key, dropped) == Some(true)
+            };
+            if !dropped {
                 self.report.kept_changes.push(set.key);
             }
         }

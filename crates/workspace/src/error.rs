@@ -56,6 +56,15 @@ pub enum Error {
         /// What the kernel said.
         cause: std::io::Error,
     },
+    /// Somebody removed the copy.
+    #[error(
+        "the copy of the workspace at {at} is gone, and what was changed in it with it; `stockade gc` keeps what \
+         earlier runs changed"
+    )]
+    CopyLost {
+        /// Where it was.
+        at: PathBuf,
+    },
     /// A directory inside the change set could not be listed.
     #[error("cannot list {path} in the change set: {cause}; run as the user that made the sandbox")]
     List {

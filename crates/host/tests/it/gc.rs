@@ -15,6 +15,7 @@ crate::tests![
     leftovers_of_the_dead_are_reaped_and_of_the_living_not,
     forgotten_things_are_removed_by_their_owner_or_on_demand,
     changes_of_the_dead_are_kept_and_described,
+    a_copy_that_somebody_removed_is_told_once_and_holds_up_nothing,
     a_dry_run_removes_nothing,
     what_two_drivers_tell_of_is_told_once,
     a_driver_that_cannot_be_asked_keeps_its_sandboxes,
@@ -131,6 +132,25 @@ fn changes_of_the_dead_are_kept_and_described() {
         assert_eq!(fs::read_to_string(sets[0].upper.join("file")).unwrap(), "changed");
         assert!(gc(&rig, Options::default()).await.is_clean());
         assert_eq!(rig.dirs.change_sets().unwrap().len(), 1);
+    });
+}
+
+/// A copy can lie in the folder of its sandbox, which somebody deletes with all others.
+fn a_copy_that_somebody_removed_is_told_once_and_holds_up_nothing() {
+    block_on(async {
+        let rig = Rig::new();
+        dead(&rig, true);
+        let set = rig.dirs.change_sets().unwrap().remove(0);
+        let changes = set.upper.parent().unwrap();
+        fs::write(changes.join("copy.list"), "").unwrap();
+        std::os::unix::fs::symlink(rig.place.path().join("gone"), changes.join("copy")).unwrap();
+        fs::remove_dir_all(rig.dirs.path().join("sandboxes")).unwrap();
+        let report = gc(&rig, Options::default()).await;
+        assert_eq!(report.lost_changes, [set.key], "{report:?}");
+        assert!(report.problems.is_empty(), "{report:?}");
+        // What an earlier sandbox changed stays.
+        assert_eq!(fs::read_to_string(set.upper.join("file")).unwrap(), "changed");
+        assert!(gc(&rig, Options::default()).await.is_clean());
     });
 }
 

@@ -32,6 +32,12 @@ fn summary(found: &garbage::Report, dry_run: bool) -> String {
         let kind = format!("{:?}", leftover.kind).to_lowercase();
         text.push_str(&format!("{verb}: {kind} of {}\n", Shown::new(&leftover.id)));
     }
+    for key in &found.lost_changes {
+        text.push_str(&format!(
+            "changes lost: {}: the copy of the workspace was removed before they were taken out\n",
+            Shown::new(key)
+        ));
+    }
     for key in &found.kept_changes {
         text.push_str(&format!("changes kept: {} (stockade changes)\n", Shown::new(key)));
     }

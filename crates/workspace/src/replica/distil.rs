@@ -95,6 +95,15 @@ pub fn at(changes: &Path) -> Option<PathBuf> {
     std::fs::canonicalize(changes.join(COPY)).ok()
 }
 
+/// Where a copy was that lay elsewhere and has been removed before its changes were taken out.
+#[must_use]
+pub fn lost(changes: &Path) -> Option<PathBuf> {
+    let at = std::fs::read_link(changes.join(COPY)).ok()?;
+    let is_wanted = changes.join(LIST).exists();
+    let is_gone = at.try_exists().is_ok_and(|there| !there);
+    (is_wanted && is_gone).then_some(at)
+}
+
 fn open(changes: &Path) -> Result<Option<(List, OwnedFd)>> {
     let list = match List::read(&changes.join(LIST)) {
         Ok(list) => list,
@@ -106,6 +115,9 @@ fn open(changes: &Path) -> Result<Option<(List, OwnedFd)>> {
             });
         }
     };
+    if let Some(at) = lost(changes) {
+        return Err(Error::CopyLost { at });
+    }
     // Ours, and where the copy is: resolved, because a copy may lie elsewhere.
     let at = std::fs::canonicalize(changes.join(COPY)).map_err(|cause| Error::Distil {
         path: COPY.into(),

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-pub use distil::{at, distil, gather};
+pub use distil::{at, distil, gather, lost};
 pub use live::{BASE, BASE_LIST, back, changed};
 pub use make::{make, snapshot};
 pub use walk::Calm;

@@ -286,6 +286,20 @@ impl StateDirs {
         }
     }
 
+    /// Goes on without a copy that was removed before its changes were taken out. True if there was one.
+    pub(crate) fn give_up_lost(&self, set: &ChangeSet) -> Result<bool> {
+        use stockade_workspace::replica::{COPY, LIST, lost};
+        let Lock::Taken(claim) = ChangesClaim::lock(self, &set.key)? else {
+            return Ok(false);
+        };
+        if lost(claim.dir.path()).is_none() {
+            return Ok(false);
+        }
+        settle::remove(self, &claim.dir, LIST)?;
+        settle::remove(self, &claim.dir, COPY)?;
+        Ok(true)
+    }
+
     /// Removes a change set that holds nothing and that nobody will describe any more.
     pub(crate) fn drop_if_empty(&self, set: &ChangeSet) -> Result<bool> {
         if let Ok(dir) = self.root().open_below(&path_of(&set.key)) {

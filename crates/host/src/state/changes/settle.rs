@@ -72,7 +72,7 @@ pub(super) fn take_out(dirs: &StateDirs, dir: &Dir) -> Result<()> {
     Ok(())
 }
 
-fn remove(dirs: &StateDirs, dir: &Dir, name: &str) -> Result<()> {
+pub(super) fn remove(dirs: &StateDirs, dir: &Dir, name: &str) -> Result<()> {
     match dirs.trash()?.take_any(dir.fd(), name) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(dir.error("remove", name, error)),
