@@ -144,6 +144,9 @@ fn remedy(step: &str, errno: i32) -> Option<String> {
         libc::ENOSPC if step.starts_with("write test") => {
             "free space where the state directory lies, or set XDG_STATE_HOME to a directory on another file system"
         }
+        libc::EAGAIN if step.contains("keeper") => {
+            "the limit on processes is reached: raise it with --pids, which counts the two of the sandbox itself"
+        }
         libc::ENOSPC => "a limit is reached: /proc/sys/fs/mount-max or memory",
         _ => return None,
     };

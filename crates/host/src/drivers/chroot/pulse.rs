@@ -15,6 +15,10 @@ const MAX_BYTES: u64 = 4 << 30;
 /// Names between two looks at whether to go on: each lets the supervisor see to its signals.
 const STRIDE: u64 = 512;
 
+/// What helps where a disk is full.
+pub(super) const SPACE: &str = "free space where the state directory lies, or set XDG_STATE_HOME to the file system \
+                                that holds /usr, where files are linked instead of copied";
+
 /// What may still be brought.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
@@ -87,9 +91,7 @@ impl<'a> Pulse<'a> {
     /// What the kernel said of a file.
     pub(super) fn failed(&self, path: &Path, error: Errno) -> Error {
         let remedy = match error {
-            Errno::NOSPC | Errno::DQUOT => {
-                Some("free space where the state directory lies, or use --image DIR")
-            }
+            Errno::NOSPC | Errno::DQUOT => Some(SPACE),
             Errno::PERM | Errno::ACCESS => {
                 Some("a security module or an outer sandbox refuses this: run on the host itself")
             }

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::NAME;
+use super::pulse::SPACE;
 use crate::error::{Error, Result};
 
 /// Flags of directories that are made here.
@@ -110,7 +111,7 @@ impl Root {
     pub(super) fn failed(&self, at: &Path, error: Errno) -> Error {
         let remedy = match error {
             Errno::LOOP | Errno::NOTDIR => Some("the image has a link or a file there: make it a directory"),
-            Errno::NOSPC | Errno::DQUOT => Some("free space where the state directory lies"),
+            Errno::NOSPC | Errno::DQUOT => Some(SPACE),
             _ => None,
         };
         Error::Create {
