@@ -11,11 +11,18 @@ use stockade_linux::idmap::{Identity, SLOTS, slot_of};
 use stockade_linux::sys::lock_byte;
 
 use crate::error::{Error, Result};
+use crate::view;
 
 /// Who the workload is, and the lock that keeps its ids from others.
 pub(crate) struct Claimed {
     pub identity: Identity,
     _slot: Option<File>,
+}
+
+impl From<Identity> for view::Identity {
+    fn from(Identity { uid, gid, .. }: Identity) -> Self {
+        Self { uid, gid }
+    }
 }
 
 /// Takes the supervisor's own ids, or, as root, a range that no living sandbox uses: if it can

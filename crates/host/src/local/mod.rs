@@ -3,6 +3,7 @@
 //! What the walls are is each driver's own.
 
 pub(crate) mod boundary;
+pub(crate) mod driver;
 pub(crate) mod evidence;
 pub(crate) mod group;
 pub(crate) mod identity;
@@ -21,20 +22,43 @@ use std::sync::OnceLock;
 use stockade_domain::Target;
 use stockade_domain::target::{Facts, HostFacts};
 use stockade_linux::cgroup::{self, CgroupSurvey};
+use stockade_linux::ops::Program;
 
 use crate::driver::Record;
 use crate::error::Error;
 
 pub use start::start_early;
 
+/// A change of the set-up program that a test makes in order to see it noticed.
+pub type Mutation = fn(&mut Program);
+
 /// This host, surveyed once in the life of a driver: a program makes one for each command line.
 #[derive(Default)]
 pub(crate) struct Host {
     cgroups: OnceLock<CgroupSurvey>,
     target: OnceLock<Target>,
+    #[cfg(feature = "mutation")]
+    mutation: Option<Mutation>,
 }
 
 impl Host {
+    #[cfg(feature = "mutation")]
+    pub(crate) fn with_mutation(mutation: Mutation) -> Self {
+        Self {
+            mutation: Some(mutation),
+            ..Self::default()
+        }
+    }
+
+    /// Damages a set-up program, where a test asks for that.
+    pub(crate) fn mutate(&self, program: &mut Program) {
+        #[cfg(feature = "mutation")]
+        if let Some(mutation) = self.mutation {
+            mutation(program);
+        }
+        let _ = program;
+    }
+
     pub(crate) fn target(&self) -> &Target {
         self.target.get_or_init(|| survey::survey(self.cgroups()))
     }

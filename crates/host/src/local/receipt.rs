@@ -2,7 +2,7 @@
 //! its process and cgroups before the first command, and what only the guest could see of itself.
 
 use stockade_domain::units::{ByteCount, CpuMillis};
-use stockade_domain::{Control, EvidenceKind, Finding, Receipt};
+use stockade_domain::{Control, ControlKind, EvidenceKind, Finding, Receipt};
 use stockade_linux::cgroup::{Budget, Group, GroupLimits};
 use stockade_linux::ops::Attestation;
 
@@ -41,12 +41,12 @@ impl GroupSeen {
     }
 }
 
-/// Makes the finding for every control, from what the host reads now.
+/// Makes the finding for every control, from what the host reads now; `find` makes those of the walls.
 pub(crate) fn gather(
     controls: &[Control],
     observed: &Observed<'_>,
     attestation: &Attestation,
-    mut find: impl FnMut(&Control, &Basis<'_>) -> Finding,
+    mut find: impl FnMut(ControlKind, &Basis<'_>) -> Finding,
 ) -> Receipt {
     let seen = if observed.closed {
         Seen::read_closed(observed.pid, attestation.inventory.as_ref())
@@ -70,11 +70,21 @@ pub(crate) fn gather(
                 | Control::Cpu(_)
                 | Control::BudgetMemory(_)
                 | Control::BudgetCpu(_) => basis.limit(control),
-                Control::Wall(_) | Control::Disk(_) => find(control, &basis),
+                Control::Disk(_) => Finding::Unchecked {
+                    why: "disk space is at most watched here".to_owned(),
+                },
+                Control::Wall(kind) => find(*kind, &basis),
             }
         }
         Err(why) => Finding::Unchecked { why: why.clone() },
     })
+}
+
+/// Nothing could show it: a plan never has it.
+pub(crate) fn no_evidence(driver: &str, kind: ControlKind) -> Finding {
+    Finding::Unchecked {
+        why: format!("{driver} has no evidence for {kind}"),
+    }
 }
 
 /// Verified by what the host read, or the difference.

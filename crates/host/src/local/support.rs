@@ -68,3 +68,44 @@ fn within(fact: &Fact, how: &str, within: Bounds) -> Support {
         within,
     })
 }
+
+/// For the tests of what drivers answer.
+#[cfg(test)]
+pub(crate) mod tests {
+    use stockade_domain::{Demand, Need, Origin};
+
+    use super::*;
+
+    /// A host on which every driver finds all that it needs. Its user is not root.
+    pub(crate) fn capable() -> HostFacts {
+        HostFacts {
+            kernel: (6, 18),
+            euid: 1000,
+            privileged: false,
+            user_namespaces: Fact::Yes,
+            told_starts: Fact::Yes,
+            landlock_abi: 7,
+            seccomp: Fact::Yes,
+            overlay: Fact::Yes,
+            idmapped_mounts: Fact::Yes,
+            memory_cgroup: Fact::Yes,
+            pids_cgroup: Fact::Yes,
+            cpu_cgroup: Fact::Yes,
+            shared_cgroup: Fact::Yes,
+            own_root: Fact::Yes,
+            static_program: Fact::Yes,
+            memory_bytes: 1 << 30,
+            cpus: 1,
+            online_cpus: 1,
+        }
+    }
+
+    /// A demand of the default policy.
+    pub(crate) fn demand(control: Control, need: Need) -> Demand {
+        Demand {
+            control,
+            need,
+            origin: Origin::Default,
+        }
+    }
+}

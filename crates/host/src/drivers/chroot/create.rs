@@ -10,19 +10,18 @@ use stockade_linux::idmap::Identity;
 use stockade_linux::jail::Context;
 
 use super::build::{Who, build, refuse};
-use super::{Chroot, NAME, places, receipt};
+use super::{NAME, places, receipt};
 use crate::driver::{Boundary, Seed};
 use crate::error::{Error, Result};
-use crate::local::identity;
 use crate::local::jail::{self, Jail};
+use crate::local::{Host, identity};
 
 /// The root, in the sandbox's directory.
 const ROOT: &str = "root";
 
 /// Builds the root, then the wall, and gathers the receipt.
-pub(super) async fn create(driver: &Chroot, plan: Plan, mut seed: Seed) -> Result<Box<dyn Boundary>> {
-    jail::refuse_snapshot(NAME, &seed)?;
-    let facts = driver.host.facts();
+pub(super) async fn create(host: &Host, plan: Plan, mut seed: Seed) -> Result<Box<dyn Boundary>> {
+    let facts = host.facts();
     let spec = plan.spec();
     refuse(spec)?;
     let claimed = identity::claim_range(spec, seed.changes_dir.as_deref())?;
@@ -35,11 +34,10 @@ pub(super) async fn create(driver: &Chroot, plan: Plan, mut seed: Seed) -> Resul
     let closed = !can_look_inside();
     let jail = Jail {
         driver: NAME,
-        host: &driver.host,
+        host,
         claimed,
         context: context(&plan, facts, who, &root, true),
         closed,
-        mutation: driver.mutation(),
         after: Some(Box::new({
             let root = root.clone();
             move || built.pool.give_back(&root, built.lent)

@@ -17,12 +17,12 @@ mod tree;
 use std::path::Path;
 
 use stockade_domain::target::HostFacts;
-use stockade_domain::{Demand, Demands, Level, Plan, SessionKind, Support, Target};
+use stockade_domain::{Demand, Level, Plan, Support};
 
-use crate::driver::{Boundary, BoxFuture, Driver, Leftover, Record, Seed, Sweep};
-use crate::error::{Error, Result};
-use crate::local::jail::Mutation;
-use crate::local::{self, group, host_facts, identity};
+use crate::driver::{Boundary, Seed};
+use crate::error::Result;
+use crate::local::driver::Local;
+use crate::local::{Host, identity, jail};
 use crate::view;
 
 /// The driver's name.
@@ -31,9 +31,7 @@ pub const NAME: &str = "chroot";
 /// Builds sandboxes from a root directory, ids, Landlock and seccomp.
 #[derive(Default)]
 pub struct Chroot {
-    host: local::Host,
-    #[cfg(feature = "mutation")]
-    mutation: Option<Mutation>,
+    host: Host,
 }
 
 impl Chroot {
@@ -46,91 +44,42 @@ impl Chroot {
     /// Test only, and not part of release builds: damages every set-up program.
     #[cfg(feature = "mutation")]
     #[must_use]
-    pub fn with_mutation(mutation: Mutation) -> Self {
+    pub fn with_mutation(mutation: crate::local::Mutation) -> Self {
         Self {
-            mutation: Some(mutation),
-            ..Self::default()
+            host: Host::with_mutation(mutation),
         }
     }
-
-    #[cfg(feature = "mutation")]
-    fn mutation(&self) -> Option<Mutation> {
-        self.mutation
-    }
-
-    #[cfg(not(feature = "mutation"))]
-    #[allow(clippy::unused_self)] // the other one needs it
-    fn mutation(&self) -> Option<Mutation> {
-        None
-    }
 }
 
-/// The ordered set-up steps of a plan, as `--dry-run` prints them.
-///
-/// # Errors
-/// What this driver cannot build, or an owner of the workspace that cannot be read.
-fn steps(plan: &Plan, facts: &HostFacts) -> Result<Vec<String>> {
-    build::refuse(plan.spec())?;
-    let workspace = plan.spec().workspace.as_ref();
-    let workspace = workspace.map(|workspace| workspace.source.as_path());
-    let identity = identity::in_slot(workspace, 0).map_err(identity::unreadable)?;
-    let who = create::who(&identity)?;
-    let context = create::context(plan, facts, who, Path::new("(root)"), false);
-    let mut steps = build::describe(plan.spec());
-    steps.extend(local::jail::steps(plan, &context));
-    Ok(steps)
-}
+impl Local for Chroot {
+    const NAME: &'static str = NAME;
+    const LEVEL: Level = Level::Jail;
 
-impl Driver for Chroot {
-    fn name(&self) -> &'static str {
-        NAME
+    fn host(&self) -> &Host {
+        &self.host
     }
 
-    fn survey(&self) -> BoxFuture<'_, Result<Target>> {
-        Box::pin(async { Ok(self.host.target().clone()) })
+    fn support(facts: &HostFacts, demand: &Demand) -> Support {
+        support::support(facts, demand)
     }
 
-    fn level(&self, _target: &Target, _demands: &Demands) -> Level {
-        Level::Jail
+    fn identity(_facts: &HostFacts, workspace: Option<&Path>) -> std::io::Result<view::Identity> {
+        Ok(identity::in_slot(workspace, 0)?.into())
     }
 
-    fn session(&self, _target: &Target) -> SessionKind {
-        SessionKind::Full
+    fn steps(plan: &Plan, facts: &HostFacts) -> Result<Vec<String>> {
+        build::refuse(plan.spec())?;
+        let workspace = plan.spec().workspace.as_ref();
+        let workspace = workspace.map(|workspace| workspace.source.as_path());
+        let identity = identity::in_slot(workspace, 0).map_err(identity::unreadable)?;
+        let who = create::who(&identity)?;
+        let context = create::context(plan, facts, who, Path::new("(root)"), false);
+        let mut steps = build::describe(plan.spec());
+        steps.extend(jail::steps(plan, &context));
+        Ok(steps)
     }
 
-    fn support(&self, target: &Target, demand: &Demand) -> Support {
-        support::support(host_facts(target), demand)
-    }
-
-    fn identity(&self, _target: &Target, workspace: Option<&Path>) -> std::io::Result<view::Identity> {
-        let identity = identity::in_slot(workspace, 0)?;
-        Ok(view::Identity {
-            uid: identity.uid,
-            gid: identity.gid,
-        })
-    }
-
-    fn steps(&self, target: &Target, plan: &Plan) -> Result<Vec<String>> {
-        steps(plan, host_facts(target))
-    }
-
-    fn create<'a>(&'a self, plan: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>> {
-        Box::pin(async move { create::create(self, plan, seed).await })
-    }
-
-    fn adopt(&self, record: Record) -> BoxFuture<'_, Result<Box<dyn Boundary>>> {
-        Box::pin(async move { Err(Error::nothing_to_adopt(NAME, &record)) })
-    }
-
-    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>>> {
-        Box::pin(async move { group::leftovers(NAME, self.host.cgroups()) })
-    }
-
-    fn reap(&self, leftover: Leftover) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { group::reap(NAME, &leftover) })
-    }
-
-    fn sweep<'a>(&'a self, leftover: &'a Leftover, sweep: Sweep<'a>) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(async move { group::sweep(NAME, leftover, sweep) })
+    async fn create(&self, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
+        create::create(&self.host, plan, seed).await
     }
 }

@@ -9,7 +9,7 @@ use stockade_linux::ops::Attestation;
 
 use super::root::on_host;
 use super::seal::is_sealed;
-use super::{devices, places};
+use super::{NAME, devices, places};
 use crate::local::receipt::{self as shared, Basis, all, attested, host};
 use crate::local::wall::Observed;
 
@@ -24,11 +24,8 @@ pub(super) fn gather(
     observed: &Observed<'_>,
     attestation: &Attestation,
 ) -> Receipt {
-    shared::gather(controls, observed, attestation, |control, basis| match control {
-        Control::Wall(kind) => Check { root, spec, basis }.wall(*kind),
-        _ => Finding::Unchecked {
-            why: "disk space is not watched here".to_owned(),
-        },
+    shared::gather(controls, observed, attestation, |kind, basis| {
+        Check { root, spec, basis }.wall(kind)
     })
 }
 
@@ -50,7 +47,14 @@ impl Check<'_> {
                 all([self.stays_in_root(), basis.no_rights(), self.top_is_roots()])
             }
             ControlKind::LocalSocketsHidden | ControlKind::NetworkNone => basis.no_sockets(),
-            ControlKind::WorkspaceCopyOnWrite => all([self.stays_in_root(), self.copy()]),
+            ControlKind::WorkspaceCopyOnWrite => {
+                let copy = self
+                    .spec
+                    .workspace
+                    .as_ref()
+                    .map(|workspace| workspace.source.as_path());
+                all([self.stays_in_root(), basis.copy_written(copy)])
+            }
             ControlKind::WorkspaceReadOnly => all([self.stays_in_root(), self.sealed()]),
             ControlKind::IpcPrivate => basis.no_ipc(),
             ControlKind::Privileges => basis.no_rights(),
@@ -70,19 +74,15 @@ impl Check<'_> {
             | ControlKind::NetworkAllowlist
             | ControlKind::ProcessStarts
             | ControlKind::OwnKernel
-            | ControlKind::OwnMachine => Finding::Unchecked {
-                why: format!("chroot has no evidence for {kind}"),
-            },
-            ControlKind::Cpu
+            | ControlKind::OwnMachine
+            | ControlKind::Cpu
             | ControlKind::Memory
             | ControlKind::Pids
             | ControlKind::Disk
             | ControlKind::WallTime
             | ControlKind::Output
             | ControlKind::BudgetMemory
-            | ControlKind::BudgetCpu => Finding::Unchecked {
-                why: format!("{kind} has no value"),
-            },
+            | ControlKind::BudgetCpu => shared::no_evidence(NAME, kind),
         }
     }
 
@@ -188,17 +188,6 @@ impl Check<'_> {
                 why: format!("the copy of the workspace: {error}"),
             },
         }
-    }
-
-    /// Writing in the copy is possible; the original is nowhere in the root.
-    fn copy(&self) -> Finding {
-        let workspace = self.spec.workspace.as_ref().map(|workspace| &workspace.source);
-        let written = workspace.is_some_and(|at| self.basis.attestation.writable.contains(at));
-        attested(
-            written,
-            "a write in the copy of the workspace succeeds",
-            "a file was written in the copy and removed",
-        )
     }
 }
 

@@ -136,40 +136,17 @@ fn guest(facts: &HostFacts) -> Support {
 mod tests {
     use stockade_domain::target::Fact;
     use stockade_domain::units::ByteCount;
-    use stockade_domain::{Control, Need, Origin};
+    use stockade_domain::{Control, Need};
 
     use super::*;
+    use crate::local::support::tests::{capable, demand};
 
     fn facts() -> HostFacts {
-        HostFacts {
-            kernel: (6, 18),
-            euid: 0,
-            privileged: false,
-            user_namespaces: Fact::no("forbidden", "no"),
-            told_starts: Fact::Yes,
-            landlock_abi: 7,
-            seccomp: Fact::Yes,
-            overlay: Fact::Yes,
-            idmapped_mounts: Fact::Yes,
-            memory_cgroup: Fact::Yes,
-            pids_cgroup: Fact::Yes,
-            cpu_cgroup: Fact::Yes,
-            shared_cgroup: Fact::Yes,
-            own_root: Fact::Yes,
-            static_program: Fact::Yes,
-            memory_bytes: 1 << 30,
-            cpus: 1,
-            online_cpus: 1,
-        }
+        HostFacts { euid: 0, ..capable() }
     }
 
     fn answer(facts: &HostFacts, control: Control) -> Support {
-        let demand = Demand {
-            control,
-            need: Need::Require,
-            origin: Origin::Default,
-        };
-        support(facts, &demand)
+        support(facts, &demand(control, Need::Require))
     }
 
     /// What shares a namespace with the host is never claimed.

@@ -6,16 +6,15 @@ use stockade_linux::jail::Context;
 use stockade_workspace::replica::LIST;
 
 use super::places::Places;
-use super::{Landlock, NAME, receipt, rules};
+use super::{NAME, receipt, rules};
 use crate::driver::{Boundary, Seed};
 use crate::error::Result;
-use crate::local::identity;
 use crate::local::jail::{self, Jail, workspace};
+use crate::local::{Host, identity};
 
 /// Makes the places, builds the wall, gathers the receipt.
-pub(super) async fn create(driver: &Landlock, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
-    jail::refuse_snapshot(NAME, &seed)?;
-    let facts = driver.host.facts();
+pub(super) async fn create(host: &Host, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
+    let facts = host.facts();
     let spec = plan.spec();
     let places = Places::new(&seed.state_dir, seed.changes_dir.as_deref(), spec);
     places.make(spec)?;
@@ -26,11 +25,10 @@ pub(super) async fn create(driver: &Landlock, plan: Plan, seed: Seed) -> Result<
     }
     let jail = Jail {
         driver: NAME,
-        host: &driver.host,
+        host,
         claimed: identity::claim(facts, spec, None)?,
         context: context(spec, facts, &places)?,
         closed: true,
-        mutation: driver.mutation(),
         after: None,
     };
     let expected = places.canaries(spec);

@@ -5,7 +5,7 @@ use stockade_domain::{Control, ControlKind, Finding, Receipt, Spec};
 use stockade_linux::ops::{Attestation, Canary};
 
 use super::places::Places;
-use super::within;
+use super::{NAME, within};
 use crate::local::receipt::{self as shared, Basis, all, attested};
 use crate::local::wall::Observed;
 
@@ -18,17 +18,14 @@ pub(super) fn gather(
     (observed, attestation): (&Observed<'_>, &Attestation),
 ) -> Receipt {
     let beyond = within::beyond(spec, places, &attestation.rules);
-    shared::gather(controls, observed, attestation, |control, basis| match control {
-        Control::Wall(kind) => Check {
+    shared::gather(controls, observed, attestation, |kind, basis| {
+        Check {
             places,
             expected,
             beyond: beyond.as_deref(),
             basis,
         }
-        .wall(*kind),
-        _ => Finding::Unchecked {
-            why: "disk space is only watched here".to_owned(),
-        },
+        .wall(kind)
     })
 }
 
@@ -52,7 +49,9 @@ impl Check<'_> {
             | ControlKind::KernelKnobsProtected => self.rules(),
             ControlKind::MetadataProtected => all([basis.no_metadata(), basis.rights_released()]),
             ControlKind::LocalSocketsHidden | ControlKind::NetworkNone => basis.no_sockets(),
-            ControlKind::WorkspaceCopyOnWrite => all([self.rules(), self.copy()]),
+            ControlKind::WorkspaceCopyOnWrite => {
+                all([self.rules(), basis.copy_written(self.places.copy.as_deref())])
+            }
             ControlKind::IpcPrivate => basis.no_ipc(),
             ControlKind::Privileges => basis.rights_released(),
             ControlKind::SyscallFilter => all([basis.filtered(), basis.filter_attested()]),
@@ -70,19 +69,15 @@ impl Check<'_> {
             | ControlKind::NetworkAllowlist
             | ControlKind::ProcessStarts
             | ControlKind::OwnKernel
-            | ControlKind::OwnMachine => Finding::Unchecked {
-                why: format!("landlock has no evidence for {kind}"),
-            },
-            ControlKind::Cpu
+            | ControlKind::OwnMachine
+            | ControlKind::Cpu
             | ControlKind::Memory
             | ControlKind::Pids
             | ControlKind::Disk
             | ControlKind::WallTime
             | ControlKind::Output
             | ControlKind::BudgetMemory
-            | ControlKind::BudgetCpu => Finding::Unchecked {
-                why: format!("{kind} has no value"),
-            },
+            | ControlKind::BudgetCpu => shared::no_evidence(NAME, kind),
         }
     }
 
@@ -97,19 +92,5 @@ impl Check<'_> {
             self.basis.canaries(self.expected),
             attested(self.beyond.is_none(), "no rule beyond the view", found),
         ])
-    }
-
-    /// Writing in the copy is possible; the original is among the canaries.
-    fn copy(&self) -> Finding {
-        let written = self
-            .places
-            .copy
-            .as_ref()
-            .is_some_and(|copy| self.basis.attestation.writable.contains(copy));
-        attested(
-            written,
-            "a write in the copy of the workspace succeeds",
-            "a file was written in the copy and removed",
-        )
     }
 }

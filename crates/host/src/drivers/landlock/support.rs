@@ -145,40 +145,14 @@ fn metadata(need: Need) -> Support {
 #[cfg(test)]
 mod tests {
     use stockade_domain::target::Fact;
-    use stockade_domain::{Control, Origin};
+    use stockade_domain::units::ByteCount;
+    use stockade_domain::{Control, Need};
 
     use super::*;
-
-    fn facts() -> HostFacts {
-        HostFacts {
-            kernel: (6, 18),
-            euid: 1000,
-            privileged: false,
-            user_namespaces: Fact::no("forbidden", "no"),
-            told_starts: Fact::Yes,
-            landlock_abi: 7,
-            seccomp: Fact::Yes,
-            overlay: Fact::Yes,
-            idmapped_mounts: Fact::Yes,
-            memory_cgroup: Fact::Yes,
-            pids_cgroup: Fact::Yes,
-            cpu_cgroup: Fact::Yes,
-            shared_cgroup: Fact::Yes,
-            own_root: Fact::Yes,
-            static_program: Fact::Yes,
-            memory_bytes: 1 << 30,
-            cpus: 1,
-            online_cpus: 1,
-        }
-    }
+    use crate::local::support::tests::{capable as facts, demand};
 
     fn answer(facts: &HostFacts, kind: ControlKind, need: Need) -> Support {
-        let demand = Demand {
-            control: Control::Wall(kind),
-            need,
-            origin: Origin::Default,
-        };
-        support(facts, &demand)
+        support(facts, &demand(Control::Wall(kind), need))
     }
 
     /// What shares a namespace with the host is never claimed.
@@ -205,11 +179,7 @@ mod tests {
     /// Nobody looks at the copy: its growth is not even watched.
     #[test]
     fn disk_is_absent() {
-        let demand = Demand {
-            control: Control::Disk(stockade_domain::units::ByteCount(1)),
-            need: Need::Prefer,
-            origin: Origin::Default,
-        };
+        let demand = demand(Control::Disk(ByteCount(1)), Need::Prefer);
         assert!(matches!(support(&facts(), &demand), Support::Absent { .. }));
     }
 

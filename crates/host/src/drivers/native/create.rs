@@ -13,29 +13,22 @@ use stockade_workspace::NOBODY;
 use stockade_workspace::replica::{COPY, LIST, Owner};
 use tokio::net::UnixStream;
 
-use super::{NAME, Native, context, mode, receipt, sources};
-use crate::driver::{Boundary, Seed, SeedOrigin};
+use super::{NAME, context, mode, receipt, sources};
+use crate::driver::{Boundary, Seed};
 use crate::error::{Error, Result};
 use crate::local::boundary::LocalBoundary;
 use crate::local::jail::workspace;
 use crate::local::start::{Isolation, Started};
 use crate::local::wall::{Parts, Wall};
-use crate::local::{group, identity, layers, setup, talk};
+use crate::local::{Host, group, identity, layers, setup, talk};
 
 /// Builds the wall, opens the pipe, gathers the receipt.
-pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
-    if let SeedOrigin::Snapshot(name) = &seed.origin {
-        return Err(Error::building(
-            NAME,
-            "start from a snapshot",
-            format!("{name}: native takes none"),
-        ));
-    }
-    let facts = driver.host.facts();
+pub(super) async fn create(host: &Host, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
+    let facts = host.facts();
     let claimed = identity::claim(facts, plan.spec(), seed.changes_dir.as_deref())?;
     let limits = group::limits(&plan);
-    let early = if driver.host.cgroups().kind() == Some(cgroup::Kind::V2) {
-        group::make(NAME, driver.host.cgroups(), limits.as_ref(), &seed)?
+    let early = if host.cgroups().kind() == Some(cgroup::Kind::V2) {
+        group::make(NAME, host.cgroups(), limits.as_ref(), &seed)?
     } else {
         None
     };
@@ -63,7 +56,7 @@ pub(super) async fn create(driver: &Native, plan: Plan, seed: Seed) -> Result<Bo
     layers::prepare(plan.spec(), &seed, wall.identity())?;
     copy_workspace(&plan, &seed, wall.identity())?;
     let attestation = hand_over(
-        driver,
+        host,
         &plan,
         &mut wall,
         &mut link,
@@ -132,7 +125,7 @@ fn start_guest(plan: &Plan, seed: &Seed, facts: &HostFacts, group: Option<&Group
 
 /// Sends the set-up and waits for the answer, within the deadline.
 async fn hand_over(
-    driver: &Native,
+    host: &Host,
     plan: &Plan,
     wall: &mut Wall,
     link: &mut UnixStream,
@@ -140,7 +133,7 @@ async fn hand_over(
     seed: &Seed,
     image: &mut Option<OwnedFd>,
 ) -> Result<Attestation> {
-    let facts = driver.host.facts();
+    let facts = host.facts();
     let joins_cgroups = limits.is_some() && wall.group().is_none();
     let mut compiled = compile::compile(
         plan,
@@ -153,7 +146,7 @@ async fn hand_over(
             mode(plan),
         ),
     );
-    driver.mutate(&mut compiled.program);
+    host.mutate(&mut compiled.program);
     if plan.enforces(ControlKind::ProcessStarts) {
         wall.watch_starts()?;
     }
@@ -166,7 +159,7 @@ async fn hand_over(
             talk::send_trees(wall.door()?, &opened.trees)?;
         }
         if joins_cgroups {
-            wall.set_group(group::make(NAME, driver.host.cgroups(), limits, seed)?);
+            wall.set_group(group::make(NAME, host.cgroups(), limits, seed)?);
             talk::send_trees(wall.door()?, &group::tasks(wall)?)?;
         }
         // The guest has enough to do for as long as this takes.

@@ -11,30 +11,25 @@ use std::path::{Path, PathBuf};
 
 use stockade_domain::spec::WorkspaceMode;
 use stockade_domain::target::HostFacts;
-use stockade_domain::{Demand, Demands, Level, Plan, SessionKind, Support, Target};
+use stockade_domain::{Demand, Level, Plan, Support};
 use stockade_linux::cgroup;
 use stockade_linux::compile::{CPU_TOPOLOGY, Context};
 use stockade_linux::idmap::Identity;
-use stockade_linux::ops::Program;
 use stockade_workspace::replica::COPY;
 
-use crate::driver::{Boundary, BoxFuture, Driver, Leftover, Record, Seed, Sweep};
-use crate::error::{Error, Result};
-use crate::local::{self, group, host_facts, identity, start};
+use crate::driver::{Boundary, Seed};
+use crate::error::Result;
+use crate::local::driver::Local;
+use crate::local::{Host, group, identity, start};
 use crate::view;
 
 /// The driver's name.
 pub const NAME: &str = "native";
 
-/// A change of the set-up program that a test makes in order to see it noticed.
-pub type Mutation = fn(&mut Program);
-
 /// Builds sandboxes from namespaces, mounts, cgroups, Landlock and seccomp.
 #[derive(Default)]
 pub struct Native {
-    host: local::Host,
-    #[cfg(feature = "mutation")]
-    mutation: Option<Mutation>,
+    host: Host,
 }
 
 impl Native {
@@ -47,19 +42,10 @@ impl Native {
     /// Test only, and not part of release builds: damages every set-up program.
     #[cfg(feature = "mutation")]
     #[must_use]
-    pub fn with_mutation(mutation: Mutation) -> Self {
+    pub fn with_mutation(mutation: crate::local::Mutation) -> Self {
         Self {
-            mutation: Some(mutation),
-            ..Self::default()
+            host: Host::with_mutation(mutation),
         }
-    }
-
-    fn mutate(&self, program: &mut Program) {
-        #[cfg(feature = "mutation")]
-        if let Some(mutation) = self.mutation {
-            mutation(program);
-        }
-        let _ = program;
     }
 }
 
@@ -117,65 +103,39 @@ fn context(
     }
 }
 
-impl Driver for Native {
-    fn name(&self) -> &'static str {
-        NAME
+impl Local for Native {
+    const NAME: &'static str = NAME;
+    const LEVEL: Level = Level::Container;
+
+    fn host(&self) -> &Host {
+        &self.host
     }
 
-    fn survey(&self) -> BoxFuture<'_, Result<Target>> {
-        Box::pin(async { Ok(self.host.target().clone()) })
+    fn support(facts: &HostFacts, demand: &Demand) -> Support {
+        support::support(facts, demand)
     }
 
-    fn level(&self, _target: &Target, _demands: &Demands) -> Level {
-        Level::Container
+    fn identity(facts: &HostFacts, workspace: Option<&Path>) -> std::io::Result<view::Identity> {
+        Ok(identity::expected(facts, workspace)?.into())
     }
 
-    fn session(&self, _target: &Target) -> SessionKind {
-        SessionKind::Full
+    fn copy_instead(facts: &HostFacts, workspace: &Path, state: &Path) -> Option<String> {
+        overlay::missing(facts, workspace, state)
     }
 
-    fn support(&self, target: &Target, demand: &Demand) -> Support {
-        support::support(host_facts(target), demand)
-    }
-
-    fn identity(&self, target: &Target, workspace: Option<&Path>) -> std::io::Result<view::Identity> {
-        let Identity { uid, gid, .. } = identity::expected(host_facts(target), workspace)?;
-        Ok(view::Identity { uid, gid })
-    }
-
-    fn copy_instead(&self, target: &Target, workspace: &Path, state: &Path) -> Option<String> {
-        overlay::missing(host_facts(target), workspace, state)
-    }
-
-    fn steps(&self, target: &Target, plan: &Plan) -> Result<Vec<String>> {
-        steps(plan, host_facts(target))
+    fn steps(plan: &Plan, facts: &HostFacts) -> Result<Vec<String>> {
+        steps(plan, facts)
     }
 
     /// Settings do not tell of filters around us that refuse namespaces.
-    fn probe(&self, target: &Target) -> std::result::Result<(), Support> {
-        if host_facts(target).privileged {
+    fn probe(facts: &HostFacts) -> std::result::Result<(), Support> {
+        if facts.privileged {
             return Ok(());
         }
         start::try_namespaces().map_err(Support::impossible)
     }
 
-    fn create<'a>(&'a self, plan: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>> {
-        Box::pin(async move { create::create(self, plan, seed).await })
-    }
-
-    fn adopt(&self, record: Record) -> BoxFuture<'_, Result<Box<dyn Boundary>>> {
-        Box::pin(async move { Err(Error::nothing_to_adopt(NAME, &record)) })
-    }
-
-    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>>> {
-        Box::pin(async move { group::leftovers(NAME, self.host.cgroups()) })
-    }
-
-    fn reap(&self, leftover: Leftover) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { group::reap(NAME, &leftover) })
-    }
-
-    fn sweep<'a>(&'a self, leftover: &'a Leftover, sweep: Sweep<'a>) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(async move { group::sweep(NAME, leftover, sweep) })
+    async fn create(&self, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
+        create::create(&self.host, plan, seed).await
     }
 }

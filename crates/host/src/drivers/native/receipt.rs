@@ -10,6 +10,7 @@ use stockade_domain::{Control, ControlKind, Finding, Receipt, Spec};
 use stockade_linux::ops::Attestation;
 use stockade_linux::posture::Namespace;
 
+use super::NAME;
 use crate::local::evidence::Mount;
 use crate::local::receipt::{self as shared, Basis, all, attested, host, list, number};
 use crate::local::wall::Observed;
@@ -22,11 +23,8 @@ pub(super) fn gather(
     observed: &Observed<'_>,
     attestation: &Attestation,
 ) -> Receipt {
-    shared::gather(controls, observed, attestation, |control, basis| match control {
-        Control::Wall(kind) => Check { spec, copy, basis }.wall(*kind),
-        _ => Finding::Unchecked {
-            why: "disk space is only watched here".to_owned(),
-        },
+    shared::gather(controls, observed, attestation, |kind, basis| {
+        Check { spec, copy, basis }.wall(kind)
     })
 }
 
@@ -81,21 +79,17 @@ impl Check<'_> {
             ControlKind::GuestProtected => self.basis.guest_protected(),
             ControlKind::DiesWithSupervisor => self.dies(),
             ControlKind::ProcessStarts => self.basis.starts_told(),
-            ControlKind::NetworkAllowlist | ControlKind::OwnKernel | ControlKind::OwnMachine => {
-                Finding::Unchecked {
-                    why: format!("native has no evidence for {kind}"),
-                }
-            }
-            ControlKind::Cpu
+            ControlKind::NetworkAllowlist
+            | ControlKind::OwnKernel
+            | ControlKind::OwnMachine
+            | ControlKind::Cpu
             | ControlKind::Memory
             | ControlKind::Pids
             | ControlKind::Disk
             | ControlKind::WallTime
             | ControlKind::Output
             | ControlKind::BudgetMemory
-            | ControlKind::BudgetCpu => Finding::Unchecked {
-                why: format!("{kind} has no value"),
-            },
+            | ControlKind::BudgetCpu => shared::no_evidence(NAME, kind),
         }
     }
 

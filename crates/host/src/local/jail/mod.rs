@@ -10,18 +10,15 @@ use std::os::fd::AsFd;
 use stockade_domain::{Control, Plan, Receipt};
 use stockade_linux::cgroup::{self, Group, JoinMethod};
 use stockade_linux::jail::{Context, compile};
-use stockade_linux::ops::{Attestation, Program};
+use stockade_linux::ops::Attestation;
 
 use super::boundary::{After, LocalBoundary};
 use super::identity::Claimed;
 use super::start::{Isolation, Started};
 use super::wall::{Observed, Parts, Wall};
 use super::{Host, group, setup, talk};
-use crate::driver::{Boundary, Seed, SeedOrigin};
-use crate::error::{Error, Result};
-
-/// A change of the set-up program that a test makes in order to see it noticed.
-pub type Mutation = fn(&mut Program);
+use crate::driver::{Boundary, Seed};
+use crate::error::Result;
 
 /// What a driver of jails adds to a plan.
 pub(crate) struct Jail<'a> {
@@ -31,21 +28,8 @@ pub(crate) struct Jail<'a> {
     pub context: Context,
     /// The supervisor has no right to look into the guest's process.
     pub closed: bool,
-    pub mutation: Option<Mutation>,
     /// Done once, when nothing of the sandbox runs any more.
     pub after: Option<After>,
-}
-
-/// A snapshot is nothing that a jail could start from.
-pub(crate) fn refuse_snapshot(driver: &'static str, seed: &Seed) -> Result<()> {
-    match &seed.origin {
-        SeedOrigin::Fresh => Ok(()),
-        SeedOrigin::Snapshot(name) => Err(Error::building(
-            driver,
-            "start from a snapshot",
-            format!("{name}: {driver} takes none"),
-        )),
-    }
 }
 
 /// Starts the guest, hands it the steps, and gathers the receipt.
@@ -61,7 +45,6 @@ pub(crate) async fn create(
         claimed,
         mut context,
         closed,
-        mutation,
         after,
     } = jail;
     let limits = group::limits(plan);
@@ -84,9 +67,7 @@ pub(crate) async fn create(
     let mut link = talk::stream(link)?;
     context.joins_cgroups = limits.is_some() && wall.group().is_none();
     let mut program = compile(plan, &context);
-    if let Some(mutation) = mutation {
-        mutation(&mut program);
-    }
+    host.mutate(&mut program);
     let attestation = setup::answer(&mut wall, &mut link, seed, &program, async |wall| {
         if context.joins_cgroups {
             wall.set_group(group::make(driver, host.cgroups(), limits.as_ref(), seed)?);

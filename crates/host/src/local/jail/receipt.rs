@@ -1,6 +1,8 @@
 //! Evidence of what jails have in common: what was refused in place of namespaces, who ends the
 //! sandbox, and which canaries could not be used any more.
 
+use std::path::Path;
+
 use stockade_domain::Finding;
 use stockade_linux::ops::Canary;
 
@@ -30,6 +32,16 @@ impl Basis<'_> {
             !seen.is_empty(),
             "Landlock refuses what it allowed before",
             list(seen),
+        )
+    }
+
+    /// Writing in the copy of the workspace is possible.
+    pub(crate) fn copy_written(&self, copy: Option<&Path>) -> Finding {
+        let written = &self.attestation.writable;
+        attested(
+            copy.is_some_and(|copy| written.iter().any(|one| one == copy)),
+            "a write in the copy of the workspace succeeds",
+            "a file was written in the copy and removed",
         )
     }
 
