@@ -15,10 +15,14 @@ pub enum Ability {
     Modes,
     /// /proc shows the sandbox's own processes.
     Procfs,
+    /// The links of /proc/self: a program's own file, a terminal's name.
+    OwnLinks,
     /// Unix sockets, and a loopback of its own.
     Sockets,
     /// /dev/shm.
     SharedMemory,
+    /// /tmp and /dev/shm are in memory.
+    MemoryFiles,
     /// Another root directory.
     Image,
     /// Namespaces can be left to the command.
@@ -27,7 +31,9 @@ pub enum Ability {
     Replaced,
     /// The caches of package managers lie over the host's.
     Caches,
-    /// Parts of a writable tree stay closed or read-only.
+    /// The workspace and directories of the host can be written in place.
+    InPlace,
+    /// Parts of such a tree stay closed or read-only.
     Holes,
 }
 
@@ -74,6 +80,8 @@ struct Proof {
     script: &'static str,
 }
 
+const IN_PLACE: &[&str] = &["--workspace-mode", "rw"];
+
 impl Ability {
     /// In words.
     #[must_use]
@@ -82,12 +90,15 @@ impl Ability {
             Self::Places => "places as outside",
             Self::Modes => "changing modes",
             Self::Procfs => "procfs",
+            Self::OwnLinks => "the links of /proc/self",
             Self::Sockets => "sockets",
             Self::SharedMemory => "shared memory",
+            Self::MemoryFiles => "files in memory",
             Self::Image => "images",
             Self::Namespaces => "namespaces",
             Self::Replaced => "replaced files",
             Self::Caches => "caches",
+            Self::InPlace => "writing in place",
             Self::Holes => "holes in writable trees",
         }
     }
@@ -98,8 +109,10 @@ impl Ability {
             Self::Places => plain("test \"$(pwd -P)\" = \"$(cat place)\""),
             Self::Modes => plain("> own && chmod 640 own && test $(stat -c %a own) = 640"),
             Self::Procfs => plain("cat /proc/self/stat"),
+            Self::OwnLinks => plain("readlink /proc/self/exe"),
             Self::Sockets => plain("./attack do socket"),
             Self::SharedMemory => plain("> /dev/shm/own"),
+            Self::MemoryFiles => plain("test $(stat -f -c %T /tmp) = tmpfs"),
             Self::Image => Proof {
                 flags: &["--image", "/"],
                 script: "true",
@@ -107,9 +120,12 @@ impl Ability {
             Self::Namespaces => plain("unshare --user --map-root-user true"),
             Self::Replaced => plain("grep -q ^user: /etc/passwd"),
             Self::Caches => plain("ls ~/.npm/_cacache/index-v5"),
-            // What runs on the host later is kept read-only.
+            Self::InPlace => Proof {
+                flags: IN_PLACE,
+                script: "> own",
+            },
             Self::Holes => Proof {
-                flags: &["--workspace-mode", "rw"],
+                flags: IN_PLACE,
                 script: "true",
             },
         }
@@ -122,7 +138,10 @@ impl Ability {
     pub fn is_lacking(self, world: &World) -> Verdict {
         let proof = self.proof();
         drop(world.payload_inside());
-        world.file("work/.envrc", "")?;
+        if self == Self::Holes {
+            // What runs on the host later is kept read-only.
+            world.file("work/.envrc", "")?;
+        }
         world.file("home/.npm/_cacache/index-v5/00", "zero")?;
         world.file("work/place", world.work().display().to_string())?;
         let finished = world.sandbox().flags(proof.flags).shell(proof.script)?;

@@ -82,6 +82,9 @@ pub struct Behaviour {
     pub how: How,
     /// Nothing else of this suite runs meanwhile: it compares what the whole host has.
     pub alone: bool,
+    /// Its sandboxes are many, or are killed: a driver that brings the system's directories gets an
+    /// image with a shell and a few programs in their place.
+    pub small: bool,
     /// It shows nothing of a driver that does not claim all of these. With none it is demanded
     /// of every driver.
     pub needs: &'static [ControlKind],
@@ -113,6 +116,7 @@ impl Behaviour {
             intent,
             how: How::Real,
             alone: false,
+            small: false,
             needs: &[],
             uses: &[],
             check,
@@ -143,6 +147,13 @@ impl Behaviour {
     #[must_use]
     pub const fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// A shell and a few programs are enough, where bringing more takes its time.
+    #[must_use]
+    pub const fn small(mut self) -> Self {
+        self.small = true;
         self
     }
 

@@ -16,6 +16,8 @@ pub struct Driver {
     pub gives_up: &'static [ControlKind],
     /// What programs can do elsewhere and not, or not without further flags, here.
     pub lacks: &'static [Lack],
+    /// It brings the system's directories into each root, which takes seconds the first time.
+    pub brings: bool,
 }
 
 /// Somebody who gets no sandbox from a driver.
@@ -36,13 +38,14 @@ pub enum Who {
 }
 
 /// Every driver, the default one first.
-pub const ALL: &[Driver] = &[NATIVE, LANDLOCK];
+pub const ALL: &[Driver] = &[NATIVE, LANDLOCK, CHROOT];
 
 const NATIVE: Driver = Driver {
     name: "native",
     refuses: None,
     gives_up: &[],
     lacks: &[],
+    brings: false,
 };
 
 const LANDLOCK: Driver = Driver {
@@ -67,12 +70,40 @@ const LANDLOCK: Driver = Driver {
             "the filter refuses sockets, not even a loopback is there",
         ),
         Lack::altogether(Ability::SharedMemory, "there is no /dev/shm and no rule for one"),
+        Lack::altogether(Ability::MemoryFiles, "/tmp is on disk"),
         Lack::altogether(Ability::Image, "there is no root directory of its own"),
         Lack::altogether(Ability::Namespaces, "a domain of Landlock keeps mounting away"),
         Lack::altogether(Ability::Replaced, "what the view replaces is closed"),
         Lack::altogether(Ability::Caches, "nothing can be laid over the host's caches"),
         Lack::altogether(Ability::Holes, "rules only add, so such a tree is refused"),
     ],
+    brings: false,
+};
+
+const CHROOT: Driver = Driver {
+    name: "chroot",
+    refuses: Some(Refusal {
+        who: Who::User,
+        says: "only root can change the root directory",
+    }),
+    gives_up: &[ControlKind::ProcessesHidden, ControlKind::HostnamePrivate],
+    lacks: &[
+        Lack::altogether(Ability::Procfs, "/proc is empty"),
+        Lack::altogether(Ability::OwnLinks, "/proc is empty"),
+        Lack::altogether(
+            Ability::Sockets,
+            "the filter refuses sockets, not even a loopback is there",
+        ),
+        Lack::altogether(Ability::MemoryFiles, "/tmp and /dev/shm are on disk"),
+        Lack::altogether(
+            Ability::Namespaces,
+            "the kernel makes no user namespaces below a changed root",
+        ),
+        Lack::altogether(Ability::Caches, "nothing can be laid over the host's caches"),
+        Lack::altogether(Ability::InPlace, "without mounts there are copies alone"),
+        Lack::altogether(Ability::Holes, "without mounts there are copies alone"),
+    ],
+    brings: true,
 };
 
 impl Who {

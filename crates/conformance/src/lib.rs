@@ -19,6 +19,7 @@ pub mod claims;
 pub mod denial;
 pub mod driver;
 pub mod host;
+pub mod kept;
 pub mod program;
 pub mod results;
 pub mod run;

@@ -61,3 +61,41 @@ pub fn find(name: &str) -> Option<PathBuf> {
     let places = crate::world::HOST_PATH.split(':').map(Path::new);
     places.map(|place| place.join(name)).find(|path| path.is_file())
 }
+
+/// Programs of a small image.
+const SMALL: [&str; 24] = [
+    "sh", "cat", "cp", "echo", "env", "false", "head", "id", "kill", "ln", "ls", "mkdir", "mv", "rm", "seq",
+    "setsid", "sleep", "stat", "tail", "test", "touch", "tr", "true", "wc",
+];
+
+/// Makes a root directory of a few programs, with their libraries and loader at their paths, and an /etc.
+///
+/// # Errors
+/// A program is missing, or a file cannot be copied.
+pub fn image(directory: PathBuf) -> Verdict<PathBuf> {
+    std::fs::create_dir_all(directory.join("etc"))?;
+    for name in SMALL {
+        let Some(program) = find(name) else {
+            return fail(format!("{name} is missing, for a small image"));
+        };
+        bring(&program, &directory.join("bin").join(name))?;
+        let libraries = Command::new("ldd").arg(&program).output()?;
+        for word in String::from_utf8_lossy(&libraries.stdout).split_whitespace() {
+            let library = Path::new(word);
+            if let Ok(below) = library.strip_prefix("/") {
+                bring(library, &directory.join(below))?;
+            }
+        }
+    }
+    Ok(directory)
+}
+
+fn bring(file: &Path, to: &Path) -> Verdict {
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    if !to.exists() {
+        std::fs::copy(file, to)?;
+    }
+    Ok(())
+}

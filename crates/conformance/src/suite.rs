@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -12,6 +12,7 @@ use crate::ability::Instead;
 use crate::behaviour::{Behaviour, How, Stop, Verdict, fail, skip};
 use crate::claims::{self, Claims};
 use crate::driver::{self, Driver, Who};
+use crate::kept::Kept;
 use crate::results::{Ledger, Outcome, Row};
 use crate::{host, program, world::World};
 
@@ -22,7 +23,9 @@ pub type Group = (&'static str, &'static [Behaviour]);
 pub struct Suite {
     program: PathBuf,
     payload: PathBuf,
-    _directory: tempfile::TempDir,
+    kept: Kept,
+    image: OnceLock<Verdict<PathBuf>>,
+    directory: tempfile::TempDir,
 }
 
 impl Suite {
@@ -37,7 +40,9 @@ impl Suite {
         Ok(Self {
             program: program::stockade()?,
             payload,
-            _directory: directory,
+            kept: Kept::new(directory.path().join("kept"))?,
+            image: OnceLock::new(),
+            directory,
         })
     }
 
@@ -51,6 +56,19 @@ impl Suite {
     #[must_use]
     pub fn payload(&self) -> &Path {
         &self.payload
+    }
+
+    /// What drivers keep, for the next world.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// A root directory with a shell and a few programs, made when it is first asked for.
+    pub(crate) fn image(&self) -> Verdict<&Path> {
+        let made = self
+            .image
+            .get_or_init(|| program::image(self.directory.path().join("image")));
+        made.as_deref().map_err(Clone::clone)
     }
 }
 
@@ -132,16 +150,15 @@ pub fn run(
         }
     }
     // Threads that end with the process may hold the suite until then.
-    if let Some(directory) = shared.suite.payload.parent() {
-        let _ = std::fs::remove_dir_all(directory);
-    }
+    shared.suite.kept.remove();
+    let _ = std::fs::remove_dir_all(shared.suite.directory.path());
     !conclusion.has_failed()
 }
 
 fn subject(suite: &Suite, driver: &'static Driver) -> Subject {
     let standing = match driver.refusal(Who::this()) {
         Some(says) => Standing::Refuses(says),
-        None => match World::new(suite, driver).and_then(|world| Claims::read(&world)) {
+        None => match World::new(suite, driver, false).and_then(|world| Claims::read(&world)) {
             Ok(claims) => Standing::Claims(claims),
             Err(Stop::Failed(why) | Stop::Skipped(why)) => Standing::Unusable(why),
         },
@@ -186,7 +203,7 @@ fn refuses(shared: &Shared, index: usize) -> Result<(), Failed> {
         return Ok(());
     };
     let check = || -> Verdict {
-        let world = World::new(&shared.suite, subject.driver)?;
+        let world = World::new(&shared.suite, subject.driver, false)?;
         let sandbox = world.sandbox().flags(&["--workspace-mode", "rw"]);
         let finished = sandbox.run(&["touch", "ran"])?.expect(125)?;
         if world.path("work/ran").exists() {
@@ -259,7 +276,7 @@ fn attempt(shared: &Shared, subject: &Subject, behaviour: &Behaviour) -> Verdict
     let Standing::Claims(claims) = &subject.standing else {
         return skip("the driver makes no plan");
     };
-    let mut world = World::new(&shared.suite, subject.driver)?;
+    let mut world = World::new(&shared.suite, subject.driver, behaviour.small)?;
     for kind in behaviour.needs {
         if let Some(why) = unclaimed(claims.of(*kind)?) {
             claims::refused_if_required(&world, *kind)?;

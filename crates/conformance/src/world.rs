@@ -8,10 +8,12 @@ use std::process::Command;
 
 use stockade_domain::ControlKind;
 
+use crate::ability::Ability;
 use crate::behaviour::Verdict;
 use crate::driver::Driver;
 use crate::run::{Finished, Sandbox, finish};
 use crate::suite::Suite;
+use crate::tree::Tree;
 
 /// Where programs of the host are looked for, by the suite and inside.
 pub const HOST_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -22,26 +24,37 @@ pub struct World<'a> {
     driver: &'static Driver,
     /// Beyond the driver's own.
     given_up: Vec<ControlKind>,
+    /// In place of the system's directories.
+    image: Option<PathBuf>,
     root: tempfile::TempDir,
     numbers: Cell<u32>,
 }
 
 impl<'a> World<'a> {
-    /// Makes the directories.
+    /// Makes the directories. In a small world, a driver that would bring the system's directories
+    /// gets an image.
     ///
     /// # Errors
     /// They cannot be made.
-    pub fn new(suite: &'a Suite, driver: &'static Driver) -> Verdict<Self> {
+    pub fn new(suite: &'a Suite, driver: &'static Driver, small: bool) -> Verdict<Self> {
+        let image = match driver.brings && small {
+            true => Some(suite.image()?.to_owned()),
+            false => None,
+        };
         let root = tempfile::Builder::new().prefix("stockade-").tempdir()?;
         for name in ["home", "state", "run", "work", "outside"] {
             let path = root.path().join(name);
             fs::create_dir(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
         }
+        if driver.brings && !small {
+            suite.kept().lend(&root.path().join("state"))?;
+        }
         Ok(Self {
             suite,
             driver,
             given_up: Vec::new(),
+            image,
             root,
             numbers: Cell::new(0),
         })
@@ -66,6 +79,22 @@ impl<'a> World<'a> {
         self
     }
 
+    /// Whether programs can do something with the driver, with or without a control.
+    #[must_use]
+    pub fn offers(&self, ability: Ability) -> bool {
+        self.driver.lack(ability).is_none()
+    }
+
+    /// How a directory of the host is read that sandboxes are shown.
+    #[must_use]
+    pub fn reader(&self) -> fn(&Path) -> Tree {
+        if self.driver.brings {
+            Tree::whatever_names
+        } else {
+            Tree::of
+        }
+    }
+
     /// The flags of every run. Scripts find them in `$RUN_FLAGS`.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
@@ -75,7 +104,10 @@ impl<'a> World<'a> {
     fn flags_but(&self, required: Option<ControlKind>) -> Vec<String> {
         let more = self.given_up.iter();
         let more = more.flat_map(|kind| ["--prefer".to_owned(), kind.name().to_owned()]);
-        self.driver.flags(required).into_iter().chain(more).collect()
+        let image = self.image.iter();
+        let image = image.flat_map(|image| ["--image".to_owned(), image.display().to_string()]);
+        let own = self.driver.flags(required).into_iter();
+        own.chain(more).chain(image).collect()
     }
 
     /// A directory or file of this world: `home`, `state`, `run`, `work` or `outside`, or below.
@@ -224,6 +256,9 @@ impl<'a> World<'a> {
 
 impl Drop for World<'_> {
     fn drop(&mut self) {
+        if self.driver.brings {
+            self.suite.kept().take_back(&self.path("state"));
+        }
         // Cgroups of killed supervisors stay until somebody removes them: while the record of
         // their sandbox is there.
         let sandboxes = self.path("state/stockade/sandboxes");

@@ -108,22 +108,29 @@ impl Drop for FileCanary {
 /// A directory in which nothing must change.
 pub struct TreeCanary {
     path: PathBuf,
+    read: fn(&Path) -> Tree,
     before: Tree,
     flags: Vec<String>,
 }
 
 impl TreeCanary {
+    fn at(world: &World, path: PathBuf, flags: Vec<String>) -> Box<dyn Canary> {
+        let read = world.reader();
+        Box::new(Self {
+            before: read(&path),
+            read,
+            path,
+            flags,
+        })
+    }
+
     fn plant(world: &World, flags: fn(&str) -> Vec<String>) -> Verdict<Box<dyn Canary>> {
         let name = format!("outside/tree-{}", world.number());
         world.file(&format!("{name}/file"), token()?)?;
         world.file(&format!("{name}/below/file"), token()?)?;
         let path = world.path(&name);
         let flags = flags(&path.display().to_string());
-        Ok(Box::new(Self {
-            before: Tree::of(&path),
-            path,
-            flags,
-        }))
+        Ok(Self::at(world, path, flags))
     }
 
     /// Shown inside, read-only.
@@ -140,11 +147,7 @@ impl TreeCanary {
         world.file("work/tree/below/file", token()?)?;
         let path = world.path("work/tree");
         let flags = mode(&path.display().to_string());
-        Ok(Box::new(Self {
-            before: Tree::of(&path),
-            path,
-            flags,
-        }))
+        Ok(Self::at(world, path, flags))
     }
 
     /// A part of a workspace that is copy-on-write.
@@ -170,7 +173,7 @@ impl Canary for TreeCanary {
     }
 
     fn reached(&mut self, _: &Seen) -> Option<String> {
-        let now = Tree::of(&self.path);
+        let now = (self.read)(&self.path);
         (now != self.before).then(|| format!("it changed:{}", self.before.differences(&now)))
     }
 

@@ -16,24 +16,28 @@ pub const ALL: &[Behaviour] = &[
         "three memory bombs together stay below the budget, and a process of the host goes on",
         memory,
     )
-    .needs(&[ControlKind::Memory]),
+    .needs(&[ControlKind::Memory])
+    .small(),
     Behaviour::test(
         "budget-cpu",
         "three that spin together are held back, and a process of the host goes on",
         processors,
     )
-    .needs(&[ControlKind::Cpu]),
+    .needs(&[ControlKind::Cpu])
+    .small(),
     Behaviour::test(
         "budget-spent",
         "no sandbox is begun when the budget is used up, with the figure",
         spent,
     )
-    .needs(&[ControlKind::Memory]),
+    .needs(&[ControlKind::Memory])
+    .small(),
     Behaviour::test(
         "budget-project",
         "a project cannot set what all sandboxes of the host share",
         project,
-    ),
+    )
+    .small(),
 ];
 
 const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];

@@ -43,7 +43,8 @@ pub const ALL: &[Behaviour] = &[
         "caches-cargo",
         "cargo of this machine builds a crate that was fetched before, offline, and writes nothing outside",
         cargo,
-    ),
+    )
+    .uses(&[Ability::OwnLinks]),
 ];
 
 /// A home with the caches of cargo and npm as those lay them out, and their programs.

@@ -3,13 +3,16 @@
 use stockade_conformance::{Behaviour, Verdict, World, ensure, fail};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("R4", "fifty runs at once end without an error", fifty).alone(),
+    Behaviour::test("R4", "fifty runs at once end without an error", fifty)
+        .alone()
+        .small(),
     Behaviour::test(
         "SV10",
         "two sandboxes see, signal and reach nothing of each other",
         apart,
-    ),
-    Behaviour::test("R4-names", "of ten runs with one name, one gets it", one_name),
+    )
+    .small(),
+    Behaviour::test("R4-names", "of ten runs with one name, one gets it", one_name).small(),
 ];
 
 fn fifty(world: &World) -> Verdict {

@@ -8,12 +8,14 @@ pub const ALL: &[Behaviour] = &[
         "detached-lives",
         "a detached sandbox outlives its launcher, and ends by `stop`",
         lives,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "detached-copy",
         "`cp` takes files out of a sandbox, and no link that leads elsewhere",
         copy,
-    ),
+    )
+    .small(),
 ];
 
 /// Starts one that waits, and returns when its launcher has.

@@ -10,64 +10,76 @@ pub const ALL: &[Behaviour] = &[
         "CL01",
         "a detached child that hears no signal is gone when the run ends",
         background,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "endings-deaf-timeout",
         "a command that ignores signals is killed at the time limit",
         deaf_timeout,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "endings-deaf-stop",
         "a command that ignores signals is killed after the grace",
         deaf_stop,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "endings-stopped",
         "a command that stopped itself is killed at the time limit",
         stopped_timeout,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "endings-stopped-stop",
         "a command that stopped itself is ended by `stop`",
         stopped_stop,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "endings-sigterm",
         "SIGTERM to the supervisor reaches the command, and nothing stays",
         sigterm,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "endings-sigint",
         "SIGINT without a terminal reaches the command",
         sigint,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "endings-sighup",
         "SIGHUP to the supervisor ends everything, at once if it comes twice",
         sighup,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "endings-guest-killed",
         "a guest that is killed from outside ends the run at once, and is no success",
         guest_killed,
     )
-    .needs(&[ControlKind::DiesWithSupervisor]),
+    .needs(&[ControlKind::DiesWithSupervisor])
+    .small(),
     Behaviour::test(
         "endings-orphans",
         "orphans become children of PID 1 inside, and are reaped",
         orphans,
     )
-    .uses(&[Ability::Procfs]),
+    .uses(&[Ability::Procfs])
+    .small(),
     Behaviour::test(
         "endings-deep",
         "a tree of processes in several sessions ends with its first",
         deep,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "endings-time-of-children",
         "the time limit ends children that outlive the command's own time",
         slow_tree,
-    ),
+    )
+    .small(),
 ];
 
 fn load(world: &World, words: &[&str]) -> Vec<String> {

@@ -39,7 +39,8 @@ pub const ALL: &[Behaviour] = &[
         "environment-exec",
         "a second command has the variables of the first",
         second_command,
-    ),
+    )
+    .small(),
 ];
 
 fn variables(text: &str) -> BTreeMap<String, String> {

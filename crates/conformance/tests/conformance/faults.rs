@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use stockade_conformance::{Behaviour, Finished, Verdict, World, ensure, fail, host, program, skip};
+use stockade_conformance::{Ability, Behaviour, Finished, Verdict, World, ensure, fail, host, program, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
@@ -12,40 +12,47 @@ pub const ALL: &[Behaviour] = &[
         "system calls that an old kernel does not have",
         missing_calls,
     )
-    .simulated(),
+    .simulated()
+    .small(),
     Behaviour::test(
         "R8-refused",
         "system calls that the host's rules refuse",
         refused_calls,
     )
-    .simulated(),
+    .simulated()
+    .small(),
     Behaviour::test(
         "R8-memory",
         "system calls that find no memory, at their first three uses",
         no_memory,
     )
-    .simulated(),
+    .simulated()
+    .small(),
     Behaviour::test(
         "R8-lies",
         "system calls that say yes and do nothing are noticed",
         lying_calls,
     )
-    .simulated(),
-    Behaviour::test("R8-descriptors", "few descriptors", few_descriptors),
-    Behaviour::test("R8-disk", "a full disk below the state directory", full_disk),
+    .simulated()
+    .small(),
+    Behaviour::test("R8-descriptors", "few descriptors", few_descriptors).small(),
+    Behaviour::test("R8-disk", "a full disk below the state directory", full_disk).small(),
     Behaviour::test(
         "R8-record",
         "what cannot be recorded is not started, and a run whose end cannot be recorded is no success",
         unrecorded,
-    ),
+    )
+    .uses(&[Ability::InPlace])
+    .small(),
     Behaviour::test(
         "R8-state",
         "a state directory that cannot be written, or is a file",
         bad_state,
-    ),
-    Behaviour::test("R8-home", "no home directory, no variables at all", no_variables),
-    Behaviour::test("R8-directory", "a current directory that is gone", no_directory),
-    Behaviour::test("R8-streams", "closed standard streams", closed_streams),
+    )
+    .small(),
+    Behaviour::test("R8-home", "no home directory, no variables at all", no_variables).small(),
+    Behaviour::test("R8-directory", "a current directory that is gone", no_directory).small(),
+    Behaviour::test("R8-streams", "closed standard streams", closed_streams).small(),
 ];
 
 /// What the set-up needs of the kernel.

@@ -28,7 +28,8 @@ pub const ALL: &[Behaviour] = &[
         "nor where namespaces are left to the commands",
         attacked_with_namespaces,
     )
-    .needs(&[ControlKind::GuestProtected]),
+    .needs(&[ControlKind::GuestProtected])
+    .uses(&[Ability::Namespaces]),
     Behaviour::test(
         "PR09-image",
         "nor where an image has its own programs",

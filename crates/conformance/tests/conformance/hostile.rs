@@ -21,7 +21,7 @@ pub const ALL: &[Behaviour] = &[
         "WS10",
         "a workspace with any name and any place works",
         odd_places,
-    ),
+    ).small(),
     Behaviour::test(
         "WS-home",
         "a project below the home directory is seen, its neighbours are not",
@@ -125,6 +125,15 @@ fn links(world: &World) -> Verdict {
     Ok(())
 }
 
+/// Workspace modes that the driver has.
+fn modes(world: &World) -> &'static [&'static str] {
+    if world.offers(Ability::InPlace) {
+        &["cow", "ro", "rw"]
+    } else {
+        &["cow", "ro"]
+    }
+}
+
 fn odd_places(world: &World) -> Verdict {
     for name in [
         "with space",
@@ -137,7 +146,7 @@ fn odd_places(world: &World) -> Verdict {
     ] {
         let directory = format!("outside/{name}/project");
         world.file(&format!("{directory}/file"), "content\n")?;
-        for mode in ["cow", "ro", "rw"] {
+        for mode in modes(world) {
             let sandbox = world.sandbox().directory(world.path(&directory));
             let finished = sandbox
                 .flags(&["--rm", "--workspace-mode", mode])
@@ -227,12 +236,12 @@ fn other_owners(world: &World) -> Verdict {
     closed(&world.file("work/others", &secret)?, 4242)?;
     closed(&world.file("work/own", "own\n")?, 4343)?;
     std::os::unix::fs::chown(world.work(), Some(4343), Some(4343))?;
-    for mode in ["cow", "ro", "rw"] {
+    for mode in modes(world) {
         let sandbox = world.sandbox().flags(&["--rm", "--workspace-mode", mode]);
         let finished = sandbox
-            .shell("cat own roots others; echo x > roots; chmod 666 roots others; id -u; true")?
+            .shell("cat own roots others; echo x > roots; chmod 666 roots others; true")?
             .expect(0)?;
-        ensure!(finished.text() == "own\n4343\n", "{mode}: {}", finished.all());
+        ensure!(finished.text() == "own\n", "{mode}: {}", finished.all());
     }
     ensure!(
         std::fs::read_to_string(world.path("work/roots"))? == secret,

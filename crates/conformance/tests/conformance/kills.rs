@@ -9,43 +9,43 @@ use stockade_conformance::{Behaviour, ControlKind, Verdict, World, ensure, host,
 pub const ALL: &[Behaviour] = &[
     Behaviour::test("R2-running", "killed while commands run", while_running)
         .needs(&[ControlKind::DiesWithSupervisor])
-        .alone(),
+        .alone().small(),
     Behaviour::test("R2-start", "killed at forty moments of its start", while_starting)
         .needs(&[ControlKind::DiesWithSupervisor])
-        .alone(),
+        .alone().small(),
     Behaviour::test(
         "R2-asked",
         "asked to end at thirty moments of its start, a supervisor cleans up by itself",
         asked_while_starting,
     )
-    .alone(),
+    .alone().small(),
     Behaviour::test("R2-calls", "killed at each step of the set-up", at_each_call)
         .alone()
-        .simulated(),
+        .simulated().small(),
     Behaviour::test(
         "R2-guest",
         "a guest that is killed at each step is an error, and nothing stays",
         guest_at_each_call,
     )
     .alone()
-    .simulated(),
+    .simulated().small(),
     Behaviour::test(
         "R2-gc-live",
         "`gc` leaves running sandboxes and kept changes alone",
         gc_spares,
     )
-    .alone(),
+    .alone().small(),
     Behaviour::test(
         "R2-gc-forgotten",
         "`gc` removes empty cgroups of a state directory that was deleted, and none that is used or another's",
         gc_forgotten,
-    ),
+    ).small(),
     Behaviour::test(
         "R2-gc-again",
         "`gc` run twice at once, and on a damaged state directory",
         gc_again,
     )
-    .alone(),
+    .alone().small(),
 ];
 
 /// What may be left of sandboxes with these ids after gc: nothing.

@@ -229,15 +229,16 @@ fn floor(world: &World) -> Verdict {
     let rw = world.file("outside/data", "x")?.display().to_string();
     let host_network = world.file("outside/host.toml", "version = 1\n[network]\nmode = \"host\"\n")?;
     let host_network = host_network.display().to_string();
-    for flags in [
+    let in_place = [["--workspace-mode", "rw"], ["--rw", rw.as_str()]];
+    let everywhere = [
         ["--output", "none"],
         ["--output", "2K"],
-        ["--workspace-mode", "rw"],
-        ["--rw", rw.as_str()],
         ["--env", "HOST_SECRET"],
         ["--policy", host_network.as_str()],
-    ] {
-        let refused = held().flags(&flags).run(&TOUCH)?;
+    ];
+    let in_place = in_place.iter().filter(|_| world.offers(Ability::InPlace));
+    for flags in everywhere.iter().chain(in_place) {
+        let refused = held().flags(flags).run(&TOUCH)?;
         ensure!(
             refused.code == 125,
             "{flags:?}: exit {}: {}",
@@ -246,7 +247,7 @@ fn floor(world: &World) -> Verdict {
         );
         refused.complains(&["organisation", "/etc/stockade/org.toml:"])?;
         // The positive control: where there is no floor, each of these is fine.
-        world.sandbox().flags(&flags).run(&["true"])?.expect(0)?;
+        world.sandbox().flags(flags).run(&["true"])?.expect(0)?;
     }
     Ok(())
 }

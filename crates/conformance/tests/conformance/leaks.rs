@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use stockade_conformance::{Behaviour, Verdict, World, ensure, host};
 
 pub const ALL: &[Behaviour] = &[
-    Behaviour::test("R1", "a hundred runs of every ending leave nothing", hundred).alone(),
+    Behaviour::test("R1", "a hundred runs of every ending leave nothing", hundred)
+        .alone()
+        .small(),
     Behaviour::test(
         "CL07",
         "a supervisor has as many descriptors after sixty commands as after ten",
         descriptors,
-    ),
+    )
+    .small(),
 ];
 
 fn files_below(directory: &Path, found: &mut BTreeSet<PathBuf>) {

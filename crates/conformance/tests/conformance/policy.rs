@@ -267,9 +267,19 @@ fn check(world: &World) -> Verdict {
 }
 
 fn dry_run(world: &World) -> Verdict {
-    let sandbox = world.sandbox().flags(&["--dry-run", "--workspace-mode", "rw"]);
-    let text = sandbox.run(&["touch", "ran"])?.expect(0)?.text();
+    let mut flags = vec!["--dry-run"];
+    if world.offers(Ability::InPlace) {
+        flags.extend(["--workspace-mode", "rw"]);
+    }
+    let text = world
+        .sandbox()
+        .flags(&flags)
+        .run(&["touch", "ran"])?
+        .expect(0)?
+        .text();
     ensure!(!world.path("work/ran").exists(), "the command ran");
+    let changes = world.stockade(&["changes"])?.all();
+    ensure!(!changes.contains("A ran"), "the command ran: {changes}");
     for part in ["network-none", "host kernel"] {
         ensure!(text.contains(part), "no {part:?} in {text}");
     }

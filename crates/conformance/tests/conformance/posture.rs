@@ -24,7 +24,8 @@ pub const ALL: &[Behaviour] = &[
         "every thread inside, seen from the host, is confined as planned",
         from_outside,
     )
-    .needs(&[ControlKind::Privileges]),
+    .needs(&[ControlKind::Privileges])
+    .small(),
     Behaviour::test(
         "SV08-namespaces",
         "every thread inside is in namespaces of its own, and can gain nothing by executing",
@@ -32,7 +33,7 @@ pub const ALL: &[Behaviour] = &[
     )
     .needs(&[ControlKind::ProcessesHidden]),
     Behaviour::test("SD08", "the working directory is inside", directory),
-    Behaviour::test("DV06", "mounts inside are not seen outside", propagation),
+    Behaviour::test("DV06", "mounts inside are not seen outside", propagation).small(),
     Behaviour::test(
         "IL04",
         "the table of mounts names no directory of the host's user but the workspace",

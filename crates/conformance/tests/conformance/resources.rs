@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stockade_conformance::{Behaviour, ControlKind, Finished, Verdict, World, ensure, fail, skip};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Finished, Verdict, World, ensure, fail, skip};
 
 use crate::policy::can_enforce;
 
@@ -26,7 +26,8 @@ pub const ALL: &[Behaviour] = &[
         "limits that are too small for anything are told as such",
         tiny_limits,
     )
-    .needs(&[ControlKind::Memory, ControlKind::Pids]),
+    .needs(&[ControlKind::Memory, ControlKind::Pids])
+    .small(),
     Behaviour::test(
         "RS02-child",
         "a child that is killed at the limit does not end its parent",
@@ -50,7 +51,8 @@ pub const ALL: &[Behaviour] = &[
         "RS07",
         "thousands of files are written, listed and removed",
         many_inodes,
-    ),
+    )
+    .small(),
     Behaviour::test("RS08", "a huge file without content is listed at once", sparse),
     Behaviour::test(
         "RS09",
@@ -74,7 +76,8 @@ pub const ALL: &[Behaviour] = &[
         "R7",
         "another sandbox starts and ends while bombs go off",
         neighbour,
-    ),
+    )
+    .small(),
 ];
 
 fn load(world: &World, flags: &[&str], words: &[&str]) -> Verdict<Finished> {
@@ -172,8 +175,11 @@ fn child_out_of_memory(world: &World) -> Verdict {
 
 fn hidden_memory(world: &World) -> Verdict {
     needs(world, "memory")?;
-    for kind in ["tmpfs", "shm", "memfd"] {
-        let finished = load(world, &["--memory", "64M"], &[kind, BOMB])?;
+    let on_disk = ["tmpfs", "shm"]
+        .iter()
+        .filter(|_| world.offers(Ability::MemoryFiles));
+    for kind in on_disk.chain(&["memfd"]) {
+        let finished = load(world, &["--memory", "64M"], &[*kind, BOMB])?;
         let bounded =
             finished.code == 137 && finished.cause() == "out-of-memory" || got(&finished)? <= 64 << 20;
         ensure!(

@@ -1,6 +1,8 @@
 //! Several commands in one sandbox, and sandboxes by name.
 
 use serde_json::Value;
+use std::time::Instant;
+
 use stockade_conformance::{Ability, Behaviour, Running, Verdict, World, ensure, fail};
 
 pub const ALL: &[Behaviour] = &[
@@ -8,51 +10,60 @@ pub const ALL: &[Behaviour] = &[
         "sessions-exec",
         "a second command sees the files of the first",
         exec,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "sessions-processes",
         "a second command sees the processes of the first",
         processes,
     )
-    .uses(&[Ability::Procfs]),
+    .uses(&[Ability::Procfs])
+    .small(),
     Behaviour::test(
         "sessions-exec-ending",
         "a second command has its own exit code, streams and input",
         exec_ending,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "sessions-posture",
         "a second command is confined as the first",
         posture,
     )
-    .uses(&[Ability::Procfs]),
-    Behaviour::test("sessions-many", "twenty commands at once in one sandbox", many),
-    Behaviour::test("sessions-ls", "`ls` lists what runs, with name and state", ls),
+    .uses(&[Ability::Procfs])
+    .small(),
+    Behaviour::test("sessions-many", "twenty commands at once in one sandbox", many).small(),
+    Behaviour::test("sessions-ls", "`ls` lists what runs, with name and state", ls).small(),
     Behaviour::test(
         "sessions-stop",
         "`stop` lets a command end by itself within the grace",
         stop,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "sessions-names",
         "a name in use is refused; an unknown one is told",
         names,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "sessions-rm",
         "`rm` refuses what runs, and removes what ended",
         rm,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "sessions-ends",
         "commands end with the first command of their sandbox",
         ends,
-    ),
+    )
+    .small(),
     Behaviour::test(
         "sessions-keep",
         "--keep keeps the record, a plain run leaves none",
         keep,
-    ),
+    )
+    .small(),
 ];
 
 /// A sandbox that waits.
@@ -222,18 +233,16 @@ fn stop(world: &World) -> Verdict {
         .flags(&["--name", "polite"])
         .start_open(&["sh", "-c", script])?;
     running.until_output("ready")?;
+    let asked = Instant::now();
     world.stockade(&["stop", "--grace", "20s", "polite"])?.expect(0)?;
     let finished = running.wait()?;
+    let took = asked.elapsed();
     ensure!(
         finished.text().contains("goodbye"),
         "it was not asked to end: {}",
         finished.all()
     );
-    ensure!(
-        finished.took.as_secs() < 15,
-        "the grace was waited for: {:?}",
-        finished.took
-    );
+    ensure!(took.as_secs() < 15, "the grace was waited for: {took:?}");
     Ok(())
 }
 

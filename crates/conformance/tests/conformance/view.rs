@@ -17,13 +17,15 @@ pub const ALL: &[Behaviour] = &[
         "view-rw",
         "--rw lets writes reach the host, there alone",
         writable,
-    ),
+    )
+    .uses(&[Ability::InPlace]),
     Behaviour::test(
         "view-rw-names",
         "what lies beside a writable directory is not seen",
         writable_names,
     )
-    .needs(&[ControlKind::NamesHidden]),
+    .needs(&[ControlKind::NamesHidden])
+    .uses(&[Ability::InPlace]),
     Behaviour::test("view-hide", "a policy hides a part of what it shows", hide),
     Behaviour::test(
         "view-path",
@@ -78,7 +80,7 @@ fn read_only(world: &World) -> Verdict {
     let file = world.file("outside/shown/file", "content")?.display().to_string();
     let single = world.file("outside/single", "alone")?.display().to_string();
     let directory = world.path("outside/shown").display().to_string();
-    let before = Tree::of(&world.path("outside/shown"));
+    let before = world.reader()(&world.path("outside/shown"));
     let sandbox = world.sandbox().flags(&["--ro", &directory, "--ro", &single]);
     let finished = sandbox.run(&[
         "sh",
@@ -93,7 +95,7 @@ fn read_only(world: &World) -> Verdict {
         finished.code,
         finished.all()
     );
-    let later = Tree::of(&world.path("outside/shown"));
+    let later = world.reader()(&world.path("outside/shown"));
     ensure!(before == later, "it changed:{}", before.differences(&later));
     ensure!(
         std::fs::read_to_string(&single)? == "alone",
@@ -238,13 +240,13 @@ fn busybox_image(world: &World) -> Verdict<String> {
 fn image(world: &World) -> Verdict {
     let image = busybox_image(world)?;
     world.file("work/file", "workspace\n")?;
-    let before = Tree::of(&world.path("outside/image"));
+    let before = world.reader()(&world.path("outside/image"));
     let sandbox = world.sandbox().flags(&["--image", &image]);
     let script = "cat /etc/marker file; ls /usr; echo x > /etc/marker 2>/dev/null || echo refused; echo y > /tmp/y && cat /tmp/y";
     let finished = sandbox
         .run(&["/bin/sh", "-c", script])?
         .expect_text("image\nworkspace\nrefused\ny")?;
-    let later = Tree::of(&world.path("outside/image"));
+    let later = world.reader()(&world.path("outside/image"));
     ensure!(
         before == later,
         "the image changed:{}{}",

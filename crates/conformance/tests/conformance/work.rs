@@ -21,7 +21,7 @@ pub const ALL: &[Behaviour] = &[
         "cargo builds a crate with a dependency, and runs its tests",
         cargo,
     )
-    .uses(&[Ability::Modes]),
+    .uses(&[Ability::Modes, Ability::OwnLinks]),
     Behaviour::test("work-git", "git makes a repository and commits", git).uses(&[Ability::Modes]),
     Behaviour::test(
         "work-git-identity",

@@ -39,7 +39,8 @@ pub const ALL: &[Behaviour] = &[
         read_only,
     )
     .needs(&[ControlKind::WorkspaceReadOnly]),
-    Behaviour::test("workspace-rw", "a writable workspace is the host's own", writable),
+    Behaviour::test("workspace-rw", "a writable workspace is the host's own", writable)
+        .uses(&[Ability::InPlace]),
     Behaviour::test(
         "workspace-rw-protected",
         "files that run on the host later stay read-only in a writable workspace",

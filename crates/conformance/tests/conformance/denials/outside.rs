@@ -27,7 +27,8 @@ pub const ALL: &[Behaviour] = &[
     )
     .needs(&[ControlKind::IpcPrivate]),
     Behaviour::test("IP07", "the supervisor's own sockets", own_sockets)
-        .needs(&[ControlKind::LocalSocketsHidden]),
+        .needs(&[ControlKind::LocalSocketsHidden])
+        .small(),
     Behaviour::denial(
         "NW01",
         "a port on the host's loopback",
