@@ -1218,7 +1218,7 @@ _stockade_fixed() {
             return 0
             ;;
         stockade__subcmd__undo)
-            opts="-h -V --list --dry-run --json --help --version"
+            opts="-h -V --list --dry-run --set-aside --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

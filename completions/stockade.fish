@@ -378,6 +378,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand discard" -s h -l help 
 complete -c stockade -n "__fish_stockade_using_subcommand discard" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand undo" -l list -d 'List what can be undone, oldest first'
 complete -c stockade -n "__fish_stockade_using_subcommand undo" -l dry-run -d 'Only check whether it can be undone'
+complete -c stockade -n "__fish_stockade_using_subcommand undo" -l set-aside -d 'Keep pending changes that are in the way as a set of their own'
 complete -c stockade -n "__fish_stockade_using_subcommand undo" -l json -d 'Write JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand undo" -s V -l version -d 'Print version'

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use stockade_linux::idmap::{Identity, RANGE, first_of_slot, slot_of};
 use stockade_workspace::{
     Applied, ChangeSet, Conflicts, Decision, GitDone, GitError, GitWish, History, Merged, Owners,
-    Repositories, Request, ScanLimits, ThreeWay, Trees, Undone, apply, judge, preview,
+    Repositories, Request, ScanLimits, ThreeWay, Trees, Undone, WriteError, apply, judge, preview,
 };
 
 use crate::error::{Error, Result};
@@ -182,23 +183,52 @@ pub(crate) fn same_owners(project: &Path) -> Result<Option<Owners>> {
     }))
 }
 
-/// Brings back what was there before the last apply to a project.
+/// What was undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UndoneChanges {
+    /// The apply.
+    #[serde(flatten)]
+    pub undone: Undone,
+    /// The name under which the changes that were pending are kept, if they had to make room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<String>,
+}
+
+/// Brings back what was there before the last apply to a project. With `set_aside`, pending changes
+/// of later sandboxes at the same paths make room: the set is kept under another name.
 ///
 /// # Errors
 /// [`Error::Busy`] while a sandbox uses the change set that gets its changes back, and
 /// [`Error::Write`]; nothing was changed then.
-pub fn undo(dirs: &StateDirs, project: &Path, dry_run: bool) -> Result<Undone> {
+pub fn undo(dirs: &StateDirs, project: &Path, dry_run: bool, set_aside: bool) -> Result<UndoneChanges> {
     let history = dirs.history(project)?;
+    let told = |undone, set_aside| UndoneChanges { undone, set_aside };
     let Some((upper, note)) = history.source()? else {
-        return Ok(history.undo(project, dry_run, &|_| {})?);
+        return Ok(told(history.undo(project, dry_run, &|_| {})?, None));
     };
     // What was applied becomes a pending change again, so its set has to be there and free.
-    let claim = dirs.reclaim_changes(&upper, note.as_deref(), dry_run)?;
+    let mut claim = dirs.reclaim_changes(&upper, note.as_deref(), dry_run)?;
+    let mut kept_as = None;
+    if set_aside
+        && !dry_run
+        && let Some(present) = claim.take_if(|_| is_in_the_way(&history, project))
+    {
+        kept_as = Some(dirs.set_changes_aside(&present, project)?);
+        drop(present);
+        claim = dirs.reclaim_changes(&upper, note.as_deref(), false)?;
+    }
     let undone = history.undo(project, dry_run, &|_| {})?;
     if let (Some(claim), false) = (claim, dry_run) {
         dirs.recount_changes(&claim, project)?;
     }
-    Ok(undone)
+    Ok(told(undone, kept_as))
+}
+
+fn is_in_the_way(history: &History, project: &Path) -> bool {
+    matches!(
+        history.undo(project, true, &|_| {}),
+        Err(WriteError::Pending { .. })
+    )
 }
 
 fn last_sandbox(kept: &Kept) -> Option<String> {

@@ -76,6 +76,28 @@ pub enum WriteError {
         /// Where their former content is, by step.
         kept: PathBuf,
     },
+    /// What would become pending again is pending otherwise: a later sandbox wrote it.
+    #[error(
+        "cannot undo: a later sandbox wrote {}, which would become pending again; nothing was changed\n    fix: say --set-aside, and the pending changes are kept as a set of their own",
+        list(paths)
+    )]
+    Pending {
+        /// The paths.
+        paths: Vec<PathBuf>,
+    },
+    /// Taking back what was interrupted met changes of a later sandbox. They stay pending; what was
+    /// pending before is kept.
+    #[error(
+        "what was interrupted was taken back, but {} had been written by a later sandbox and stay pending; what was pending before is kept in {}",
+        list(paths),
+        kept.display()
+    )]
+    Overlaid {
+        /// The paths.
+        paths: Vec<PathBuf>,
+        /// Where it is, by step.
+        kept: PathBuf,
+    },
     /// A file of the change set could not be copied.
     #[error(
         "no checkpoint: cannot copy {}: {cause}\n    fix: {}",

@@ -299,11 +299,12 @@ pub fn undo(args: &UndoArgs) -> Result {
         ))?;
         return Ok(0);
     }
-    let undone = apply::undo(args.dry_run)?;
+    let told = apply::undo(args.dry_run, args.set_aside)?;
     if args.json {
-        report::json(&undone)?;
+        report::json(&told)?;
         return Ok(0);
     }
+    let undone = told.undone;
     let verb = if args.dry_run { "would undo" } else { "undone:" };
     let left = match undone.left {
         0 => "nothing before it can be undone".to_owned(),
@@ -314,5 +315,10 @@ pub fn undo(args: &UndoArgs) -> Result {
         "{verb} {} of {age} ago, pending again; {left}",
         count(undone.paths)
     ));
+    if let Some(name) = told.set_aside {
+        report::note(&format!(
+            "what was pending is kept as {name} (`stockade diff --changes {name}`)"
+        ));
+    }
     Ok(0)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use stockade_host::Error;
 use stockade_host::state::{ChangeSet as Kept, PENDING, StateDirs};
-use stockade_host::takeover::{self, Contents, Takeover};
+use stockade_host::takeover::{self, Contents, Takeover, UndoneChanges};
 use stockade_host::workspace::{
     Applied, Change, ChangeKind, Decision, Detail, GitFile, Hunk, Item, MAX_TEXT_BYTES, NodeKind, Side,
     ThreeWay, Undone, compose,
@@ -521,10 +521,10 @@ fn still_pending(changes: Option<&str>, paths: &[PathBuf]) -> Result<Vec<PathBuf
 /// directory.
 ///
 /// # Errors
-/// There is none, or the host's files have changed since.
-pub fn undo(dry_run: bool) -> Result<Undone> {
+/// There is none, the host's files have changed since, or later changes are in the way.
+pub fn undo(dry_run: bool, set_aside: bool) -> Result<UndoneChanges> {
     let (dirs, project) = applied_project()?;
-    Ok(takeover::undo(&dirs, &project, dry_run)?)
+    Ok(takeover::undo(&dirs, &project, dry_run, set_aside)?)
 }
 
 /// The applies to the project around the current directory that can be undone, oldest first.

@@ -155,6 +155,37 @@ fn an_undo_brings_the_files_and_the_pending_changes_back() {
 }
 
 #[test]
+fn an_undo_does_not_lose_what_a_later_run_changed() {
+    let world = World::new();
+    world.file("a", "1\n");
+    inside(&world, "echo 2 > a; echo 2 > b");
+    assert_eq!(told(&world, &["apply", "--all"]).0, 0);
+    inside(&world, "echo 3 > a; echo 3 > c");
+    let (code, _, complaint) = told(&world, &["undo"]);
+    assert_eq!(code, 125);
+    assert!(
+        complaint.contains("cannot undo: a later sandbox wrote a,") && complaint.contains("--set-aside"),
+        "{complaint}"
+    );
+    assert_eq!(read(&world, "a"), "2\n");
+    let (code, out, complaint) = told(&world, &["undo", "--set-aside", "--json"]);
+    assert_eq!(code, 0, "{complaint}");
+    let out: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let aside = out["set_aside"].as_str().expect("a name");
+    assert_eq!(read(&world, "a"), "1\n");
+    let shown = |arguments: &[&str]| told(&world, &[&["diff"], arguments].concat()).1;
+    let pending = shown(&[]);
+    assert!(pending.contains("+2") && !pending.contains("+3"), "{pending}");
+    let kept = shown(&["--changes", aside]);
+    assert!(kept.contains("+3") && kept.contains("b/c"), "{kept}");
+    // What is kept was made of what was applied, and the host has that no more.
+    assert_eq!(told(&world, &["apply", "--changes", aside, "a"]).0, 1);
+    assert_eq!(read(&world, "a"), "1\n");
+    assert_eq!(told(&world, &["apply", "--all"]).0, 0);
+    assert_eq!(read(&world, "a"), "2\n");
+}
+
+#[test]
 fn an_undo_names_what_changed_since_and_does_nothing() {
     let world = World::new();
     inside(&world, "echo 1 > a; echo 1 > b");

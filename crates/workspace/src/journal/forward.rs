@@ -142,7 +142,7 @@ pub(super) fn rename_new(
 }
 
 /// Renames without ever replacing anything.
-fn rename_free(
+pub(super) fn rename_free(
     from: &impl std::os::fd::AsFd,
     name: &std::ffi::CStr,
     to: &impl std::os::fd::AsFd,

@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::home::{APPLIED, FORMER, Ground, STAGE, open_or_make, share_a_mount};
 use super::known::{KNOWN, Known, KnownFiles};
-use super::{Done, Journal, Pause, Touched, Undoing, VERSION, beside, check, forward, index, reverse};
+use super::{
+    Done, Journal, Pause, Touched, Undoing, VERSION, beside, check, forward, index, pending, reverse,
+};
 use crate::files::{random_name, read_json, sync, write_json};
 use crate::place::Place;
 use crate::scan::each_name;
@@ -150,7 +152,8 @@ impl History {
     ///
     /// # Errors
     /// [`WriteError::NothingToUndo`]; [`WriteError::Since`] if the host's files are not what
-    /// was applied any more, and nothing is done then; [`WriteError::Step`].
+    /// was applied any more, [`WriteError::Pending`] if the change set has others at the same
+    /// paths, and nothing is done then; [`WriteError::Step`].
     pub fn undo(&self, project: &Path, dry_run: bool, pause: Pause<'_>) -> WriteResult<Undone> {
         let numbers = self.numbers()?;
         let Some(number) = numbers.last().copied() else {
@@ -167,6 +170,10 @@ impl History {
         let changed = check::changed_since(&journal, &done, &ground);
         if !changed.is_empty() {
             return Err(WriteError::Since { paths: changed });
+        }
+        let taken = pending::taken(&journal, &ground)?;
+        if !taken.is_empty() {
+            return Err(WriteError::Pending { paths: taken });
         }
         drop(ground);
         let undone = Undone {
@@ -265,13 +272,21 @@ impl History {
         let foreign = reverse::reverse(journal, touched, &ground, pause)?;
         pause("known");
         self.remember(Known::after(journal, &ground, self.known()?))?;
-        if !foreign.is_empty() {
+        if !foreign.project.is_empty() || !foreign.changes.is_empty() {
             let kept = format!(".kept-{}", random_name());
             rustix::fs::renameat(self.dir.root(), name, self.dir.root(), &kept)
                 .map_err(|cause| self.failed("keep", name, cause.into()))?;
-            return Err(WriteError::Foreign {
-                paths: foreign,
-                kept: self.path.join(kept),
+            let kept = self.path.join(kept);
+            return Err(if foreign.project.is_empty() {
+                WriteError::Overlaid {
+                    paths: foreign.changes,
+                    kept,
+                }
+            } else {
+                WriteError::Foreign {
+                    paths: foreign.project,
+                    kept,
+                }
             });
         }
         pause("end");

@@ -15,6 +15,7 @@ mod home;
 mod index;
 mod known;
 mod mark;
+mod pending;
 mod reverse;
 
 use std::path::PathBuf;

@@ -8,24 +8,37 @@ use rustix::io::Errno;
 
 use super::forward::{place, rename_new, set_mode};
 use super::home::Ground;
+use super::pending::give_back;
 use super::{Act, Journal, Mark, Pause, Step, Touched, Tree};
 use crate::write_error::{WriteError, WriteResult};
 
-/// Takes back every step that was taken, and gives directories their times back. Returns
-/// the paths at which somebody has put something else meanwhile: those stay as they are.
+/// Paths at which somebody has put something else meanwhile: those stay as they are.
+#[derive(Debug, Default)]
+pub(super) struct Foreign {
+    /// In the project.
+    pub(super) project: Vec<PathBuf>,
+    /// In the change set.
+    pub(super) changes: Vec<PathBuf>,
+}
+
+/// Takes back every step that was taken, and gives directories their times back.
 pub(super) fn reverse(
     journal: &Journal,
     touched: &[Touched],
     ground: &Ground,
     pause: Pause<'_>,
-) -> WriteResult<Vec<PathBuf>> {
-    let mut foreign = Vec::new();
+) -> WriteResult<Foreign> {
+    let mut foreign = Foreign::default();
     for (number, step) in journal.steps.iter().enumerate().rev() {
         pause("step back");
-        // A change set that was thrown away or written anew takes nothing back: it is the
-        // project that has to be as it was.
-        if !take_back(step, number, ground)? && step.tree == Tree::Project {
-            foreign.push(step.path.clone());
+        // A change set that was thrown away takes nothing back.
+        if !ground.has(step.tree) || take_back(step, number, ground)? {
+            continue;
+        }
+        match (step.tree, &step.act) {
+            (Tree::Project, _) => foreign.project.push(step.path.clone()),
+            (Tree::Changes, Act::Take { .. }) => foreign.changes.push(step.path.clone()),
+            (Tree::Changes | Tree::Bases, _) => {}
         }
     }
     for directory in touched {
@@ -37,9 +50,6 @@ pub(super) fn reverse(
 
 /// False if something else stands there.
 fn take_back(step: &Step, number: usize, ground: &Ground) -> WriteResult<bool> {
-    if !ground.has(step.tree) {
-        return Ok(false);
-    }
     let failed = |cause: Errno| WriteError::step(&step.path, cause);
     let object = number.to_string();
     let stage = ground.stage(step.tree);
@@ -81,6 +91,9 @@ fn take_back(step: &Step, number: usize, ground: &Ground) -> WriteResult<bool> {
         Act::Take { .. } => {
             if staged.is_none() {
                 return Ok(true);
+            }
+            if step.tree == Tree::Changes {
+                return give_back(ground, number, &step.path);
             }
             let (parent, name) = match parent() {
                 Ok(found) => found,

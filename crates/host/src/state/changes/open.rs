@@ -153,7 +153,7 @@ fn go_on(dirs: &StateDirs, workspace: &Path, claim: ChangesClaim) -> Result<Open
 }
 
 /// Gives a set another name, so that its own is free: the id of the last sandbox that used it.
-fn set_aside(dirs: &StateDirs, workspace: &Path, claim: &ChangesClaim) -> Result<String> {
+pub(super) fn set_aside(dirs: &StateDirs, workspace: &Path, claim: &ChangesClaim) -> Result<String> {
     settle::take_out(dirs, &claim.dir)?;
     let last = meta::read(&claim.dir)?.and_then(|meta| meta.runs.last().map(|run| run.id.clone()));
     let names = last.into_iter().chain((0..ATTEMPTS).map(|_| id::new_id()));

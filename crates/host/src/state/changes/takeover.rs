@@ -28,6 +28,11 @@ impl StateDirs {
         Ok(())
     }
 
+    /// Gives a set another name, so that its own is free. Returns that.
+    pub(crate) fn set_changes_aside(&self, claim: &ChangesClaim, workspace: &Path) -> Result<String> {
+        super::open::set_aside(self, workspace, claim)
+    }
+
     /// Locks the set whose upper directory this is. Where it is gone, it is made again from its
     /// description; where only a look is wanted, or it is not one of ours, there is none.
     pub(crate) fn reclaim_changes(

@@ -84,7 +84,8 @@ pub struct DiscardArgs {
 ///
 /// Contents, permissions, times, links and deleted directories: the very files that stood
 /// there. Refused where the host changed them since. What was applied becomes a pending
-/// change again. Each call goes back one apply further.
+/// change again; refused where a later sandbox changed the same files, unless you say
+/// --set-aside. Each call goes back one apply further.
 #[derive(Args, Debug)]
 pub struct UndoArgs {
     /// List what can be undone, oldest first
@@ -93,6 +94,9 @@ pub struct UndoArgs {
     /// Only check whether it can be undone
     #[arg(long)]
     pub dry_run: bool,
+    /// Keep pending changes that are in the way as a set of their own
+    #[arg(long, conflicts_with_all = ["list", "dry_run"])]
+    pub set_aside: bool,
     /// Write JSON
     #[arg(long)]
     pub json: bool,

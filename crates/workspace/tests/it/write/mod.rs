@@ -6,6 +6,7 @@ mod hostile;
 mod kill;
 mod merge;
 mod partial;
+mod pending;
 mod random;
 mod repository;
 mod world;

@@ -97,7 +97,7 @@ fn make_upper(at: &Path, before: &BTreeMap<String, Node>, after: &BTreeMap<Strin
 }
 
 /// False where the file system has no such attributes.
-fn make_opaque(path: &Path) -> bool {
+pub fn make_opaque(path: &Path) -> bool {
     let none = rustix::fs::XattrFlags::empty();
     rustix::fs::setxattr(path, "user.overlay.opaque", b"y", none).is_ok()
 }
