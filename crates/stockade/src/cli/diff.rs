@@ -82,6 +82,9 @@ fn warn(reviewed: &Reviewed) {
     if reviewed.live {
         report::note("note: a sandbox uses these changes now: more may come");
     }
+    for note in &reviewed.notes {
+        report::note(&Shown::new(note).to_string());
+    }
     if !reviewed.has_workspace {
         report::note("note: the project is gone or cannot be read: all changes look new");
     }

@@ -67,6 +67,10 @@ fn facts(details: &Details) -> Vec<(&'static str, String)> {
         add("processes", usage.pids.map(|pids| pids.to_string()));
     }
     add("budget", details.budget.as_ref().map(report::budget_text));
+    add(
+        "notes",
+        (!details.notes.is_empty()).then(|| details.notes.join("; ")),
+    );
     if let Some(life) = &details.life {
         add(
             "verified",

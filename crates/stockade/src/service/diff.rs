@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use stockade_host::Error;
-use stockade_host::state::{ChangeSet as Kept, Look, RunMeta, StateDirs};
+use stockade_host::state::{ChangeSet as Kept, Look, RunMeta, StateDirs, notes};
 use stockade_host::workspace::replica::Calm;
 use stockade_host::workspace::{
     self, Conflicts, Detail, Item, Merges, Patch, Review, ScanLimits, ThreeWay, Trees, Wish,
@@ -52,6 +52,8 @@ pub struct Reviewed {
     pub has_workspace: bool,
     /// A sandbox uses it now.
     pub live: bool,
+    /// What the supervisor of that sandbox noted.
+    pub notes: Vec<String>,
     /// What was run and refused, if that was asked for.
     pub history: Vec<Entry>,
     /// The changes.
@@ -86,6 +88,7 @@ pub struct Json<'a> {
     #[serde(serialize_with = "lossless")]
     workspace: &'a Path,
     live: bool,
+    notes: &'a [String],
     counts: workspace::Counts,
     changes: Vec<Told<'a>>,
     folded: &'a [workspace::Fold],
@@ -131,6 +134,9 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
     } else {
         conflicts(&dirs, &kept, look.upper(), &trees, &mut review)?
     };
+    let user = kept.user.as_ref().filter(|_| kept.live);
+    let folder = user.map(|user| dirs.path().join("sandboxes").join(&user.id));
+    let noted = folder.map(|folder| notes(&folder)).unwrap_or_default();
     let runs = kept.meta.map(|meta| meta.runs).unwrap_or_default();
     let history = if request.history {
         history(&runs)?
@@ -142,6 +148,7 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
         has_workspace: trees.has_workspace(),
         workspace,
         live: kept.live,
+        notes: noted,
         history,
         review,
         conflicts,
@@ -253,6 +260,7 @@ impl Reviewed {
             name: &self.name,
             workspace: &self.workspace,
             live: self.live,
+            notes: &self.notes,
             counts: self.review.counts,
             changes: self.review.changes.iter().map(told).collect(),
             folded: &self.review.folded,

@@ -8,7 +8,7 @@ use stockade_domain::Usage;
 use stockade_host::control::Client;
 use stockade_host::driver::Leftover;
 use stockade_host::meter::Meter;
-use stockade_host::state::Detached;
+use stockade_host::state::{Detached, notes};
 
 use super::budget::Shared;
 use super::sandboxes::{Sandbox, State};
@@ -45,6 +45,8 @@ pub struct Details {
     pub leftovers: Vec<Leftover>,
     /// What failed and did not decide how it ended.
     pub problems: Vec<String>,
+    /// What its supervisor noted, for example that the host changed files of the workspace.
+    pub notes: Vec<String>,
     /// How it lives without a terminal.
     pub life: Option<Detached>,
 }
@@ -70,14 +72,16 @@ pub async fn inspect(name: &str) -> Result<Details> {
         None
     };
     let budget = is_up.then(|| Meter::new(&dirs, &status).budget()).flatten();
+    let directory = dirs.path().join("sandboxes").join(&status.id);
     Ok(Details {
+        notes: notes(&directory),
         budget: budget.map(Shared::from),
         created_ms: status.created_ms,
         ended_ms: status.ended_ms,
         supervisor_pid: is_up.then_some(status.shim.pid),
         usage: measured.map(|measured| measured.usage),
         running_ms: measured.map(|measured| u64::try_from(measured.running.as_millis()).unwrap_or(u64::MAX)),
-        directory: dirs.path().join("sandboxes").join(&status.id),
+        directory,
         change_set: status.change_set,
         kept: status.keep,
         leftovers: status.leftovers,

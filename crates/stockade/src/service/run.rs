@@ -18,7 +18,7 @@ use stockade_host::session::Command;
 use stockade_host::shim::screen::Rules;
 use stockade_host::shim::stdio::Io;
 use stockade_host::shim::{HostLimits, Life, Options, Outcome, RunEvent, Shim, ShimHandle, Signals};
-use stockade_host::state::{ChangesWish, Detached, Found, NewSandbox, SandboxFolder};
+use stockade_host::state::{ChangesWish, Detached, Found, NewSandbox, SandboxFolder, note};
 use stockade_host::view::explain_missing;
 use stockade_host::{CancellationToken, Error, open};
 
@@ -147,6 +147,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         }
     };
     let receipt = boundary.receipt().clone();
+    let place = folder.path().to_owned();
     if let Some(life) = &request.life {
         folder.detach(detached(&request, life, &shown, &receipt));
     }
@@ -160,7 +161,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         found,
         handle: shim.handle(),
     })?;
-    let _outside = watch_outside(&shown, request.tty.is_some(), front);
+    let _outside = watch_outside(&shown, Listener::of(&request, front, place));
     let command = Command {
         argv: request.command,
         env: shown.spec().environment.clone(),
@@ -186,18 +187,54 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     })
 }
 
+/// How something is said while a command runs.
+type Say = Box<dyn Fn(&str) + Send>;
+
+/// Who is told while a command runs.
+enum Listener {
+    /// A person in front of a terminal; what is not urgent may be unwanted.
+    Terminal {
+        calm: Option<fn(&str)>,
+        urgent: Option<fn(&str)>,
+    },
+    /// Nobody yet: it is noted in the sandbox's folder.
+    Folder(PathBuf),
+}
+
+impl Listener {
+    fn of(request: &Request, front: &dyn Front, folder: PathBuf) -> Self {
+        if request.life.is_some() {
+            return Self::Folder(folder);
+        }
+        Self::Terminal {
+            calm: front.asides(false).filter(|_| request.tty.is_some()),
+            urgent: front.asides(true),
+        }
+    }
+
+    fn say(self, is_urgent: bool) -> Option<Say> {
+        match self {
+            Self::Folder(folder) => Some(Box::new(move |text: &str| note(&folder, text))),
+            Self::Terminal { calm, urgent } => {
+                let say = if is_urgent { urgent } else { calm }?;
+                Some(Box::new(say))
+            }
+        }
+    }
+}
+
 /// Tells what happens to the workspace on the host meanwhile: an overlay shows it late or in part,
 /// and a mount goes away with the file on which it is.
-fn watch_outside(plan: &Plan, terminal: bool, front: &dyn Front) -> Option<Outside> {
+fn watch_outside(plan: &Plan, listener: Listener) -> Option<Outside> {
     let spec = plan.spec();
     let workspace = spec.workspace.as_ref()?;
     let root = workspace.source.clone();
     let watched = match workspace.mode {
-        WorkspaceMode::Cow if terminal => Watched::Below(root.clone()),
+        WorkspaceMode::Cow => Watched::Below(root.clone()),
         mode if mode.writes_through() => Watched::Held(held(spec, &root)),
         _ => return None,
     };
-    let say = front.asides(matches!(watched, Watched::Held(_)))?;
+    let say = listener.say(matches!(watched, Watched::Held(_)))?;
     Outside::start(watched, move |told| say(&outside_line(&told, &root)))
 }
 

@@ -170,3 +170,33 @@ fn where_no_overlay_is_possible_the_workspace_is_copied_and_that_is_said() {
     let plain = yard.call(&["run", "--", "true"]);
     assert!(!yard.tidy(&plain.stderr).contains("is copied"));
 }
+
+/// Nobody listens to the supervisor, so it takes a note.
+#[test]
+fn what_the_host_changes_under_a_detached_sandbox_is_noted() {
+    let yard = Yard::new();
+    yard.file("edited", "1\n");
+    yard.detach(&[], "echo 2 > made; exec sleep 1000");
+    let noted = || yard.inspect()["notes"].to_string();
+    assert_eq!(noted(), "[]");
+    let mut number = 0;
+    // The watch begins a little later.
+    eventually("a note", || {
+        number += 1;
+        yard.file("edited", &format!("{number}\n"));
+        noted().contains("edited changed on the host")
+    });
+    assert!(
+        yard.ok(&["inspect", "box"])
+            .contains("edited changed on the host")
+    );
+    let diff = yard.call(&["diff"]);
+    let told = String::from_utf8_lossy(&diff.stderr).into_owned();
+    assert!(told.contains("note: edited changed on the host"), "{told}");
+    assert!(
+        yard.ok(&["diff", "--json"])
+            .contains("edited changed on the host")
+    );
+    yard.ok(&["stop", "--grace", "100ms", "box"]);
+    yard.ok(&["rm", "box"]);
+}
