@@ -321,10 +321,9 @@ fn gc_forgotten(world: &World) -> Verdict {
     dead.signal(Signal::KILL)?;
     host::until_gone(&inside, Duration::from_secs(2))?;
     drop(dead);
-    // That of the living one stays: a supervisor ends its sandbox when the record is gone.
-    for id in &dead_id {
-        std::fs::remove_dir_all(world.path("state/stockade/sandboxes").join(id))?;
-    }
+    // What is stopped does not notice that its record is gone, and goes on being used.
+    live.signal(Signal::STOP)?;
+    std::fs::remove_dir_all(world.path("state/stockade/sandboxes"))?;
     let gc = |state: &str, flags: &[&str]| {
         let mut command = world.command(world.suite().program());
         command
@@ -350,8 +349,18 @@ fn gc_forgotten(world: &World) -> Verdict {
         !host::cgroups_of(&live_id).is_empty() && live.is_running()?,
         "the cgroup of a living sandbox was removed"
     );
-    live.feed(b"\n".to_vec());
-    live.wait()?.expect(6).map(drop)
+    // It ends when it notices: nobody could find it any more. Its end cannot be recorded.
+    live.signal(Signal::CONT)?;
+    let finished = live.wait()?;
+    ensure!(
+        [125, 137].contains(&finished.code),
+        "exit {}: {}",
+        finished.code,
+        finished.all()
+    );
+    let left = host::cgroups_of(&live_id);
+    ensure!(left.is_empty(), "cgroups are left: {left:?}");
+    Ok(())
 }
 
 fn gc_again(world: &World) -> Verdict {

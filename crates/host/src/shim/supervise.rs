@@ -152,9 +152,7 @@ impl Shim {
             Some(exec) => Box::pin(pump::run(exec, io, meter, on_event)),
             None => Box::pin(std::future::pending()),
         };
-        if course.dirs.trash_is_full() {
-            course.keep_house();
-        }
+        course.look_first();
         loop {
             let turn = course.next(pump.as_mut()).await;
             if let Some(verdict) = course.follow(turn).await? {
@@ -225,6 +223,16 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
+    fn look_first(&mut self) {
+        if self.dirs.trash_is_full() {
+            self.keep_house();
+        }
+        // Before the watch nobody told.
+        if self.record.is_told() {
+            self.look_at_record();
+        }
+    }
+
     async fn next(
         &mut self,
         pump: Pin<&mut (dyn Future<Output = Result<PumpEnd<ExitStatus>>> + Send + '_)>,
@@ -523,6 +531,8 @@ impl Course<'_> {
     fn listen(&mut self) {
         self.server_at = None;
         self.record = RecordWatch::begin(self.folder);
+        // Before that nobody told.
+        self.look_at_record();
         match Server::bind(self.folder.dir()) {
             Ok(server) => self.server = Some(server),
             Err(error) => self.problems.push(error),
