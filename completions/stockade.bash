@@ -213,7 +213,7 @@ _stockade_fixed() {
             fi
             case "${prev}" in
                 --kind)
-                    COMPREPLY=($(compgen -W "created refused failed receipt exec-started exec-ended process-started process-ended limit-hit stopped destroyed continued lost" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "created refused failed receipt exec-started exec-ended process-started process-ended limit-hit stopped checkpoint destroyed continued lost" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -306,7 +306,7 @@ _stockade_fixed() {
             return 0
             ;;
         stockade__subcmd__create)
-            opts="-w -e -m -q -h -V --driver --policy --preset --require --prefer --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --keep --json --quiet --help --version"
+            opts="-w -e -m -q -h -V --driver --policy --preset --require --prefer --checkpoints-from-inside --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --keep --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -736,7 +736,7 @@ _stockade_fixed() {
             return 0
             ;;
         stockade__subcmd__policy__subcmd__explain)
-            opts="-w -e -m -h -V --json --driver --policy --preset --require --prefer --audit-processes --no-audit-processes --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --help --version"
+            opts="-w -e -m -h -V --json --driver --policy --preset --require --prefer --checkpoints-from-inside --audit-processes --no-audit-processes --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -981,7 +981,7 @@ _stockade_fixed() {
             return 0
             ;;
         stockade__subcmd__run)
-            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --preset --require --prefer --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --interactive --tty --no-tty --raw-output --detach --keep --json --quiet --help --version"
+            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --preset --require --prefer --checkpoints-from-inside --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --interactive --tty --no-tty --raw-output --detach --keep --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

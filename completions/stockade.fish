@@ -157,6 +157,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand run" -l log-size -d 'H
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l changes -d 'Go on with the change set of this name, or begin it [default: pending]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l audit-fd -d 'Write the audit records to this open file descriptor as well' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l checkpoints-from-inside -d 'Let commands inside ask for checkpoints of the changes, with `stockade checkpoint`'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l audit-processes -d 'Record every start of a program inside: what, where, by whom, and how it ended'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l no-audit-processes -d 'Do not record them, whatever the policy says'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l dry-run -d 'Show what would be enforced, by whom and how; create nothing'
@@ -274,6 +275,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand create" -l log-size -d
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l changes -d 'Go on with the change set of this name, or begin it [default: pending]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l audit-fd -d 'Write the audit records to this open file descriptor as well' -r
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l checkpoints-from-inside -d 'Let commands inside ask for checkpoints of the changes, with `stockade checkpoint`'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l audit-processes -d 'Record every start of a program inside: what, where, by whom, and how it ended'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l no-audit-processes -d 'Do not record them, whatever the policy says'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l dry-run -d 'Show what would be enforced, by whom and how; create nothing'
@@ -497,6 +499,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_see
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l timeout -d 'Time from the start of the command: 500ms, 30s, 5m, 1h' -r
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l output -d 'Bytes of standard output and standard error together' -r
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l checkpoints-from-inside -d 'Let commands inside ask for checkpoints of the changes, with `stockade checkpoint`'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l audit-processes -d 'Record every start of a program inside: what, where, by whom, and how it ended'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -l no-audit-processes -d 'Do not record them, whatever the policy says'
 complete -c stockade -n "__fish_stockade_using_subcommand policy; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -527,6 +530,7 @@ process-started\t''
 process-ended\t''
 limit-hit\t''
 stopped\t''
+checkpoint\t''
 destroyed\t''
 continued\t''
 lost\t''"

@@ -4,12 +4,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stockade_wire::{Decoder, Message, ToGuest, ToHost, encode};
+use stockade_wire::{Answer, Decoder, Message, Request, ToGuest, ToHost, encode};
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (cut, bytes) = input;
     check::<ToHost>(cut, bytes);
     check::<ToGuest>(cut, bytes);
+    // From commands inside, and back to them.
+    check::<Request>(cut, bytes);
+    check::<Answer>(cut, bytes);
 });
 
 fn check<M: Message + PartialEq + std::fmt::Debug>(cut: u8, bytes: &[u8]) {

@@ -27,6 +27,8 @@ pub struct Spec {
     pub hostname: String,
     /// True lets the workload make namespaces, for agents that bring their own sandbox.
     pub nested_namespaces: bool,
+    /// Commands inside may ask for checkpoints of the changes, at [`crate::view::ASKS`].
+    pub checkpoints_from_inside: bool,
     /// Upper bounds.
     pub limits: Limits,
 }

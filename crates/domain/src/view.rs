@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// A private directory in which commands may ask the supervisor for something.
+pub const ASKS: &str = "/run/stockade";
+
 /// What may be done with a directory or file of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

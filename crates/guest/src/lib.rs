@@ -12,6 +12,7 @@
 //! door      what the supervisor passes in beside the link
 //! channel   frames on a stream, without waiting
 //! exec/     one command: start, streams, reports, end
+//! asks/     what commands ask the supervisor for
 //! files/    file requests, in a process of their own
 //! moved     places that are somewhere else than the host believes
 //! confine   the inner wall around whatever touches untrusted things
@@ -30,6 +31,7 @@
     )
 )]
 
+mod asks;
 mod channel;
 mod confine;
 mod door;
@@ -41,8 +43,10 @@ mod setup;
 mod sys;
 mod text;
 
+pub use asks::{AskError, ask};
 pub use serve::serve;
 pub use setup::{GuestConfig, Ready};
+pub use stockade_wire::{ASKS_VARIABLE, Answer, Asked, AskedCheckpoint};
 
 /// Exit code of a guest that could not be set up.
 const SETUP_FAILED: i32 = 125;

@@ -7,10 +7,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use stockade_linux::ops::Moved;
-use stockade_wire::{ByteStrings, ExecRequest, FileOperation, FileRequest, GuestPath, WireError};
+use stockade_wire::{
+    ASKS_VARIABLE, ByteStrings, ExecRequest, FileOperation, FileRequest, GuestPath, WireError,
+};
 
 /// Variables whose whole value is a place.
-const PLACES: [&[u8]; 10] = [
+const PLACES: [&[u8]; 11] = [
+    ASKS_VARIABLE.as_bytes(),
     b"HOME",
     b"PWD",
     b"OLDPWD",
@@ -86,6 +89,11 @@ impl Places {
             Some(real) => GuestPath::new(real.into_os_string().into_vec()),
             None => Ok(path),
         }
+    }
+
+    /// Where a place of the view is.
+    pub fn place(&self, path: &Path) -> PathBuf {
+        self.real(path).unwrap_or_else(|| path.to_owned())
     }
 
     fn real(&self, path: &Path) -> Option<PathBuf> {

@@ -4,12 +4,14 @@ mod ending;
 mod events;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 use stockade_wire::{Hello, Resume, ToGuest, ToHost, WireError};
 
+use crate::asks::Asks;
 use crate::channel::Channel;
 use crate::confine::Walls;
 use crate::door::{self, Visit};
@@ -62,6 +64,10 @@ struct Guest {
     moved: Places,
     execs: Execs,
     files: Files,
+    /// None where commands may ask for nothing.
+    asks: Option<Asks>,
+    /// Where they are to, once the host has greeted.
+    asks_at: Option<PathBuf>,
     hello: Hello,
     /// No process is left below this one, as far as was seen.
     childless: bool,
@@ -84,15 +90,19 @@ impl Guest {
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         }
         let walls = Walls::new(&ready.config);
+        let moved = Places::new(ready.moved);
+        let asks_at = ready.asks.map(|place| moved.place(&place));
         let mut guest = Self {
             door: ready.door,
             link: None,
             signals,
             walls,
             contained: ready.config.contained,
-            moved: Places::new(ready.moved),
+            moved,
             execs: Execs::new(ready.config.max_execs, ready.terminals),
             files: Files::new(walls),
+            asks: None,
+            asks_at,
             hello: Hello::new(0, nonce()),
             childless: false,
             ending: None,
@@ -148,6 +158,12 @@ impl Guest {
                 }
             }
             Event::Files => self.files.handle(scratch, self.now),
+            Event::Asks => {
+                let connected = self.link.as_ref().is_some_and(|link| link.greeted);
+                if let Some(asks) = &mut self.asks {
+                    asks.read(scratch, connected);
+                }
+            }
             Event::Link => self.read_link(scratch),
         }
     }
@@ -187,6 +203,9 @@ impl Guest {
         if self.link.take().is_some() {
             self.execs.hold();
             self.files.forget_all();
+            if let Some(asks) = &mut self.asks {
+                asks.forget_all();
+            }
         }
     }
 
@@ -213,6 +232,11 @@ impl Guest {
             ToGuest::Hello(hello) => {
                 hello.check()?;
                 link.greeted = true;
+                // Not before: the host looks at what is open here before it greets, and no command
+                // runs before it has. Who asks in vain is told so by the missing pipe.
+                if let Some(place) = self.asks_at.take() {
+                    self.asks = Asks::listen(&place).ok();
+                }
                 self.adopt_generation(&hello);
             }
             ToGuest::Data(data) => {
@@ -253,6 +277,11 @@ impl Guest {
             }
             ToGuest::Forget { exec } => self.execs.forget(exec),
             ToGuest::File(request) => self.files.request(self.moved.file(request)?, self.now),
+            ToGuest::Answer { ask, answer } => {
+                if let Some(asks) = &mut self.asks {
+                    asks.answer(ask, &answer);
+                }
+            }
             ToGuest::Shutdown { grace_ms } => self.begin_ending(grace_ms),
         }
         Ok(())
@@ -293,6 +322,9 @@ impl Guest {
         let Some(link) = &mut self.link else { return };
         for reply in self.files.replies() {
             link.channel.queue(&ToHost::File(reply));
+        }
+        for ask in self.asks.iter_mut().flat_map(Asks::take_waiting) {
+            link.channel.queue(&ToHost::Ask(ask));
         }
         loop {
             self.execs.tell(&mut link.channel);

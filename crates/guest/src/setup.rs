@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -34,6 +35,8 @@ pub struct Ready {
     pub terminals: Vec<Terminal>,
     /// Places that are somewhere else than the host believes.
     pub moved: Vec<Moved>,
+    /// Where commands may ask for something, as the file view has it.
+    pub asks: Option<PathBuf>,
 }
 
 /// How commands are started.
@@ -99,6 +102,7 @@ pub fn enter() -> Result<Ready, SetupError> {
                 config,
                 terminals: applied.terminals,
                 moved: program.guest.moved,
+                asks: program.guest.asks,
             })
         }
         Err(error) => {

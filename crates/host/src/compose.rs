@@ -42,6 +42,7 @@ pub fn compose(
 ) -> Result<Composed, ComposeError> {
     let mut compiled = view::compile(policy, context, who)?;
     compiled.notes.extend(never_binding(policy, facts));
+    let asks = compiled.asks;
     let spec = Spec {
         view: compiled.view,
         image: compiled.image,
@@ -51,6 +52,7 @@ pub fn compose(
         network: policy.network.value.clone(),
         hostname: policy.hostname.value.clone(),
         nested_namespaces: policy.nested_namespaces.value,
+        checkpoints_from_inside: asks,
         limits: policy.limits.to_spec(),
     };
     Ok(Composed {
@@ -134,6 +136,7 @@ mod tests {
             cwd: directory.path().to_path_buf(),
             variables: vec![("PATH".to_owned(), "/usr/bin".to_owned())],
             state_dir: None,
+            program: None,
             policy_files: Vec::new(),
         };
         compose(&policy, &facts, &context, &|_| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use stockade_domain::plan::Plan;
 use stockade_domain::spec::WorkspaceMode;
-use stockade_domain::view::{Access, Content, ViewEntry};
+use stockade_domain::view::{ASKS, Access, Content, ViewEntry};
 use stockade_domain::{ControlKind, Spec};
 
 use crate::idmap::Identity;
@@ -443,6 +443,7 @@ impl Compiler<'_> {
             nested_landlock: self.context.landlock_abi >= SCOPES_ABI && !spec.nested_namespaces,
             max_execs: MAX_EXECS,
             moved: Vec::new(),
+            asks: asks(spec),
         };
         Compiled {
             program: Program {
@@ -454,6 +455,11 @@ impl Compiler<'_> {
             requests: self.requests,
         }
     }
+}
+
+/// Where the guest is to listen for what commands ask.
+pub(crate) fn asks(spec: &Spec) -> Option<PathBuf> {
+    spec.checkpoints_from_inside.then(|| ASKS.into())
 }
 
 /// Everything in the view but the root directory itself, whose own files stay closed.

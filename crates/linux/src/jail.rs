@@ -7,7 +7,7 @@ use stockade_domain::ControlKind;
 use stockade_domain::plan::Plan;
 use stockade_domain::spec::Network;
 
-use crate::compile::{MAX_EXECS, SCOPES_ABI};
+use crate::compile::{MAX_EXECS, SCOPES_ABI, asks};
 use crate::ops::{Canary, GuestSettings, Moved, Op, Program, VERSION};
 use crate::seccomp::Substitutes;
 
@@ -107,6 +107,7 @@ pub fn compile(plan: &Plan, context: &Context) -> Program {
                 && (context.rules.is_some() || !plan.spec().nested_namespaces),
             max_execs: MAX_EXECS,
             moved: context.moved.clone(),
+            asks: asks(plan.spec()),
         },
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::seccomp::substitutes::{Substitutes, Tested};
 
 /// Version of this form; guest and host must agree.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Largest encoded program, in bytes.
 pub const MAX_PROGRAM_BYTES: usize = 1 << 20;
@@ -38,6 +38,8 @@ pub struct GuestSettings {
     pub max_execs: u32,
     /// Where places of the file view really are, in a sandbox that cannot have them at their own.
     pub moved: Vec<Moved>,
+    /// Where commands may ask the supervisor for something, as the file view has it.
+    pub asks: Option<PathBuf>,
 }
 
 /// A place of the file view that is somewhere else.

@@ -130,6 +130,22 @@ pub enum Failure {
         /// The nearest of them.
         suggestion: Option<&'static str>,
     },
+    /// A checkpoint that was asked for inside a sandbox.
+    #[error("no checkpoint: {0}\n    fix: try again later, or let it be taken outside: stockade checkpoint")]
+    Asked(String),
+    /// This sandbox takes no checkpoints from inside.
+    #[error(
+        "this sandbox takes no checkpoints from inside\n    fix: start it with --checkpoints-from-inside, or take them outside"
+    )]
+    NotAsked,
+    /// What only somebody outside may do.
+    #[error(
+        "the changes of a sandbox cannot be taken back from inside\n    fix: end it, and call `stockade rewind` outside"
+    )]
+    NotFromInside,
+    /// `--changes` inside a sandbox.
+    #[error("--changes: a sandbox has one change set, and sees no other\n    fix: leave the flag out")]
+    OwnChangesOnly,
     /// Only root can mend a host.
     #[error(
         "setup writes below /etc, which only root may\n    fix: sudo stockade setup (--dry-run shows what it would write)"

@@ -32,6 +32,7 @@
     )
 )]
 
+mod asks;
 mod bytes;
 mod codec;
 mod error;
@@ -42,6 +43,10 @@ mod hello;
 pub mod limits;
 mod message;
 
+pub use asks::{
+    ASKS_VARIABLE, Answer, Ask, AskId, Asked, AskedCheckpoint, MAX_ASKED_NAME, MAX_ASKS, MAX_LISTED,
+    MAX_REFUSAL, Request,
+};
 pub use bytes::{ByteStrings, GuestPath};
 pub use codec::{Decoder, encode, encode_data};
 pub use error::WireError;

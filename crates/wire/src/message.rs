@@ -3,6 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::asks::{Answer, Ask, AskId};
+
 use crate::error::WireError;
 use crate::exec::{ExecFailure, ExecId, ExecRequest, ExitStatus, Stream, WindowSize};
 use crate::files::{FileAnswer, FileOperation, FileReply, FileRequest, FileStat};
@@ -114,6 +116,13 @@ pub enum ToGuest {
         /// Milliseconds between the request to end and the kill.
         grace_ms: u32,
     },
+    /// What came of something that was asked from inside.
+    Answer {
+        /// Its number.
+        ask: AskId,
+        /// What came of it.
+        answer: Answer,
+    },
 }
 
 /// What the guest says.
@@ -164,6 +173,8 @@ pub enum ToHost {
     },
     /// The answer to a file request.
     File(FileReply),
+    /// A command inside asks for something.
+    Ask(Ask),
 }
 
 impl Message for ToGuest {
@@ -178,6 +189,7 @@ impl Message for ToGuest {
             }
             Self::File(request) => request.validate(),
             Self::Signal { number, .. } => signal_number(*number),
+            Self::Answer { answer, .. } => answer.validate(),
             Self::Hello(_)
             | Self::Eof(_)
             | Self::Ack(_)
@@ -197,6 +209,7 @@ impl Message for ToHost {
             Self::Data(data) => data.validate(),
             Self::ExecFailed(failure) => at_most("the text of a failure", failure.text.len(), MAX_TEXT),
             Self::File(reply) => reply.validate(),
+            Self::Ask(ask) => ask.what.validate(),
             Self::Stopped { signal, .. } => signal_number(*signal),
             Self::Exited {
                 status: ExitStatus::Signal(signal),
@@ -306,7 +319,7 @@ fn signal_number(number: u8) -> Result<(), WireError> {
     }
 }
 
-fn at_most(part: &'static str, found: usize, limit: usize) -> Result<(), WireError> {
+pub(crate) fn at_most(part: &'static str, found: usize, limit: usize) -> Result<(), WireError> {
     if found <= limit {
         Ok(())
     } else {

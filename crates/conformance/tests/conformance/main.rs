@@ -1,5 +1,6 @@
 //! The suite: tables of behaviours, run through the real program.
 
+mod asks;
 mod budget;
 mod caches;
 mod concurrency;
@@ -39,6 +40,7 @@ const GROUPS: &[Group] = &[
     ("environment", environment::ALL),
     ("workspace", workspace::ALL),
     ("takeover", takeover::ALL),
+    ("asks", asks::ALL),
     ("diffs", diffs::ALL),
     ("starts", starts::ALL),
     ("view", view::ALL),

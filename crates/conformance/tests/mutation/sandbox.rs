@@ -67,6 +67,7 @@ fn context(place: &Path) -> Context {
         cwd: place.join("work"),
         variables: variables.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         state_dir: None,
+        program: None,
         policy_files: Vec::new(),
     }
 }

@@ -88,6 +88,7 @@ impl Policy {
             },
             needs: Vec::new(),
             nested_namespaces: Clause::default(false),
+            checkpoints_from_inside: Clause::default(false),
             hostname: Clause::default(DEFAULT_HOSTNAME.to_owned()),
             permitted: Vec::new(),
             audit_processes: Clause::default(false),

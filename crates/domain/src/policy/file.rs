@@ -196,6 +196,7 @@ impl Source<'_> {
             })?,
             variables: self.variables(&raw.environment)?,
             nested_namespaces: self.clause_of(raw.sandbox.nested_namespaces),
+            checkpoints_from_inside: self.clause_of(raw.sandbox.checkpoints_from_inside),
             hostname: self.hostname(raw.sandbox.hostname)?,
             audit_processes: self.clause_of(raw.audit.processes),
             ..Layer::default()

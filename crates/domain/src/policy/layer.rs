@@ -108,6 +108,8 @@ pub struct Layer {
     pub needs: Vec<Clause<(ControlKind, Need)>>,
     /// The workload may make namespaces.
     pub nested_namespaces: Option<Clause<bool>>,
+    /// Commands inside may ask for checkpoints of the changes.
+    pub checkpoints_from_inside: Option<Clause<bool>>,
     /// The host name inside.
     pub hostname: Option<Clause<String>>,
     /// Starts of programs inside are recorded.

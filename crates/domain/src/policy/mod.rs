@@ -62,6 +62,8 @@ pub struct Policy {
     pub needs: Vec<Clause<(ControlKind, Need)>>,
     /// The workload may make namespaces.
     pub nested_namespaces: Clause<bool>,
+    /// Commands inside may ask for checkpoints of the changes.
+    pub checkpoints_from_inside: Clause<bool>,
     /// The host name inside.
     pub hostname: Clause<String>,
     /// What the organisation permits to be shown, one for each of its floors.

@@ -125,7 +125,7 @@ macro_rules! scalar {
 
 /// Every clause that has one value. Lists (`files`, `environment`, `need`) add up and have
 /// rules of their own in [`super::layers`].
-pub static SCALARS: [Scalar; 18] = [
+pub static SCALARS: [Scalar; 19] = [
     scalar!("driver", "only the same", &[], driver, driver),
     scalar!(optional "image", "only the same", image),
     scalar!(
@@ -207,6 +207,13 @@ pub static SCALARS: [Scalar; 18] = [
         &[ControlKind::NestedNamespacesOff],
         nested_namespaces,
         nested_namespaces
+    ),
+    scalar!(
+        "sandbox.checkpoints-from-inside",
+        "false",
+        &[],
+        checkpoints_from_inside,
+        checkpoints_from_inside
     ),
     Scalar {
         key: "sandbox.hostname",

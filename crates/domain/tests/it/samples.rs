@@ -19,6 +19,7 @@ pub fn spec() -> Spec {
         network: Network::None,
         hostname: "stockade".to_owned(),
         nested_namespaces: false,
+        checkpoints_from_inside: false,
         limits: Limits::default(),
     }
 }

@@ -19,6 +19,7 @@ pub enum Event {
     Output(ExecId, Stream),
     Input { exec: ExecId, reader_gone: bool },
     Files,
+    Asks,
     Link,
 }
 
@@ -91,6 +92,9 @@ impl Guest {
         }
         if let Some((fd, flags)) = self.files.wanted() {
             waits.add(Event::Files, fd, flags);
+        }
+        if let Some(fd) = self.asks.as_ref().and_then(crate::asks::Asks::wanted) {
+            waits.add(Event::Asks, fd, PollFlags::IN);
         }
         if let Some(link) = &self.link {
             let reading = link.channel.queued() < UNREAD_BOUND;

@@ -240,6 +240,7 @@ impl Client {
         assert!(self.hello.is_some(), "the greeting comes first");
         match message {
             ToHost::Hello(_) => {}
+            ToHost::Ask(_) => {}
             ToHost::File(reply) => self.replies.push(reply),
             ToHost::Data(data) => self.take_data(data),
             ToHost::Resume(resume) => {

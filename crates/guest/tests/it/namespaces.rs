@@ -48,6 +48,7 @@ pub fn serve(config: GuestConfig) -> ! {
         config,
         terminals: Vec::new(),
         moved: Vec::new(),
+        asks: None,
     }))
 }
 

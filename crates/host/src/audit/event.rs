@@ -27,6 +27,7 @@ pub const KINDS: &[&str] = &[
     "process-ended",
     "limit-hit",
     "stopped",
+    "checkpoint",
     "destroyed",
     "continued",
     "lost",
@@ -116,6 +117,17 @@ pub enum Event {
     Stopped {
         /// By what.
         by: String,
+    },
+    /// A command inside asked for a checkpoint of the changes.
+    Checkpoint {
+        /// Its number; none if there is none. It is that of an earlier one if nothing had changed.
+        number: Option<u64>,
+        /// What it was to be called.
+        name: Option<String>,
+        /// Nothing ran inside meanwhile.
+        paused: bool,
+        /// Why there is none.
+        refused: Option<String>,
     },
     /// The sandbox was removed.
     Destroyed {
@@ -305,6 +317,11 @@ impl Event {
                 failure: Some(text), ..
             }
             | Self::Failed { why: text } => *text = redactor.text(text),
+            Self::Checkpoint { name, refused, .. } => {
+                for text in [name, refused].into_iter().flatten() {
+                    *text = clean(redactor, text);
+                }
+            }
             Self::Created { .. }
             | Self::Receipt { .. }
             | Self::ExecEnded { .. }
@@ -320,7 +337,10 @@ impl Event {
 
     /// True for what the workload itself can make happen as often as it likes.
     pub(super) fn is_of_process(&self) -> bool {
-        matches!(self, Self::ProcessStarted(_) | Self::ProcessEnded { .. })
+        matches!(
+            self,
+            Self::ProcessStarted(_) | Self::ProcessEnded { .. } | Self::Checkpoint { .. }
+        )
     }
 }
 

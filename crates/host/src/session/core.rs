@@ -9,6 +9,7 @@ use stockade_wire::{
     encode, encode_data,
 };
 
+use super::asks::Asks;
 use super::execs::{ExecState, Progress};
 use crate::error::{Error, Result};
 
@@ -74,6 +75,7 @@ pub(crate) struct Core {
     forgotten: VecDeque<ExecId>,
     pub(crate) files: BTreeMap<RequestId, Pending>,
     pub(super) next_file: u32,
+    pub(super) asks: Asks,
     waiting: VecDeque<ToGuest>,
     pump_waker: Option<Waker>,
     link_wakers: Vec<Waker>,
@@ -95,6 +97,7 @@ impl Core {
             forgotten: VecDeque::new(),
             files: BTreeMap::new(),
             next_file: 0,
+            asks: Asks::default(),
             waiting: VecDeque::new(),
             pump_waker: None,
             link_wakers: Vec::new(),
@@ -142,6 +145,7 @@ impl Core {
             return;
         }
         self.link = LinkState::Down { why: why.to_owned() };
+        self.asks.forget_all();
         for exec in self.execs.values_mut() {
             exec.hold_input();
         }
@@ -258,6 +262,12 @@ impl Core {
         true
     }
 
+    /// Queues a message that exists as often as something else that is bounded.
+    pub(super) fn push(&mut self, message: ToGuest) {
+        self.waiting.push_back(message);
+        self.wake_pump();
+    }
+
     /// Nobody asks about a command any more.
     pub(crate) fn forget(&mut self, id: ExecId) {
         if self.execs.remove(&id).is_none() {
@@ -268,8 +278,7 @@ impl Core {
         }
         self.forgotten.push_back(id);
         // Beyond the bound of waiting messages too: each exists once.
-        self.waiting.push_back(ToGuest::Forget { exec: id });
-        self.wake_pump();
+        self.push(ToGuest::Forget { exec: id });
     }
 
     pub(crate) fn new_file(&mut self) -> RequestId {

@@ -6,11 +6,13 @@
 //! pump     moves bytes between the core and the link
 //! exec     one command, for its users
 //! files    files inside
+//! asks     what commands inside ask for
 //! ```
 //!
 //! Every byte from the guest is hostile: what breaks the protocol ends the session with
 //! [`Error::Protocol`], and all buffers are bounded by the protocol's windows.
 
+mod asks;
 mod command;
 mod core;
 mod exec;

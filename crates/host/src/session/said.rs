@@ -41,6 +41,7 @@ impl Core {
                 self.greet(&hello)
             }
             ToHost::File(reply) => self.file_reply(reply.id, reply.result),
+            ToHost::Ask(ask) => self.asked(ask),
             other => self.exec_message(other),
         }
     }
@@ -103,7 +104,7 @@ impl Core {
 /// The command that a message is about.
 fn exec_of(message: &ToHost) -> Option<ExecId> {
     match message {
-        ToHost::Hello(_) | ToHost::File(_) => None,
+        ToHost::Hello(_) | ToHost::File(_) | ToHost::Ask(_) => None,
         ToHost::Data(data) => Some(data.exec),
         ToHost::Eof(eof) => Some(eof.exec),
         ToHost::Ack(ack) => Some(ack.exec),
@@ -176,7 +177,7 @@ fn exec_says(exec: &mut ExecState, id: ExecId, message: ToHost) -> Result<bool, 
                 exec.wake_room();
             }
         },
-        ToHost::Hello(_) | ToHost::File(_) => {}
+        ToHost::Hello(_) | ToHost::File(_) | ToHost::Ask(_) => {}
     }
     exec.wake_events();
     Ok(false)

@@ -23,6 +23,11 @@ pub(super) enum Request {
         pause: bool,
         answer: oneshot::Sender<Result<()>>,
     },
+    /// For a moment, and not for its user.
+    Hold {
+        hold: bool,
+        answer: oneshot::Sender<Result<bool>>,
+    },
     Usage(oneshot::Sender<Result<(Usage, Duration)>>),
 }
 
@@ -61,6 +66,15 @@ impl ShimHandle {
     /// [`Error::Impossible`] with the reason, [`Error::LinkLost`] if the supervisor has ended.
     pub async fn pause(&self, pause: bool) -> Result<()> {
         self.answered(|answer| Request::Pause { pause, answer }).await
+    }
+
+    /// Stops everything inside for a moment, or lets it go on, unless its user has paused it. False
+    /// where it cannot be stopped.
+    ///
+    /// # Errors
+    /// It could not be let go on; [`Error::LinkLost`] if the supervisor has ended.
+    pub(crate) async fn hold(&self, hold: bool) -> Result<bool> {
+        self.answered(|answer| Request::Hold { hold, answer }).await
     }
 
     async fn answered<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T>>) -> Request) -> Result<T> {

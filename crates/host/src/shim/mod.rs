@@ -13,6 +13,7 @@
 //! stdio      standard streams that never block
 //! signals    signals to the supervisor
 //! life       how long a detached sandbox lives
+//! asks       checkpoints that commands inside ask for
 //! alarm      a clock that nobody sets
 //! first      a detached first command, for those who attach to it
 //! keys       leaving a command without ending it
@@ -23,6 +24,7 @@
 //! ```
 
 mod alarm;
+mod asks;
 mod detach;
 pub(crate) mod disk;
 mod exec;
@@ -95,6 +97,8 @@ pub struct Options {
     pub control: bool,
     /// Measure what was used, for the outcome.
     pub usage: bool,
+    /// Commands inside may ask for checkpoints.
+    pub asks: bool,
     /// Signals that were taken over before; else they are taken over now.
     pub signals: Option<Signals>,
 }
@@ -107,6 +111,7 @@ impl Default for Options {
             grace,
             control: true,
             usage: false,
+            asks: false,
             signals: None,
         }
     }

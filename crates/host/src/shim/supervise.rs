@@ -1,5 +1,7 @@
 //! The loop: everything that can happen while the first command runs, and what follows.
 
+mod asked;
+
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -7,13 +9,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use stockade_domain::{Ended, Exit};
-use stockade_wire::ExitStatus;
+use stockade_wire::{Ask, ExitStatus};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::asks::{self, Asks};
 use super::disk::{DiskWatch, STEP};
 use super::first::First;
 use super::handle::Request;
@@ -68,6 +71,8 @@ enum Turn {
     Unlisted,
     Stopped,
     Disk(DiskWatch, u64),
+    Ask(Ask),
+    Asked(asks::Done),
 }
 
 /// What a run begins with.
@@ -93,6 +98,12 @@ impl Shim {
         }
     }
 
+    fn asks(&self) -> Asks {
+        let dirs = Arc::clone(self.folder.dirs());
+        let sandbox = self.folder.id().to_owned();
+        Asks::new(self.options.asks, dirs, sandbox, self.handle.clone())
+    }
+
     pub(super) async fn supervise(
         &mut self,
         scene: Scene,
@@ -116,6 +127,7 @@ impl Shim {
             None => RecordWatch::default(),
         };
         let ticks = context.first.is_none() || disk.is_some() || !record.is_told();
+        let asks = self.asks();
         let mut course = Course {
             boundary: &*self.boundary,
             session: &self.session,
@@ -137,6 +149,9 @@ impl Shim {
             relinks: 0,
             connections: JoinSet::new(),
             disk: disk.map(Disk::Idle),
+            asks,
+            held: false,
+            paused_by_user: false,
             decided: None,
             sandbox: None,
             interrupts: 0,
@@ -153,13 +168,7 @@ impl Shim {
             None => Box::pin(std::future::pending()),
         };
         course.look_first();
-        loop {
-            let turn = course.next(pump.as_mut()).await;
-            if let Some(verdict) = course.follow(turn).await? {
-                course.say_farewell().await;
-                return Ok(verdict);
-            }
-        }
+        course.run(pump.as_mut()).await
     }
 
     /// What connections work with.
@@ -207,6 +216,11 @@ struct Course<'a> {
     relinks: u32,
     connections: JoinSet<()>,
     disk: Option<Disk>,
+    asks: Asks,
+    /// Everything inside is stopped for a moment, for a checkpoint.
+    held: bool,
+    /// The same, until its user lets it go on.
+    paused_by_user: bool,
     /// What the host has decided.
     decided: Option<Verdict>,
     /// What is left to say if the command's own end is never heard.
@@ -233,12 +247,30 @@ impl Course<'_> {
         }
     }
 
+    async fn run(
+        &mut self,
+        mut pump: Pin<&mut (dyn Future<Output = Result<PumpEnd<ExitStatus>>> + Send + '_)>,
+    ) -> Result<Verdict> {
+        loop {
+            let turn = self.next(pump.as_mut()).await;
+            let end = self.follow(turn).await;
+            if !matches!(end, Ok(None)) {
+                self.end_asks().await;
+            }
+            if let Some(verdict) = end? {
+                self.say_farewell().await;
+                return Ok(verdict);
+            }
+        }
+    }
+
     async fn next(
         &mut self,
         pump: Pin<&mut (dyn Future<Output = Result<PumpEnd<ExitStatus>>> + Send + '_)>,
     ) -> Turn {
         let alarm = self.alarm();
         let is_up = self.relinking.is_none() && self.silent_until.is_none() && !self.closed;
+        let ready_for_asks = self.asks.is_ready() && self.decided.is_none();
         let may_accept = self.connections.len() < MAX_CONNECTIONS;
         tokio::select! {
             biased;
@@ -261,6 +293,8 @@ impl Course<'_> {
             Some(_) = self.connections.join_next() => Turn::ConnectionEnded,
             () = self.record.changed(), if self.decided.is_none() => Turn::Unlisted,
             rang = self.life.rings(), if self.decided.is_none() => Turn::Rang(rang),
+            done = self.asks.done() => Turn::Asked(done),
+            ask = self.session.next_ask(), if ready_for_asks => Turn::Ask(ask),
             looked = looked(&mut self.disk) => Turn::Disk(looked.0, looked.1),
             () = clock(alarm) => Turn::Clock,
             stream = accept(self.server.as_ref()), if may_accept => Turn::Connection(stream),
@@ -275,6 +309,7 @@ impl Course<'_> {
             self.silent_until,
             self.server_at,
             self.tick_at,
+            self.asks.alarm(),
         ]
         .into_iter()
         .flatten()
@@ -307,6 +342,8 @@ impl Course<'_> {
                     .spawn(control::serve(stream, self.context.clone()));
             }
             Turn::ConnectionEnded => {}
+            Turn::Ask(ask) => self.asks.begin(ask),
+            Turn::Asked(done) => self.asked(done),
             Turn::Rang(rang) => self.rang(rang).await?,
             Turn::Unlisted => self.look_at_record(),
             Turn::Clock => return self.clock(),
@@ -447,50 +484,9 @@ impl Course<'_> {
         }
     }
 
-    async fn serve(&mut self, request: Request) {
-        match request {
-            Request::Resize(size) => drop(self.control.as_ref().map(|control| control.resize(size))),
-            Request::Signal { number, whole_group } => self.signal(number, whole_group),
-            Request::Stop { grace, by } => self.decide(Verdict::stopped(by), grace),
-            Request::Pause { pause, answer } => {
-                let done = self.pause(pause).await;
-                // Who asked may have left.
-                let _ = answer.send(done);
-            }
-            Request::Usage(answer) => {
-                let usage = self.boundary.usage().await;
-                // Who asked may have left.
-                let _ = answer.send(usage.map(|usage| (usage, self.started.elapsed())));
-            }
-        }
-    }
-
-    /// Its clocks go on meanwhile.
-    async fn pause(&mut self, pause: bool) -> Result<()> {
-        let Some(pauses) = self.boundary.pauses().filter(|_| self.decided.is_none()) else {
-            let (verb, why) = match (pause, self.decided.is_some()) {
-                (true, false) => ("pause", "this driver cannot"),
-                (false, false) => ("resume", "this driver cannot"),
-                (true, true) => ("pause", "it is ending"),
-                (false, true) => ("resume", "it is ending"),
-            };
-            return Err(Error::Impossible {
-                what: format!("{verb} the sandbox"),
-                why: why.to_owned(),
-                remedy: None,
-            });
-        };
-        if pause {
-            pauses.pause().await?;
-        } else {
-            pauses.resume().await?;
-        }
-        self.context.paused.store(pause, Ordering::Relaxed);
-        self.folder.paused(pause, self.boundary.record())
-    }
-
     fn clock(&mut self) -> Result<Option<Verdict>> {
         let now = Instant::now();
+        self.asks.clock(now);
         let passed = |until: Option<Instant>| until.is_some_and(|until| now >= until);
         if passed(self.drain_until) || passed(self.silent_until) {
             // Nobody reads the output, or nobody speaks any more. What was decided counts.

@@ -32,6 +32,8 @@ pub struct Context {
     pub variables: Vec<(String, String)>,
     /// Where Stockade keeps its state, which is never shown.
     pub state_dir: Option<PathBuf>,
+    /// The program that runs, with which commands inside may ask for checkpoints.
+    pub program: Option<PathBuf>,
     /// Files that say what the next run may do: never writable in place.
     pub policy_files: Vec<PathBuf>,
 }
@@ -49,6 +51,7 @@ impl Context {
             cwd: std::env::current_dir()?,
             variables,
             state_dir,
+            program: std::env::current_exe().ok(),
             policy_files: Vec::new(),
         })
     }

@@ -4,6 +4,7 @@
 //! directories that `PATH` leads to are shown read-only, credentials in them are not.
 //! Few system calls: a default policy costs about as many as `PATH` has parts.
 
+mod asks;
 mod builder;
 mod caches;
 mod context;
@@ -53,6 +54,8 @@ pub struct Compiled {
     pub home: PathBuf,
     /// Variables that commands start with.
     pub environment: Environment,
+    /// Commands may ask for checkpoints.
+    pub asks: bool,
     /// What the user should know: covered credentials, skipped directories.
     pub notes: Vec<Note>,
 }
@@ -96,6 +99,12 @@ pub fn compile(policy: &Policy, context: &Context, who: Who<'_>) -> Result<Compi
         let moved = caches::add(&mut builder, context, &found)?;
         found.variables.extend(moved);
     }
+    let asks = asks::add(
+        &mut builder,
+        policy,
+        workspace.as_ref(),
+        context.program.as_deref(),
+    )?;
     rules::add(&mut builder, policy, context, &places)?;
     git_settings::add(
         &mut builder,
@@ -107,13 +116,14 @@ pub fn compile(policy: &Policy, context: &Context, who: Who<'_>) -> Result<Compi
         check_workspace_stays(&builder, workspace)?;
     }
     let (view, notes) = builder.finish();
-    let environment = variables::compile(policy, context, &view, &home, &found);
+    let environment = variables::compile(policy, context, &view, &home, &found, &asks);
     Ok(Compiled {
         view,
         image,
         workspace,
         home,
         environment,
+        asks: asks.allowed,
         notes,
     })
 }

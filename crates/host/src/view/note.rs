@@ -31,6 +31,8 @@ pub enum Note {
         /// The path.
         path: PathBuf,
     },
+    /// Checkpoints may be asked for from inside, and there is nothing to take one of.
+    NothingToCheckpoint,
     /// No overlay can be laid over the workspace.
     WorkspaceCopied {
         /// Why not.
@@ -102,6 +104,10 @@ impl fmt::Display for Note {
                     path.display()
                 )
             }
+            Self::NothingToCheckpoint => out.write_str(
+                "checkpoints from inside: there is nothing to take one of, because the workspace's changes \
+                 are not kept (--workspace-mode cow, copy or live)",
+            ),
             Self::WorkspaceCopied { why } => {
                 write!(out, "the workspace is copied, which takes time and space: {why}")
             }

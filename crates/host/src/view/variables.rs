@@ -4,9 +4,11 @@ use std::path::Path;
 
 use stockade_domain::environment::{Environment, PASSED_BY_DEFAULT};
 use stockade_domain::policy::Policy;
-use stockade_domain::view::FileView;
+use stockade_domain::view::{ASKS, FileView};
+use stockade_wire::ASKS_VARIABLE;
 
 use super::Context;
+use super::asks::Asks;
 use super::builder::{entry_shows, seen_through};
 use super::resolve::{Resolved, resolve};
 use super::search_path::Found;
@@ -22,16 +24,15 @@ pub(super) fn compile(
     view: &FileView,
     home: &Path,
     found: &Found<'_>,
+    asks: &Asks,
 ) -> Environment {
     let mut environment = Environment::default();
     let host = &context.variables;
     for pattern in PASSED_BY_DEFAULT.iter().chain(&found.variables) {
         environment.pass(pattern, host);
     }
-    environment.set(
-        "PATH",
-        visible_path(found, view).unwrap_or_else(|| USUAL_PATH.to_owned()),
-    );
+    let path = visible_path(found, view).unwrap_or_else(|| USUAL_PATH.to_owned());
+    environment.set("PATH", with_directory(path, asks.directory.as_deref()));
     environment.set("HOME", home.to_string_lossy());
     environment.set("USER", "user");
     environment.set("LOGNAME", "user");
@@ -41,8 +42,22 @@ pub(super) fn compile(
     let shell = of_host.filter(|shell| is_visible(Path::new(shell), view));
     environment.set("SHELL", shell.unwrap_or("/bin/sh"));
     environment.set("STOCKADE", "1");
+    if asks.allowed {
+        environment.set(ASKS_VARIABLE, ASKS);
+    }
     environment.apply(policy.variables.iter().map(|clause| &clause.value), host);
     environment
+}
+
+/// `PATH` with another directory at its end, if it is not in it.
+fn with_directory(path: String, directory: Option<&Path>) -> String {
+    match directory.and_then(Path::to_str) {
+        // One with a colon in its name cannot be in it.
+        Some(directory) if !directory.contains(':') && !path.split(':').any(|one| one == directory) => {
+            format!("{path}:{directory}")
+        }
+        _ => path,
+    }
 }
 
 /// The directories of `PATH` that are seen inside, in their order.

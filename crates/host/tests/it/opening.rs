@@ -28,6 +28,7 @@ fn plan() -> Plan {
         network: Network::None,
         hostname: "sandbox".into(),
         nested_namespaces: false,
+        checkpoints_from_inside: false,
         limits: Limits::default(),
     };
     let support = |_: &_| Support::impossible("nothing was demanded");

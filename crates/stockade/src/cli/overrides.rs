@@ -19,6 +19,9 @@ fn overrides(policy: &PolicyFlags, seen: &ViewArgs, bounds: &LimitArgs) -> Resul
     };
     view(&mut layer, seen)?;
     limits(&mut layer, bounds);
+    if policy.checkpoints_from_inside {
+        layer.checkpoints_from_inside = flag("--checkpoints-from-inside", Some(true));
+    }
     layer.audit_processes = match (policy.audit_processes, policy.no_audit_processes) {
         (true, _) => flag("--audit-processes", Some(true)),
         (_, true) => flag("--no-audit-processes", Some(false)),

@@ -67,6 +67,7 @@ fn describe(entry: &Entry) -> String {
         "process-ended" => format!("{} {}", number("pid").unwrap_or_default(), exit(entry)),
         "limit-hit" => text("limit"),
         "stopped" => text("by"),
+        "checkpoint" => checkpoint(entry),
         "destroyed" => {
             let left = entry
                 .event
@@ -90,6 +91,20 @@ fn describe(entry: &Entry) -> String {
             )
         }
         _ => String::new(),
+    }
+}
+
+fn checkpoint(entry: &Entry) -> String {
+    let number = entry.event.get("number").and_then(Value::as_u64);
+    match entry.text("refused") {
+        Some(why) => format!(
+            "asked for inside, refused: {}",
+            first_line(&Shown::new(why).to_string())
+        ),
+        None => {
+            let name = Shown::new(entry.text("name").unwrap_or_default());
+            format!("{} asked for inside {name}", number.unwrap_or_default())
+        }
     }
 }
 

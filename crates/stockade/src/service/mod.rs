@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod exec;
 pub mod garbage;
 mod guest;
+pub mod inside;
 pub mod inspect;
 pub mod not_started;
 pub mod plan;

@@ -329,6 +329,7 @@ fn options(signals: Signals, plan: &Plan) -> Options {
         usage: true,
         signals: Some(signals),
         limits: host_limits(&plan.spec().limits),
+        asks: plan.spec().checkpoints_from_inside,
         ..Options::default()
     }
 }

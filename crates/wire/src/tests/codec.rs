@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::messages::{to_guest, to_host};
+use super::messages::{answer, asked, to_guest, to_host};
 use crate::limits::{CHUNK, MAX_ENTRIES, MAX_FRAME, MAX_FRAME_TO_HOST};
 use crate::*;
 
@@ -272,4 +272,37 @@ fn versions_are_compared() {
             theirs: ours.version + 1
         })
     );
+}
+
+#[test]
+fn an_answer_is_one_write_into_a_pipe_and_names_drive_no_terminal() {
+    let one = |name: String| AskedCheckpoint {
+        number: u64::MAX,
+        name: Some(name),
+        age_s: u64::MAX,
+    };
+    let all = vec![one("n".repeat(MAX_ASKED_NAME)); MAX_LISTED];
+    let mut frame = Vec::new();
+    encode(&Answer::Listed(all), &mut frame).unwrap();
+    assert!(frame.len() <= 4096, "{}", frame.len());
+    for name in ["", "a\u{1b}[2J", "a\nb", &"n".repeat(MAX_ASKED_NAME + 1)] {
+        let what = Asked::Checkpoint {
+            name: Some(name.to_owned()),
+        };
+        let request = Request { token: [0; 8], what };
+        assert!(encode(&request, &mut Vec::new()).is_err(), "{name:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn requests_and_answers_come_back(token in any::<[u8; 8]>(), what in asked(), answer in answer()) {
+        let request = Request { token, what };
+        let mut bytes = Vec::new();
+        encode(&request, &mut bytes).unwrap();
+        prop_assert_eq!(Decoder::default().next(&mut &bytes[..]).unwrap(), Some(request));
+        let mut bytes = Vec::new();
+        encode(&answer, &mut bytes).unwrap();
+        prop_assert_eq!(Decoder::default().next(&mut &bytes[..]).unwrap(), Some(answer));
+    }
 }

@@ -131,6 +131,34 @@ fn result() -> impl Strategy<Value = FileResult> {
     ]
 }
 
+fn name() -> impl Strategy<Value = Option<String>> {
+    option::of("[a-zé.-]{1,20}")
+}
+
+/// Anything that a command may ask for.
+pub fn asked() -> impl Strategy<Value = Asked> {
+    prop_oneof![
+        name().prop_map(|name| Asked::Checkpoint { name }),
+        Just(Asked::List)
+    ]
+}
+
+/// Any answer.
+pub fn answer() -> impl Strategy<Value = Answer> {
+    let one = || {
+        (any::<u64>(), name(), any::<u64>()).prop_map(|(number, name, age_s)| AskedCheckpoint {
+            number,
+            name,
+            age_s,
+        })
+    };
+    prop_oneof![
+        one().prop_map(Answer::Taken),
+        vec(one(), 0..=MAX_LISTED).prop_map(Answer::Listed),
+        ".{0,100}".prop_map(Answer::Refused),
+    ]
+}
+
 /// Any valid message of the host.
 pub fn to_guest() -> impl Strategy<Value = ToGuest> {
     let request = (
@@ -171,6 +199,10 @@ pub fn to_guest() -> impl Strategy<Value = ToGuest> {
             operation
         })),
         any::<u32>().prop_map(|grace_ms| ToGuest::Shutdown { grace_ms }),
+        (any::<u32>(), answer()).prop_map(|(ask, answer)| ToGuest::Answer {
+            ask: AskId(ask),
+            answer
+        }),
     ]
 }
 
@@ -187,6 +219,7 @@ pub fn to_host() -> impl Strategy<Value = ToHost> {
     ];
     prop_oneof![
         hello().prop_map(ToHost::Hello),
+        (any::<u32>(), asked()).prop_map(|(id, what)| ToHost::Ask(Ask { id: AskId(id), what })),
         data().prop_map(ToHost::Data),
         point().prop_map(|(exec, stream, offset)| ToHost::Eof(Eof { exec, stream, offset })),
         point().prop_map(|(exec, stream, offset)| ToHost::Ack(Ack { exec, stream, offset })),

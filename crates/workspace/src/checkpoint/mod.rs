@@ -5,6 +5,7 @@
 //! Copies are never written to, so they can share; what is brought back is copied again.
 
 mod births;
+mod inside;
 mod rewind;
 mod take;
 
@@ -13,6 +14,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use births::Births;
+pub use inside::{InsideLimits, Wish, take_inside};
 pub use rewind::{Rewound, find, rewind};
 pub use take::take;
 
@@ -41,6 +43,15 @@ pub struct Checkpoint {
     pub taken_ms: u64,
     /// Files, directories and deletions that it holds.
     pub nodes: u64,
+    /// The sandbox that asked for it from inside; none if somebody outside took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<String>,
+    /// Something may have been written while it was taken: the sandbox could not be paused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moving: bool,
+    /// Bytes on disk of all that it holds, shared or not; 0 in those of earlier versions.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// The checkpoints of the change set in a directory, oldest first.
@@ -54,13 +65,19 @@ pub fn list(set: &Path) -> WriteResult<Vec<Checkpoint>> {
         Err(rustix::io::Errno::NOENT) => return Ok(Vec::new()),
         Err(cause) => return Err(WriteError::history("open", &path, cause)),
     };
+    list_in(&dir, &path)
+}
+
+fn list_in(dir: &Place, path: &Path) -> WriteResult<Vec<Checkpoint>> {
     let mut all = Vec::new();
-    for number in numbers(&dir, &path)? {
+    for number in numbers(dir, path)? {
         let failed =
             |cause: std::io::Error| WriteError::history("read", &path.join(number.to_string()), cause);
-        let entry = dir
-            .below(&number.to_string())
-            .map_err(|cause| failed(cause.into()))?;
+        let entry = match dir.below(&number.to_string()) {
+            // One that made room meanwhile.
+            Err(rustix::io::Errno::NOENT) => continue,
+            other => other.map_err(|cause| failed(cause.into()))?,
+        };
         let about = read_json(&entry, ABOUT, crate::journal::VERSION).map_err(failed)?;
         all.extend(about);
     }

@@ -108,6 +108,7 @@ fn bring_back(dir: &Place, from: &Checkpoint, pause: Pause<'_>) -> WriteResult<V
         to: &to,
         same: &|_, _| false,
         twin: None,
+        budget: None,
         told: &mut |path, _, copy| {
             pause("bring back");
             let former = born.binary_search_by(|one| one.path.as_path().cmp(path));
@@ -117,6 +118,7 @@ fn bring_back(dir: &Place, from: &Checkpoint, pause: Pause<'_>) -> WriteResult<V
                 changed: changed(copy),
                 born_ms: former.ok().and_then(|index| born.get(index)?.born_ms),
             });
+            Ok(())
         },
     }
     .copy();

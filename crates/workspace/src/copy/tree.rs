@@ -1,6 +1,7 @@
 //! A whole tree as it is: owners, modes, times, attributes, holes, deletions, and files with
 //! several names.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,8 +23,10 @@ pub(crate) struct TreeCopy<'a> {
     pub(crate) same: &'a dyn Fn(&Path, &Stat) -> bool,
     /// That tree.
     pub(crate) twin: Option<&'a Place>,
-    /// Called for each node with its path, what it was, and its copy.
-    pub(crate) told: &'a mut dyn FnMut(&Path, &Stat, &Stat),
+    /// Bytes that may be copied: counted down by what cannot be shared.
+    pub(crate) budget: Option<&'a Cell<u64>>,
+    /// Called for each node with its path, what it was, and its copy. It can end the copying.
+    pub(crate) told: &'a mut dyn FnMut(&Path, &Stat, &Stat) -> Result<(), Errno>,
 }
 
 /// A directory of which the copy is not closed yet.
@@ -97,14 +100,14 @@ impl TreeCopy<'_> {
             rustix::fs::linkat(&parent, first.as_c_str(), &to, name, AtFlags::empty())?;
         } else {
             if !self.link_twin(&path, &stat, to.as_fd(), name) {
-                make(kind, &stat, from.as_fd(), to.as_fd(), name)?;
+                self.make(kind, &stat, from.as_fd(), to.as_fd(), name)?;
             }
             if stat.st_nlink > 1 {
                 names_of.insert(stat.st_ino, path.clone());
             }
         }
         let copy = rustix::fs::statat(&to, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        (self.told)(&path, &stat, &copy);
+        (self.told)(&path, &stat, &copy)?;
         Ok(is_directory)
     }
 
@@ -118,32 +121,39 @@ impl TreeCopy<'_> {
         rustix::fs::linkat(&parent, old.as_c_str(), to, name, AtFlags::empty()).is_ok()
     }
 
+    fn make(
+        &self,
+        kind: FileType,
+        stat: &Stat,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> Result<(), Errno> {
+        match kind {
+            FileType::RegularFile => {
+                let fidelity = Fidelity {
+                    budget: self.budget,
+                    ..Fidelity::EXACT
+                };
+                copy_file(from, name, to, name, fidelity).map(drop)
+            }
+            FileType::Symlink => copy_link(from, name, to, name, Fidelity::EXACT).map(drop),
+            _ => {
+                // A deletion is a device 0:0, which everybody may make; other devices are not there,
+                // because nobody inside may.
+                let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+                rustix::fs::mknodat(to, name, kind, mode, stat.st_rdev)?;
+                if rustix::process::geteuid().is_root() {
+                    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+                    rustix::fs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     fn close(&self, open: &Open) -> Result<(), Errno> {
         let directory = self.to.directory(&open.path)?;
         close_directory(directory.as_fd(), &open.like, Fidelity::EXACT)
-    }
-}
-
-fn make(
-    kind: FileType,
-    stat: &Stat,
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
-    name: &CStr,
-) -> Result<(), Errno> {
-    match kind {
-        FileType::RegularFile => copy_file(from, name, to, name, Fidelity::EXACT).map(drop),
-        FileType::Symlink => copy_link(from, name, to, name, Fidelity::EXACT).map(drop),
-        _ => {
-            // A deletion is a device 0:0, which everybody may make; other devices are not there,
-            // because nobody inside may.
-            let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-            rustix::fs::mknodat(to, name, kind, mode, stat.st_rdev)?;
-            if rustix::process::geteuid().is_root() {
-                let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-                rustix::fs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-            }
-            Ok(())
-        }
     }
 }

@@ -114,7 +114,11 @@ fn copy(from: &Place, to: &Place, pause: Pause<'_>) -> WriteResult {
         to,
         same: &|_: &Path, _: &Stat| false,
         twin: None,
-        told: &mut |_, _, _| pause("copy"),
+        budget: None,
+        told: &mut |_, _, _| {
+            pause("copy");
+            Ok(())
+        },
     };
     copied
         .copy()

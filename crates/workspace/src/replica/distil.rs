@@ -190,7 +190,8 @@ impl Taking<'_> {
             to: &Place::from(to),
             same: &|_, _| false,
             twin: None,
-            told: &mut |_, _, _| {},
+            budget: None,
+            told: &mut |_, _, _| Ok(()),
         };
         copied.copy().map_err(|(_, cause)| cause)
     }

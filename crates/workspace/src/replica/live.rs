@@ -206,7 +206,8 @@ impl Returning<'_> {
             to: &Place::from(to),
             same: &|_, _| false,
             twin: None,
-            told: &mut |_, _, _| {},
+            budget: None,
+            told: &mut |_, _, _| Ok(()),
         };
         copied.copy().map(|()| false).map_err(|(_, cause)| cause)
     }

@@ -32,6 +32,7 @@ impl Source<'_> {
             caches: self.clause_of(raw.files.caches),
             files: self.files(hidden)?,
             nested_namespaces: self.clause_of(raw.sandbox.nested_namespaces),
+            checkpoints_from_inside: self.clause_of(raw.sandbox.checkpoints_from_inside),
             needs: self.needs(raw.need)?,
             ..Layer::default()
         };

@@ -116,6 +116,9 @@ pub(super) struct RawFloorSandbox {
     /// True for agents that bring their own sandbox.
     #[schemars(with = "Option<bool>")]
     pub nested_namespaces: Option<Spanned<bool>>,
+    /// True lets commands inside ask for checkpoints, with `stockade checkpoint`.
+    #[schemars(with = "Option<bool>")]
+    pub checkpoints_from_inside: Option<Spanned<bool>>,
 }
 
 #[derive(Default, serde::Deserialize, schemars::JsonSchema)]
@@ -222,6 +225,9 @@ pub(super) struct RawSandbox {
     /// True for agents that bring their own sandbox.
     #[schemars(with = "Option<bool>")]
     pub nested_namespaces: Option<Spanned<bool>>,
+    /// True lets commands inside ask for checkpoints, with `stockade checkpoint`.
+    #[schemars(with = "Option<bool>")]
+    pub checkpoints_from_inside: Option<Spanned<bool>>,
     /// The host name inside.
     #[schemars(with = "Option<String>")]
     pub hostname: Option<Spanned<String>>,

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use stockade_domain::Spec;
-use stockade_domain::view::{Access, Content};
+use stockade_domain::view::{ASKS, Access, Content};
 use stockade_linux::ops::{Canary, Moved, Way};
 use stockade_workspace::replica::COPY;
 
@@ -21,6 +21,8 @@ pub(super) struct Places {
     jail: PathBuf,
     home: PathBuf,
     temporary: PathBuf,
+    /// Where commands ask for checkpoints, if they may.
+    asks: Option<PathBuf>,
     /// Readable: shows that it cannot be written.
     shown: PathBuf,
     /// The copy of the workspace, where there is one.
@@ -39,6 +41,7 @@ impl Places {
         Self {
             home: jail.join("home"),
             temporary: jail.join("tmp"),
+            asks: spec.checkpoints_from_inside.then(|| jail.join("asks")),
             shown: jail.join("shown"),
             copy: workspace.and(changes).map(|changes| changes.join(COPY)),
             source: workspace.map(|workspace| workspace.source.clone()),
@@ -50,7 +53,8 @@ impl Places {
     /// Makes all but the copy.
     pub(super) fn make(&self, spec: &Spec) -> Result<()> {
         let failed = |path: &Path, error| Error::state("create", path, error);
-        for path in [&self.jail, &self.home, &self.temporary, &self.shown] {
+        let own = [&self.jail, &self.home, &self.temporary, &self.shown];
+        for path in own.into_iter().chain(&self.asks) {
             DirBuilder::new()
                 .mode(0o700)
                 .create(path)
@@ -95,6 +99,7 @@ impl Places {
     pub(super) fn writable(&self) -> Vec<PathBuf> {
         let mut all = vec![self.home.clone(), self.temporary.clone()];
         all.extend(self.copy.clone());
+        all.extend(self.asks.clone());
         all
     }
 
@@ -143,6 +148,7 @@ impl Places {
         };
         let mut all = vec![moved(&self.home_outside, &self.home)];
         all.extend(TEMPORARY.map(|from| moved(Path::new(from), &self.temporary)));
+        all.extend(self.asks.as_ref().map(|asks| moved(Path::new(ASKS), asks)));
         if let (Some(source), Some(copy)) = (&self.source, &self.copy) {
             all.push(moved(source, copy));
         }

@@ -85,6 +85,7 @@ impl Host {
             cwd: self.home("project/src"),
             variables,
             state_dir: Some(self.home(".local/state/stockade")),
+            program: None,
             policy_files: Vec::new(),
         }
     }

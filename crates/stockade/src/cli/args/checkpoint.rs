@@ -6,6 +6,9 @@ use clap::Args;
 ///
 /// Costs with what was changed since the last one, not with the size of the project. A sandbox
 /// that uses the changes is paused for the moment. Checkpoints go with their change set.
+///
+/// Inside a sandbox that was started with --checkpoints-from-inside it asks for one (`--list`
+/// shows those that were asked for), for example in a hook of an agent.
 #[derive(Args, Debug)]
 pub struct CheckpointArgs {
     /// List the checkpoints instead, oldest first

@@ -34,6 +34,12 @@ pub struct PolicyFlags {
     /// are those that --dry-run shows. A control that is also required stays required.
     #[arg(long, value_name = "CONTROL", value_parser = control(), hide_possible_values = true)]
     pub prefer: Vec<ControlKind>,
+    /// Let commands inside ask for checkpoints of the changes, with `stockade checkpoint`
+    ///
+    /// For hooks of agents. They can ask and see what was asked for, and cannot go back to one
+    /// or remove one. Of those the last 20 stay, with 4G in all.
+    #[arg(long)]
+    pub checkpoints_from_inside: bool,
     /// Record every start of a program inside: what, where, by whom, and how it ended
     #[arg(long, overrides_with = "no_audit_processes")]
     pub audit_processes: bool,

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod faults;
 mod hostile;
+mod inside;
 mod kill;
 mod merge;
 mod partial;

@@ -1,6 +1,8 @@
 //! Checkpoints of change sets: taken while a sandbox is paused or has ended, gone back to
 //! when it has ended.
 
+pub(crate) mod inside;
+
 use stockade_workspace::checkpoint::{self, Checkpoint, Rewound};
 use stockade_workspace::replica::Calm;
 
