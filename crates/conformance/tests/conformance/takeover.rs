@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use stockade_conformance::tree::Tree;
-use stockade_conformance::{Ability, Behaviour, Verdict, World, ensure};
+use stockade_conformance::{Ability, Behaviour, Verdict, World, ensure, program, run, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test("apply-all", "the project becomes what stood inside", all).uses(&[Ability::Modes]),
@@ -29,6 +29,17 @@ pub const ALL: &[Behaviour] = &[
         "apply-git-moved",
         "a hook in a repository that was moved and made anew is held back",
         git_moved,
+    ),
+    Behaviour::test(
+        "apply-git-commit",
+        "a commit made inside comes out as objects and a branch, and an undo takes it back",
+        git_commit,
+    )
+    .uses(&[Ability::Modes]),
+    Behaviour::test(
+        "apply-part",
+        "of what was changed only the named part is taken over, and the rest waits",
+        part,
     ),
     Behaviour::test(
         "apply-link",
@@ -184,6 +195,58 @@ fn git_moved(world: &World) -> Verdict {
     ensure!(
         world.path("work/.git/hooks/post-commit").exists(),
         "the hook did not arrive when it was asked for"
+    );
+    Ok(())
+}
+
+fn git_commit(world: &World) -> Verdict {
+    if program::find("git").is_none() {
+        return skip("git is missing");
+    }
+    let git = |words: &[&str]| -> Verdict<String> {
+        let mut command = world.command(std::path::Path::new("git"));
+        command.args(["-c", "user.name=Host", "-c", "user.email=host@localhost"]);
+        command.args(words);
+        Ok(run::finish(command, Vec::new(), None)?.expect(0)?.text())
+    };
+    git(&["init", "-q", "-b", "main"])?;
+    world.file("work/file", "outside\n")?;
+    git(&["add", "."])?;
+    git(&["commit", "-q", "-m", "outside"])?;
+    wait();
+    let commit = "echo inside > file && git -c user.name=x -c user.email=x@localhost commit -q -a -m inside";
+    world.shell(commit)?.expect(0)?;
+    let subjects = || git(&["log", "--format=%s", "main"]);
+    ensure!(subjects()? == "outside\n", "the host's branch moved by itself");
+    apply(world)?.expect(0)?;
+    ensure!(subjects()? == "inside\noutside\n", "the branch: {}", subjects()?);
+    git(&["fsck", "--strict", "--full"])?;
+    let differs = git(&["status", "--porcelain"])?;
+    ensure!(differs.is_empty(), "beside the commit: {differs}");
+    world.stockade(&["undo"])?.expect(0)?;
+    ensure!(subjects()? == "outside\n", "after the undo: {}", subjects()?);
+    let text = std::fs::read_to_string(world.path("work/file"))?;
+    ensure!(text == "outside\n", "after the undo: {text}");
+    Ok(())
+}
+
+fn part(world: &World) -> Verdict {
+    prepare(world)?;
+    world
+        .shell("echo after > changed; rm deleted; mkdir added; echo new > added/file")?
+        .expect(0)?;
+    world.stockade(&["apply", "added"])?.expect(0)?;
+    ensure!(world.path("work/added/file").exists(), "the part did not arrive");
+    let text = std::fs::read_to_string(world.path("work/changed"))?;
+    ensure!(
+        text == "changed\n" && world.path("work/deleted").exists(),
+        "more than the part arrived"
+    );
+    apply(world)?.expect(0)?;
+    let text = std::fs::read_to_string(world.path("work/changed"))?;
+    ensure!(
+        text == "after\n" && !world.path("work/deleted").exists(),
+        "the rest did not wait"
     );
     Ok(())
 }
