@@ -174,15 +174,65 @@ impl Refusal {
             "refused: driver {} cannot enforce {count} required {noun}",
             self.driver
         );
-        for missing in &self.missing {
+        for alike in self.by_reason() {
+            let Some(first) = alike.first() else { continue };
+            let names: Vec<String> = alike.iter().map(|missing| missing.control.to_string()).collect();
             text.push_str(&format!(
                 "\n  {} ({}): {}",
-                missing.control, missing.origin, missing.why
+                names.join(", "),
+                first.origin,
+                first.why
             ));
-            if let Some(fix) = &missing.fix {
+            if let Some(fix) = &first.fix {
                 text.push_str(&format!("\n    fix: {fix}"));
             }
         }
         text
+    }
+
+    /// Those of one origin that are missing for one reason with one way out, in the order of the first of
+    /// each: a driver that cannot be used at all would say the same of every control.
+    fn by_reason(&self) -> Vec<Vec<&Missing>> {
+        let mut groups: Vec<Vec<&Missing>> = Vec::new();
+        for missing in &self.missing {
+            let is_alike = |group: &&mut Vec<&Missing>| {
+                group.first().is_some_and(|first| {
+                    (&first.origin, &first.why, &first.fix) == (&missing.origin, &missing.why, &missing.fix)
+                })
+            };
+            match groups.iter_mut().find(is_alike) {
+                Some(group) => group.push(missing),
+                None => groups.push(vec![missing]),
+            }
+        }
+        groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ControlKind;
+
+    #[test]
+    fn a_refusal_says_each_reason_once_and_names_all_controls() {
+        let missing = |kind, why: &str, fix: Option<&str>| Missing {
+            control: Control::Wall(kind),
+            origin: Origin::Default,
+            why: why.to_owned(),
+            fix: fix.map(str::to_owned),
+        };
+        let refusal = Refusal {
+            driver: "chroot".to_owned(),
+            missing: vec![
+                missing(ControlKind::NamesHidden, "not root", Some("be root")),
+                missing(ControlKind::OwnKernel, "it is the host's", None),
+                missing(ControlKind::HomeHidden, "not root", Some("be root")),
+            ],
+        };
+        let expected = "refused: driver chroot cannot enforce 3 required controls\n  \
+                        names-hidden, home-hidden (default policy): not root\n    fix: be root\n  \
+                        own-kernel (default policy): it is the host's";
+        assert_eq!(refusal.to_string(), expected);
     }
 }
