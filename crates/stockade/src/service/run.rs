@@ -161,7 +161,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         found,
         handle: shim.handle(),
     })?;
-    let _outside = watch_outside(&shown, Listener::of(&request, front, place));
+    let _outside = watch_outside(&shown, Listener::of(&request, front, place), shim.handle(), &name);
     let command = Command {
         argv: request.command,
         env: shown.spec().environment.clone(),
@@ -224,8 +224,9 @@ impl Listener {
 }
 
 /// Tells what happens to the workspace on the host meanwhile: an overlay shows it late or in part,
-/// and a mount goes away with the file on which it is.
-fn watch_outside(plan: &Plan, listener: Listener) -> Option<Outside> {
+/// and a mount goes away with the file on which it is. Where that was a protection, nothing inside
+/// goes on without somebody's word.
+fn watch_outside(plan: &Plan, listener: Listener, shim: ShimHandle, name: &str) -> Option<Outside> {
     let spec = plan.spec();
     let workspace = spec.workspace.as_ref()?;
     let root = workspace.source.clone();
@@ -234,8 +235,31 @@ fn watch_outside(plan: &Plan, listener: Listener) -> Option<Outside> {
         mode if mode.writes_through() => Watched::Held(held(spec, &root)),
         _ => return None,
     };
-    let say = listener.say(matches!(watched, Watched::Held(_)))?;
-    Outside::start(watched, move |told| say(&outside_line(&told, &root)))
+    let say = Arc::new(Mutex::new(listener.say(matches!(watched, Watched::Held(_)))?));
+    let (name, runtime) = (name.to_owned(), tokio::runtime::Handle::current());
+    Outside::start(watched, move |told| {
+        let line = outside_line(&told, &root);
+        if matches!(told, Told::Replaced(_)) {
+            runtime.spawn(hold_back(shim.clone(), name.clone(), line, Arc::clone(&say)));
+        } else {
+            say.lock().unwrap_or_else(PoisonError::into_inner)(&line);
+        }
+    })
+}
+
+/// Pauses a sandbox, or ends it where that cannot be.
+async fn hold_back(shim: ShimHandle, name: String, line: String, say: Arc<Mutex<Say>>) {
+    let text = match shim.pause(true).await {
+        Ok(()) => format!(
+            "{line}. The sandbox is paused: look at the file, then `stockade stop {name}` and start anew, \
+             or `stockade resume {name}` to go on without that protection"
+        ),
+        Err(_) => {
+            shim.stop(Duration::ZERO, &line);
+            format!("{line}. The sandbox is stopped, because it cannot be paused here")
+        }
+    };
+    say.lock().unwrap_or_else(PoisonError::into_inner)(&text);
 }
 
 /// What the view keeps read-only in a workspace that is written in place.
@@ -269,7 +293,7 @@ fn outside_line(told: &Told, root: &Path) -> String {
             short(path)
         ),
         Told::Replaced(path) => format!(
-            "warning: {} was replaced on the host, so it is NOT read-only inside any more; start anew to protect it",
+            "warning: {} was replaced on the host, so it is NOT read-only inside any more",
             short(path)
         ),
     }

@@ -226,12 +226,12 @@ fn a_change_on_the_host_is_told_at_once_in_a_session_with_an_overlay() {
 }
 
 #[test]
-fn a_protected_file_that_the_host_replaces_is_told_at_once() {
+fn a_sandbox_whose_protected_file_the_host_replaces_goes_no_further_unasked() {
     let yard = prepare();
     let (new, held) = (yard.path("new"), yard.project().join(".git/config"));
     let content = fs::read(&held).expect("it is there");
     let mut terminal = Terminal::start(&yard.run_with(
-        &["-q", "--workspace-mode", "live"],
+        &["-q", "--name", "box", "--workspace-mode", "live"],
         &[
             "sh",
             "-c",
@@ -239,14 +239,28 @@ fn a_protected_file_that_the_host_replaces_is_told_at_once() {
         ],
     ));
     terminal.expect("up");
+    let (from, to) = (new.clone(), held.clone());
     let over = again_and_again(move || {
-        fs::write(&new, &content).expect("it is written");
-        fs::rename(&new, &held).expect("it is replaced");
+        fs::write(&from, &content).expect("it is written");
+        fs::rename(&from, &to).expect("it is replaced");
     });
     terminal.expect(".git/config was replaced on the host");
     over.store(true, Ordering::Relaxed);
-    // What the warning says is so: without it nobody would know.
+    let is_over = |terminal: &Terminal| terminal.contents().contains("is stopped");
+    terminal.wait_for("what becomes of it", |terminal| {
+        is_over(terminal) || terminal.contents().contains("is paused")
+    });
+    let before = fs::read(&held).expect("it is there");
+    if is_over(&terminal) {
+        assert_ne!(terminal.end(), 0);
+        assert_eq!(fs::read(&held).expect("it is there"), before);
+        return;
+    }
     terminal.keys("go\r");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(fs::read(&held).expect("it is there"), before);
+    // The control: what the warning says is so, and whoever lets it go on has been told.
+    yard.ok(&["resume", "box"]);
     terminal.expect("written");
     assert_eq!(terminal.end(), 0);
 }
