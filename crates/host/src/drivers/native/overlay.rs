@@ -24,10 +24,20 @@ pub(super) fn missing(facts: &HostFacts, workspace: &Path, state: &Path) -> Opti
     if let Some(name) = named(below, &[&SIMPLE]) {
         return Some(format!("overlay cannot lie over {name}, where the workspace is"));
     }
-    let name = named(below, &[&REMOTE, &LAYERED]).filter(|_| facts.privileged)?;
+    let name = unmapped(below, facts.kernel).filter(|_| facts.privileged)?;
     Some(format!(
         "{name}, where the workspace is, cannot be id-mapped for the sandbox's own ids"
     ))
+}
+
+/// The name of a file system that this kernel does not id-map.
+fn unmapped(magic: u32, kernel: (u32, u32)) -> Option<&'static str> {
+    let late = MAPPED_LATE.iter().filter(|(_, _, since)| kernel < *since);
+    let mut late = late.map(|(number, name, _)| (*number, *name));
+    named(magic, &[&REMOTE, &LAYERED, &UNMAPPED]).or_else(|| {
+        let found = late.find(|(number, _)| *number == magic);
+        found.map(|(_, name)| name)
+    })
 }
 
 /// File systems by the number that statfs(2) gives them.
@@ -48,6 +58,12 @@ const REMOTE: [(u32, &str); 5] = [
     (0xfe53_4d42, "SMB"),
     (0x0102_1997, "9P"),
 ];
+/// No id-mapped mounts; FUSE has them only for servers that ask for it (Linux 6.12).
+const UNMAPPED: [(u32, &str); 2] = [(0x6573_5546, "FUSE"), (0x8584_58f6, "ramfs")];
+/// Id-mapped mounts since this kernel, later than [`HostFacts::idmapped_mounts`] asks for: where
+/// `FS_ALLOW_IDMAP` came to the file system.
+const MAPPED_LATE: [(u32, &str, (u32, u32)); 2] =
+    [(0x0102_1994, "tmpfs", (6, 3)), (0x00c3_6400, "Ceph", (6, 7))];
 /// Another overlay, as in a container.
 const LAYERED: [(u32, &str); 1] = [(0x794c_7630, "overlayfs")];
 
@@ -74,6 +90,15 @@ mod tests {
         assert_eq!(named(0x794c_7630, &all), Some("overlayfs"));
         assert_eq!(named(0xef53, &all), None, "ext4");
         assert_eq!(named(0x0102_1994, &all), None, "tmpfs");
+    }
+
+    #[test]
+    fn some_file_systems_are_id_mapped_by_newer_kernels_only() {
+        const TMPFS: u32 = 0x0102_1994;
+        assert_eq!(unmapped(TMPFS, (6, 1)), Some("tmpfs"));
+        assert_eq!(unmapped(TMPFS, (6, 3)), None);
+        assert_eq!(unmapped(0x6573_5546, (6, 18)), Some("FUSE"));
+        assert_eq!(unmapped(0xef53, (5, 19)), None, "ext4");
     }
 
     #[test]

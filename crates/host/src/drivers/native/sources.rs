@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use stockade_linux::apply::open_tree;
 use stockade_linux::compile::{Owned, SourceRequest};
@@ -50,11 +51,26 @@ fn open_one(request: &SourceRequest, namespaces: &mut Namespaces<'_>) -> Result<
             let seen =
                 std::fs::metadata(&request.path).map_err(|error| failed("read the owner of", error))?;
             if let Some(namespace) = namespaces.for_owner(seen.uid(), seen.gid())? {
-                idmap::apply(&tree, false, namespace)
-                    .map_err(|error| failed("id-map the mount of", error))?;
+                idmap::apply(&tree, false, namespace).map_err(|error| not_mapped(&request.path, error))?;
             }
             Ok(tree)
         }
+    }
+}
+
+fn not_mapped(path: &Path, error: std::io::Error) -> Error {
+    if error.raw_os_error() != Some(rustix::io::Errno::INVAL.raw_os_error()) {
+        return Error::io(format!("id-map the mount of {}", path.display()), error);
+    }
+    Error::Impossible {
+        what: format!("id-map the mount of {}", path.display()),
+        why: "this kernel does not do it for its file system, so the sandbox's own ids could not use it"
+            .to_owned(),
+        remedy: Some(
+            "for the workspace: --workspace-mode copy; for another path: leave it out of the policy, or \
+             run as its owner, who needs no id-mapped mounts"
+                .to_owned(),
+        ),
     }
 }
 
@@ -78,5 +94,22 @@ impl Namespaces<'_> {
                 Ok(Some(vacant.insert(namespace)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_id_maps_has_a_remedy() {
+        let errno = |errno: rustix::io::Errno| std::io::Error::from(errno);
+        let text = not_mapped(Path::new("/data"), errno(rustix::io::Errno::INVAL)).to_string();
+        assert!(
+            text.contains("/data") && text.contains("--workspace-mode copy"),
+            "{text}"
+        );
+        let other = not_mapped(Path::new("/data"), errno(rustix::io::Errno::PERM));
+        assert!(!other.to_string().contains("fix:"), "{other}");
     }
 }
