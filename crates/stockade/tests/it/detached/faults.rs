@@ -8,7 +8,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use super::pause::skip;
-use super::{Yard, eventually, in_namespace};
+use super::{Yard, eventually, in_namespace, lives};
 use crate::pty::Terminal;
 
 /// True if there is a control group of a sandbox anywhere.
@@ -48,7 +48,7 @@ fn ends_without(below: &str) {
     });
     eventually("no process of it", || !in_namespace(inside.trim()));
     eventually("no supervisor", || {
-        !Path::new(&format!("/proc/{supervisor}")).exists()
+        !lives(Path::new(&format!("/proc/{supervisor}")))
     });
     assert!(!removed.exists(), "it was made again");
     assert!(!has_group(Path::new(GROUPS), &id), "of {had_group}");
@@ -82,7 +82,7 @@ fn what_it_changed_is_kept_when_only_its_record_is_removed() {
     let id = yard.inspect()["id"].as_str().expect("an id").to_owned();
     fs::remove_dir_all(yard.path("state/stockade/sandboxes").join(id)).expect("it is there");
     eventually("no supervisor", || {
-        !Path::new(&format!("/proc/{supervisor}")).exists()
+        !lives(Path::new(&format!("/proc/{supervisor}")))
     });
     assert_eq!(yard.ok(&["diff", "--name-only"]), "file\n");
     let shown = yard.ok(&["audit", "show", "--last"]);

@@ -10,6 +10,7 @@ mod real;
 
 pub use pause::skip;
 
+use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -107,11 +108,18 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// True if a process is in this PID namespace.
+/// True if a process is in this PID namespace and lives.
 fn in_namespace(name: &str) -> bool {
     let processes = std::fs::read_dir("/proc").expect("/proc");
     processes.filter_map(Result::ok).any(|process| {
         let link = std::fs::read_link(process.path().join("ns/pid"));
-        link.is_ok_and(|link| link.as_os_str() == name)
+        link.is_ok_and(|link| link.as_os_str() == name) && lives(&process.path())
     })
+}
+
+/// True if this folder of /proc is of a process that has not ended. In a container, PID 1 may be a
+/// program that takes no notice of the end of orphans, which are listed then for as long as it runs.
+fn lives(process: &Path) -> bool {
+    let status = std::fs::read_to_string(process.join("status"));
+    status.is_ok_and(|status| !status.contains("\nState:\tZ"))
 }
