@@ -18,6 +18,7 @@ mod summary;
 mod test;
 mod tree;
 mod user;
+mod vm;
 mod words;
 
 use tree::Tree;
@@ -52,6 +53,8 @@ enum Command {
     Matrix,
     /// Measure against other programs, side by side
     Bench(bench::Options),
+    /// Boot an ordinary Debian in QEMU and run tests on it
+    Vm,
     /// Build the release programs and check that they are static
     Dist,
 }
@@ -75,6 +78,7 @@ fn run() -> Result<ExitCode> {
         Command::Man { check } => generated::run(&tree, check)?,
         Command::Matrix => matrix::write(&tree)?,
         Command::Bench(options) => bench::run(&tree, &options)?,
+        Command::Vm => vm::command(&tree)?,
         Command::Dist => drop(dist::run(&tree)?),
     }
     Ok(ExitCode::SUCCESS)

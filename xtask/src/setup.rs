@@ -223,7 +223,8 @@ fn runs(command: &[&str]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn present(program: &str) -> bool {
+/// True if the program is on PATH, or where root's programs lie.
+pub fn present(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(std::path::PathBuf::from);
     std::env::split_paths(&path)
