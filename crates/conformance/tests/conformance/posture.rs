@@ -1,7 +1,8 @@
 //! What a process inside is, read from inside and from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::time::{Duration, Instant};
 
 use stockade_conformance::{Ability, Behaviour, ControlKind, Verdict, World, ensure, fail, host, skip};
 
@@ -183,12 +184,11 @@ fn each_thread(world: &World, check: ThreadCheck) -> Verdict {
     running.until_output("ready")?;
     let mut second = world.command(world.suite().program());
     second
-        .args(["exec", "seen", "sleep", "5"])
+        .args(["exec", "seen", "sleep", "50"])
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null());
     let mut second = second.stderr(std::process::Stdio::null()).spawn()?;
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let inside = host::below(running.supervisor());
+    let inside = until_all_are_there(running.supervisor());
     let checked = inside
         .iter()
         .map(|process| check_process(process.pid, check))
@@ -201,6 +201,21 @@ fn each_thread(world: &World, check: ThreadCheck) -> Verdict {
     let threads: u32 = checked?.iter().sum();
     ensure!(threads >= 5, "only {threads} threads were seen: {inside:?}");
     Ok(())
+}
+
+/// The guest, the shell, its two children and the second command.
+const EXPECTED: usize = 5;
+
+/// The processes below a supervisor, once there are as many as expected or none come any more.
+fn until_all_are_there(supervisor: u32) -> BTreeSet<host::Process> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let inside = host::below(supervisor);
+        if inside.is_empty() || inside.len() >= EXPECTED || Instant::now() > deadline {
+            return inside;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn check_process(pid: u32, check: ThreadCheck) -> Verdict<u32> {
