@@ -35,9 +35,30 @@ pub struct SpawnRequest<'a> {
     /// Which namespaces it gets.
     pub namespaces: Namespaces,
     /// Cgroup v2 directory to start in. (On v1 the guest joins by itself, as a step.)
-    pub into_cgroup: Option<BorrowedFd<'a>>,
+    pub into_cgroup: Option<Birthplace<'a>>,
     /// Become descriptors 3, 4 … of the guest.
     pub inherit: Vec<OwnedFd>,
+}
+
+/// The cgroup that a guest is born into.
+#[derive(Clone, Copy, Debug)]
+pub struct Birthplace<'a> {
+    /// Its directory.
+    pub directory: BorrowedFd<'a>,
+    /// Its memory limit in bytes.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Below this limit the kernel may run out of memory before the child has a memory of its own.
+/// An exec takes well below one MiB until then.
+const ROOM_FOR_EXEC: u64 = 16 << 20;
+
+impl Birthplace<'_> {
+    /// Whether the child may be killed for its memory while it still shares ours: the kernel kills
+    /// everybody who shares it then (`__oom_kill_process`, mm/oom_kill.c).
+    fn is_tight(&self) -> bool {
+        self.memory_bytes.is_some_and(|limit| limit < ROOM_FOR_EXEC)
+    }
 }
 
 /// What a guest does not share with us.
@@ -143,7 +164,8 @@ pub fn spawn(request: &SpawnRequest<'_>) -> Result<Spawned, SpawnError> {
     let (ours, theirs) = channel()?;
     let cloned = sys::clone_guest(ChildPlan {
         flags: request.namespaces.flags(),
-        into_cgroup: request.into_cgroup.map(|directory| directory.as_raw_fd()),
+        into_cgroup: request.into_cgroup.map(|birth| birth.directory.as_raw_fd()),
+        shares_memory: !request.into_cgroup.is_some_and(|birth| birth.is_tight()),
         errors: theirs.as_raw_fd(),
         program: program_source(&request.program)?,
         arguments: arguments.collect::<Result<_, _>>()?,

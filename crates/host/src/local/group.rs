@@ -1,9 +1,10 @@
 //! The cgroups of one sandbox: its limits, its guest's way in, and what outlives a supervisor.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use stockade_domain::{Control, Plan};
 use stockade_linux::cgroup::{self, Budget, CgroupSurvey, Group, GroupLimits, GroupRecord, JoinMethod};
+use stockade_linux::spawn::Birthplace;
 
 use super::wall::Wall;
 use crate::driver::{Leftover, LeftoverKind, Seed, Sweep};
@@ -76,6 +77,17 @@ pub(crate) fn join_method<'g>(driver: &str, group: &'g Group) -> Result<JoinMeth
     group
         .join()
         .map_err(|error| Error::building(driver, "join its cgroup", error.to_string()))
+}
+
+/// The cgroup that a guest is born into, where it does not join one by itself.
+pub(crate) fn birthplace<'g>(join: Option<&'g JoinMethod<'g>>, plan: &Plan) -> Option<Birthplace<'g>> {
+    match join? {
+        JoinMethod::CloneInto(directory) => Some(Birthplace {
+            directory: directory.as_fd(),
+            memory_bytes: plan.spec().limits.memory.map(|limit| limit.0),
+        }),
+        JoinMethod::WriteTasks(_) => None,
+    }
 }
 
 /// The files that a guest writes to in order to join, where it does so by itself.

@@ -2,7 +2,7 @@
 //! its exec take a while, so a program that knows it will need one can have it started before it
 //! reads its flags, by a second thread.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::thread;
 
 use rustix::net::SocketType;
 use stockade_linux::apply::{make_read_only, open_tree};
-use stockade_linux::spawn::{GuestImage, Namespaces, SpawnRequest, Spawned, spawn};
+use stockade_linux::spawn::{Birthplace, GuestImage, Namespaces, SpawnRequest, Spawned, spawn};
 
 use super::{survey, talk};
 use crate::driver::GuestProgram;
@@ -154,7 +154,7 @@ impl Started {
         driver: &str,
         program: &GuestProgram,
         isolation: Isolation,
-        into_cgroup: Option<BorrowedFd<'_>>,
+        into_cgroup: Option<Birthplace<'_>>,
     ) -> Result<Self> {
         let (door, guest_door) = talk::pair(SocketType::SEQPACKET)?;
         let (link, guest_link) = talk::pair(SocketType::STREAM)?;

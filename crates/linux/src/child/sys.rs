@@ -1,5 +1,5 @@
-//! A child that shares the parent's memory until it executes the guest, while the parent
-//! goes on. (Copying the page tables and then every page that either side touches costs more
+//! A child that shares the parent's memory, or has a copy of it, until it executes the guest, while
+//! the parent goes on. (Copying the page tables and then every page that either side touches costs more
 //! than half a millisecond where page faults are slow.) The child therefore must not allocate,
 //! lock, panic, or touch `errno`, which it would share: it makes raw system calls only.
 //! A smaller sibling only holds a user namespace open, for id-mapped mounts.
@@ -21,6 +21,8 @@ use crate::sys::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAt
 
 /// Linux 5.7; libc's constant overflows its type.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// Our memory is the child's.
+const SHARED: u64 = libc::CLONE_VM as u64;
 /// More than the child's few frames need.
 const STACK_WORDS: usize = (32 << 10) / 16;
 /// Most descriptors that can be passed.
@@ -32,6 +34,8 @@ pub(crate) struct ChildPlan {
     pub flags: u64,
     /// Cgroup v2 directory to start in.
     pub into_cgroup: Option<RawFd>,
+    /// Our memory is shared, not copied.
+    pub shares_memory: bool,
     /// Errors are written here.
     pub errors: RawFd,
     /// The program: a detached read-only mount, or a path with what it must turn out to be.
@@ -100,13 +104,15 @@ pub(crate) fn clone_guest(plan: ChildPlan) -> io::Result<Cloned> {
     let mut argv: Vec<*const libc::c_char> =
         plan.arguments.iter().map(|argument| argument.as_ptr()).collect();
     argv.push(std::ptr::null());
-    let (flags, into_cgroup) = (plan.flags, plan.into_cgroup);
+    let shared = if plan.shares_memory { SHARED } else { 0 };
+    let (flags, into_cgroup) = (plan.flags | shared, plan.into_cgroup);
     start(Work::Guest { plan, argv }, flags, into_cgroup)
 }
 
 /// Starts a child that holds a new user namespace until the last other end of `pipe` is closed.
 pub(crate) fn clone_holder(pipe: RawFd, other_end: RawFd) -> io::Result<Cloned> {
-    start(Work::Hold { pipe, other_end }, libc::CLONE_NEWUSER as u64, None)
+    let flags = libc::CLONE_NEWUSER as u64 | SHARED;
+    start(Work::Hold { pipe, other_end }, flags, None)
 }
 
 fn start(work: Work, flags: u64, into_cgroup: Option<RawFd>) -> io::Result<Cloned> {
@@ -114,9 +120,7 @@ fn start(work: Work, flags: u64, into_cgroup: Option<RawFd>) -> io::Result<Clone
     let mut memory = Box::new(ChildMemory { work, stack });
     let mut pidfd: libc::c_int = -1;
     let args = libc::clone_args {
-        flags: flags
-            | (libc::CLONE_PIDFD | libc::CLONE_VM) as u64
-            | into_cgroup.map_or(0, |_| CLONE_INTO_CGROUP),
+        flags: flags | libc::CLONE_PIDFD as u64 | into_cgroup.map_or(0, |_| CLONE_INTO_CGROUP),
         pidfd: std::ptr::from_mut(&mut pidfd) as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -130,7 +134,8 @@ fn start(work: Work, flags: u64, into_cgroup: Option<RawFd>) -> io::Result<Clone
     };
     let pid = with_signals_blocked(|| {
         // SAFETY: `args` is a valid clone_args; the child runs `child` on the stack that it
-        // names, and everything that it reads is in `memory`, which the caller keeps.
+        // names, and everything that it reads is in `memory`, which the caller keeps, or in its
+        // own copy of it.
         unsafe { clone_onto_stack(&args, &memory) }
     })?;
     if pid < 0 {

@@ -1,11 +1,11 @@
 //! Builds one native sandbox.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use stockade_domain::spec::{Network, WorkspaceMode};
 use stockade_domain::target::HostFacts;
 use stockade_domain::{Control, ControlKind, Plan};
-use stockade_linux::cgroup::{self, Group, JoinMethod};
+use stockade_linux::cgroup::{self, Group};
 use stockade_linux::compile;
 use stockade_linux::idmap::{Extent, Identity};
 use stockade_linux::ops::Attestation;
@@ -107,10 +107,7 @@ fn owner(identity: &Identity) -> Option<Owner> {
 fn start_guest(plan: &Plan, seed: &Seed, facts: &HostFacts, group: Option<&Group>) -> Result<Started> {
     let own_network = plan.spec().network == Network::None || plan.enforces(ControlKind::NetworkNone);
     let join = group.map(|group| group::join_method(NAME, group)).transpose()?;
-    let into_cgroup = match &join {
-        Some(JoinMethod::CloneInto(directory)) => Some(directory.as_fd()),
-        Some(JoinMethod::WriteTasks(_)) | None => None,
-    };
+    let into_cgroup = group::birthplace(join.as_ref(), plan);
     let isolation = Isolation::Namespaces {
         network: own_network,
         privileged: facts.privileged,

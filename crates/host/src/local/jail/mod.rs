@@ -5,10 +5,8 @@ pub(crate) mod receipt;
 mod strays;
 pub(crate) mod workspace;
 
-use std::os::fd::AsFd;
-
 use stockade_domain::{Control, Plan, Receipt};
-use stockade_linux::cgroup::{self, Group, JoinMethod};
+use stockade_linux::cgroup::{self, Group};
 use stockade_linux::jail::{Context, compile};
 use stockade_linux::ops::Attestation;
 
@@ -54,7 +52,7 @@ pub(crate) async fn create(
     };
     let Started {
         spawned, door, link, ..
-    } = start(driver, seed, early.as_ref())?;
+    } = start(driver, plan, seed, early.as_ref())?;
     let mut wall = Wall::new(Parts {
         driver,
         id: seed.id.clone(),
@@ -90,12 +88,9 @@ pub(crate) async fn create(
 }
 
 /// The guest that was started early, or one that is born into its cgroup.
-fn start(driver: &'static str, seed: &Seed, group: Option<&Group>) -> Result<Started> {
+fn start(driver: &'static str, plan: &Plan, seed: &Seed, group: Option<&Group>) -> Result<Started> {
     let join = group.map(|group| group::join_method(driver, group)).transpose()?;
-    let into = match &join {
-        Some(JoinMethod::CloneInto(directory)) => Some(directory.as_fd()),
-        Some(JoinMethod::WriteTasks(_)) | None => None,
-    };
+    let into = group::birthplace(join.as_ref(), plan);
     if into.is_none()
         && let Some(early) = Started::take_early(&seed.guest, Isolation::Shared)
     {
