@@ -250,12 +250,12 @@ fn a_sandbox_whose_protected_file_the_host_replaces_goes_no_further_unasked() {
     terminal.wait_for("what becomes of it", |terminal| {
         is_over(terminal) || terminal.contents().contains("is paused")
     });
-    let before = fs::read(&held).expect("it is there");
     if is_over(&terminal) {
+        // What it does in its last moment is not known: its input ends just before it does.
         assert_ne!(terminal.end(), 0);
-        assert_eq!(fs::read(&held).expect("it is there"), before);
         return;
     }
+    let before = fs::read(&held).expect("it is there");
     terminal.keys("go\r");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(fs::read(&held).expect("it is there"), before);
