@@ -95,32 +95,19 @@ fn never_binding(policy: &Policy, facts: &HostFacts) -> Vec<Note> {
 mod tests {
     use stockade_domain::policy::{HostDefaults, Layer, Layers, parse};
     use stockade_domain::spec::Network;
-    use stockade_domain::target::Fact;
     use stockade_domain::{ControlKind, Need};
 
     use super::*;
+    use crate::local::support::tests::capable;
     use crate::view::Identity;
 
     fn facts() -> HostFacts {
         HostFacts {
             kernel: (6, 1),
-            euid: 1000,
-            privileged: false,
-            user_namespaces: Fact::Yes,
             landlock_abi: 4,
-            seccomp: Fact::Yes,
-            told_starts: Fact::Yes,
-            overlay: Fact::Yes,
-            idmapped_mounts: Fact::Yes,
-            memory_cgroup: Fact::Yes,
-            pids_cgroup: Fact::Yes,
-            cpu_cgroup: Fact::Yes,
-            shared_cgroup: Fact::Yes,
-            own_root: Fact::Yes,
-            static_program: Fact::Yes,
             memory_bytes: 8 << 30,
             cpus: 2,
-            online_cpus: 1,
+            ..capable()
         }
     }
 
