@@ -2,9 +2,9 @@
 
 use stockade_domain::ControlKind;
 
-use crate::behaviour::{Verdict, fail};
 use crate::ensure;
 use crate::world::World;
+use stockade_probes::{Verdict, fail};
 
 /// Something that a program can do inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,65 +1,10 @@
 //! What a behaviour is, and how one ends.
 
 use stockade_domain::ControlKind;
+use stockade_probes::{Probe, Verdict};
 
 use crate::ability::Ability;
-use crate::denial::Denial;
 use crate::world::World;
-
-/// How a behaviour ended: held, or why not.
-pub type Verdict<T = ()> = Result<T, Stop>;
-
-/// Why a behaviour did not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// It was checked and does not hold.
-    Failed(String),
-    /// It could not be checked here; never a pass.
-    Skipped(String),
-}
-
-impl Stop {
-    /// Says what was being checked.
-    #[must_use]
-    pub fn about(self, what: &str) -> Self {
-        match self {
-            Self::Failed(why) => Self::Failed(format!("{what}: {why}")),
-            skipped @ Self::Skipped(_) => skipped,
-        }
-    }
-}
-
-impl<E: std::error::Error> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-/// Ends a behaviour as not held.
-///
-/// # Errors
-/// Always.
-pub fn fail<T>(why: impl Into<String>) -> Verdict<T> {
-    Err(Stop::Failed(why.into()))
-}
-
-/// Ends a behaviour as not checked.
-///
-/// # Errors
-/// Always.
-pub fn skip<T>(why: impl Into<String>) -> Verdict<T> {
-    Err(Stop::Skipped(why.into()))
-}
-
-/// Fails with a message unless a condition holds.
-#[macro_export]
-macro_rules! ensure {
-    ($holds:expr, $($message:tt)+) => {
-        if !$holds {
-            return $crate::fail(format!($($message)+));
-        }
-    };
-}
 
 /// What the result shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -99,8 +44,8 @@ pub struct Behaviour {
 pub enum Check {
     /// By a function.
     Test(fn(&World) -> Verdict),
-    /// By a canary, a control and an attack.
-    Denial(Denial),
+    /// By attacks on a boundary.
+    Probe(&'static Probe),
 }
 
 impl Behaviour {
@@ -123,10 +68,13 @@ impl Behaviour {
         }
     }
 
-    /// An attack that must not reach its canary.
+    /// A boundary that attacks must not cross.
     #[must_use]
-    pub const fn denial(id: &'static str, intent: &'static str, denial: Denial) -> Self {
-        Self::new(id, intent, Check::Denial(denial))
+    pub const fn probe(probe: &'static Probe) -> Self {
+        let mut this = Self::new(probe.id, probe.title, Check::Probe(probe));
+        this.needs = probe.needs;
+        this.small = probe.small;
+        this
     }
 
     /// It is about these controls.
@@ -171,7 +119,7 @@ impl Behaviour {
     pub fn run(&self, world: &World) -> Verdict {
         match &self.check {
             Check::Test(run) => run(world),
-            Check::Denial(denial) => denial.run(self.id, world),
+            Check::Probe(probe) => probe.run(&world.field()),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use stockade_domain::{ControlKind, Demand, Support};
 
-use crate::behaviour::{Verdict, fail};
 use crate::ensure;
 use crate::world::World;
+use stockade_probes::{Verdict, fail};
 
 /// What the plan says of each control.
 pub struct Claims(BTreeMap<ControlKind, Support>);

@@ -7,30 +7,25 @@
 //! `cargo test -p stockade-conformance --test conformance --` runs one driver alone.
 //!
 //! A behaviour is a row of a table: an id, its intent in one line, and a function or a
-//! [`denial::Denial`]. A denial plants a canary with a random value, attacks it without a
-//! sandbox (the control, which must reach it), and attacks it from inside. What counts is the
-//! canary, never an exit code: an attack that could not run shows nothing.
+//! [`stockade_probes::Probe`]: a boundary that an attack must not cross.
 
 pub mod ability;
-pub mod attack;
 pub mod behaviour;
-pub mod canary;
 pub mod claims;
-pub mod denial;
 pub mod driver;
-pub mod host;
 pub mod kept;
 pub mod program;
 pub mod results;
 pub mod run;
 pub mod suite;
-pub mod tree;
 pub mod world;
 
 pub use ability::Ability;
-pub use behaviour::{Behaviour, How, Stop, Verdict, fail, skip};
+pub use behaviour::{Behaviour, How};
 pub use driver::Driver;
 pub use run::{Finished, Running, Sandbox};
 pub use stockade_domain::ControlKind;
+// What attacks need, every behaviour needs.
+pub use stockade_probes::{Stop, Verdict, canary, denial, ensure, fail, host, inside as attack, skip, tree};
 pub use suite::Suite;
 pub use world::World;

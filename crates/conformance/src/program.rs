@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::behaviour::{Verdict, fail};
+use stockade_probes::{Verdict, fail};
 
 /// The program under test: `STOCKADE_BIN`, else the one that lies where cargo puts it, built
 /// if there is none.

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::behaviour::Verdict;
 use crate::driver::{Driver, Who};
+use stockade_probes::Verdict;
 
 /// Version of the form below.
 const VERSION: u32 = 2;

@@ -1,9 +1,6 @@
 //! Starting the program under test and seeing how it ends.
 
-mod finished;
-mod streams;
-
-pub use finished::{Finished, finish};
+pub use stockade_probes::finished::{Finished, PATIENCE, finish};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,12 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::behaviour::{Verdict, fail};
 use crate::world::World;
-use streams::Streams;
-
-/// Much longer than anything takes: a loaded machine makes a test slow, never wrong.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use stockade_probes::finished;
+use stockade_probes::streams::{self, Streams};
+use stockade_probes::{Verdict, fail};
 
 /// Opens the file of events as descriptor 3 and becomes the program.
 const WITH_EVENTS: &str = r#"exec 3>"$0"; exec "$@""#;

@@ -9,15 +9,17 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use stockade_domain::{ControlKind, Support};
 
 use crate::ability::Instead;
-use crate::behaviour::{Behaviour, How, Stop, Verdict, fail, skip};
 use crate::claims::{self, Claims};
 use crate::driver::{self, Driver, Who};
 use crate::kept::Kept;
 use crate::results::{Ledger, Outcome, Row};
 use crate::{host, program, world::World};
+use stockade_probes::{Stop, Verdict, fail, skip};
+
+use crate::behaviour::{Behaviour, How};
 
 /// A table with its heading.
-pub type Group = (&'static str, &'static [Behaviour]);
+pub type Group = (&'static str, Vec<Behaviour>);
 
 /// What all behaviours share.
 pub struct Suite {
@@ -123,12 +125,7 @@ struct Shared {
 }
 
 /// Runs the tables; returns true if nothing failed.
-pub fn run(
-    suite: Suite,
-    drivers: &[&'static Driver],
-    groups: &'static [Group],
-    arguments: Vec<String>,
-) -> bool {
+pub fn run(suite: Suite, drivers: &[&'static Driver], groups: &[Group], arguments: Vec<String>) -> bool {
     let arguments = Arguments::from_iter(arguments);
     let subjects = drivers.iter().map(|driver| subject(&suite, driver)).collect();
     let shared = Arc::new(Shared {
@@ -167,7 +164,7 @@ fn subject(suite: &Suite, driver: &'static Driver) -> Subject {
 }
 
 /// One trial for each behaviour of each driver.
-fn trials(shared: &Arc<Shared>, groups: &'static [Group]) -> Vec<Trial> {
+fn trials(shared: &Arc<Shared>, groups: &[Group]) -> Vec<Trial> {
     let mut trials = Vec::new();
     for (index, subject) in shared.subjects.iter().enumerate() {
         let name = format!("{}::driver", subject.driver.name);
@@ -185,10 +182,11 @@ fn trials(shared: &Arc<Shared>, groups: &'static [Group]) -> Vec<Trial> {
             }
         }
         for (group, behaviours) in groups {
-            for behaviour in *behaviours {
+            for behaviour in behaviours.iter().copied() {
                 let shared = Arc::clone(shared);
+                let group: &'static str = group;
                 let name = format!("{}::{group}::{}", subject.driver.name, behaviour.id);
-                let run = move || one(&shared, index, group, behaviour);
+                let run = move || one(&shared, index, group, &behaviour);
                 trials.push(Trial::test(name, run));
             }
         }
@@ -216,12 +214,7 @@ fn refuses(shared: &Shared, index: usize) -> Result<(), Failed> {
     })
 }
 
-fn one(
-    shared: &Shared,
-    index: usize,
-    group: &'static str,
-    behaviour: &'static Behaviour,
-) -> Result<(), Failed> {
+fn one(shared: &Shared, index: usize, group: &'static str, behaviour: &Behaviour) -> Result<(), Failed> {
     let begun = Instant::now();
     let subject = &shared.subjects[index];
     let (outcome, reason) = if behaviour.alone {

@@ -1,22 +1,19 @@
 //! The set-up of one behaviour: an own home, state directory and workspace.
 
-use std::cell::Cell;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use stockade_domain::ControlKind;
+use stockade_probes::ground::PAYLOAD_INSIDE;
+use stockade_probes::{Field, Ground, Setting, Verdict, Wall};
 
 use crate::ability::Ability;
-use crate::behaviour::Verdict;
 use crate::driver::Driver;
 use crate::run::{Finished, Sandbox, finish};
 use crate::suite::Suite;
 use crate::tree::Tree;
 
-/// Where programs of the host are looked for, by the suite and inside.
-pub const HOST_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub use stockade_probes::ground::HOST_PATH;
 
 /// Directories of one behaviour, removed with it, and the driver that it is about.
 pub struct World<'a> {
@@ -26,8 +23,7 @@ pub struct World<'a> {
     given_up: Vec<ControlKind>,
     /// In place of the system's directories.
     image: Option<PathBuf>,
-    root: tempfile::TempDir,
-    numbers: Cell<u32>,
+    ground: Ground,
 }
 
 impl<'a> World<'a> {
@@ -41,22 +37,16 @@ impl<'a> World<'a> {
             true => Some(suite.image()?.to_owned()),
             false => None,
         };
-        let root = tempfile::Builder::new().prefix("stockade-").tempdir()?;
-        for name in ["home", "state", "run", "work", "outside"] {
-            let path = root.path().join(name);
-            fs::create_dir(&path)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
-        }
+        let ground = Ground::new(suite.payload())?;
         if driver.brings && !small {
-            suite.kept().lend(&root.path().join("state"))?;
+            suite.kept().lend(&ground.path("state"))?;
         }
         Ok(Self {
             suite,
             driver,
             given_up: Vec::new(),
             image,
-            root,
-            numbers: Cell::new(0),
+            ground,
         })
     }
 
@@ -113,7 +103,7 @@ impl<'a> World<'a> {
     /// A directory or file of this world: `home`, `state`, `run`, `work` or `outside`, or below.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
+        self.ground.path(name)
     }
 
     /// The directory that sandboxes have as their workspace.
@@ -125,23 +115,13 @@ impl<'a> World<'a> {
     /// The payload, put into the workspace when it is asked for.
     #[must_use]
     pub fn payload(&self) -> PathBuf {
-        let path = self.path("work/attack");
-        if !path.exists() {
-            // A link: a fresh copy that another thread's child still has open for writing
-            // cannot be executed. Whoever executes it sees if it is missing.
-            if fs::hard_link(self.suite.payload(), &path).is_err() {
-                let _ = fs::copy(self.suite.payload(), &path);
-            }
-        }
-        path
+        self.ground.payload()
     }
 
     /// A number that this world has not given yet.
     #[must_use]
     pub fn number(&self) -> u32 {
-        let number = self.numbers.get();
-        self.numbers.set(number.saturating_add(1));
-        number
+        self.ground.number()
     }
 
     /// Writes a file of this world, with its directories.
@@ -149,12 +129,16 @@ impl<'a> World<'a> {
     /// # Errors
     /// It cannot be written.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> Verdict<PathBuf> {
-        let path = self.path(name);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        self.ground.file(name, content)
+    }
+
+    /// What probes need of it.
+    #[must_use]
+    pub fn field(&self) -> Field<'_> {
+        Field {
+            ground: &self.ground,
+            wall: self,
         }
-        fs::write(&path, content)?;
-        Ok(path)
     }
 
     /// The payload as programs inside find it: by a path from the workspace, which may be
@@ -162,7 +146,7 @@ impl<'a> World<'a> {
     #[must_use]
     pub fn payload_inside(&self) -> String {
         drop(self.payload());
-        "./attack".to_owned()
+        PAYLOAD_INSIDE.to_owned()
     }
 
     /// A sandbox that is to be started.
@@ -213,44 +197,37 @@ impl<'a> World<'a> {
         variables: &[(String, String)],
         arguments: &[String],
     ) -> Verdict<Finished> {
-        let payload = self.payload();
-        let mut command = match wrapper.split_first() {
-            Some((program, rest)) => {
-                let mut command = self.command(Path::new(program));
-                command.args(rest).arg(payload);
-                command
-            }
-            None => self.command(&payload),
-        };
-        command.args(arguments).envs(variables.iter().cloned());
-        finish(command, Vec::new(), None)
+        self.ground.outside(wrapper, variables, arguments)
     }
 
     /// A program that starts in the workspace with this world's environment.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = self.ground.command(program);
+        command.env("RUN_FLAGS", self.flags().join(" "));
         command
-            .current_dir(self.work())
-            .env_clear()
-            .env("PATH", HOST_PATH)
-            .env("LANG", "C.UTF-8");
-        command
-            .env("HOME", self.path("home"))
-            .env("XDG_STATE_HOME", self.path("state"));
-        command
-            .env("USER", "somebody")
-            .env("TMPDIR", std::env::temp_dir())
-            .env("RUN_FLAGS", self.flags().join(" "));
-        // The user's own service manager hands out cgroups where there is one.
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR")
-            .map(PathBuf::from)
-            .filter(|path| path.is_dir());
-        command.env("XDG_RUNTIME_DIR", runtime.unwrap_or_else(|| self.path("run")));
-        if let Some(bus) = std::env::var_os("DBUS_SESSION_BUS_ADDRESS") {
-            command.env("DBUS_SESSION_BUS_ADDRESS", bus);
+    }
+}
+
+impl Wall for World<'_> {
+    fn program(&self) -> &Path {
+        self.suite.program()
+    }
+
+    fn flags(&self) -> Vec<String> {
+        World::flags(self)
+    }
+
+    fn attack(&self, setting: &Setting, arguments: &[String]) -> Verdict<Finished> {
+        let mut sandbox = self.sandbox().flags(&setting.flags).launcher(&setting.launcher);
+        for (name, value) in &setting.variables {
+            sandbox = sandbox.variable(name, value);
         }
-        command
+        sandbox.attack(arguments)
+    }
+
+    fn reader(&self) -> fn(&Path) -> Tree {
+        World::reader(self)
     }
 }
 
@@ -265,22 +242,5 @@ impl Drop for World<'_> {
         if sandboxes.read_dir().is_ok_and(|mut all| all.next().is_some()) {
             let _ = self.stockade(&["gc"]);
         }
-        open_up(self.root.path());
-    }
-}
-
-/// Overlay leaves a directory of mode 000, and tests make some: an ordinary user could not
-/// remove them.
-fn open_up(directory: &Path) {
-    let Ok(found) = directory.symlink_metadata() else {
-        return;
-    };
-    if !found.is_dir() {
-        return;
-    }
-    // What cannot be opened cannot be removed either: the next line of the test says so.
-    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
-    for entry in directory.read_dir().into_iter().flatten().flatten() {
-        open_up(&entry.path());
     }
 }

@@ -63,10 +63,16 @@ const RULES: &[Rule] = &[
         may_use: &["stockade-host", "stockade-domain", "stockade-guest"],
         never: &[],
     },
+    // Attacks drive the shipped program from outside, too; their inside half has no runtime.
+    Rule {
+        name: "stockade-probes",
+        may_use: &["stockade-domain"],
+        never: RUNTIMES,
+    },
     // The suite drives the shipped program from outside; it may know words and messages.
     Rule {
         name: "stockade-conformance",
-        may_use: &["stockade-domain", "stockade-wire"],
+        may_use: &["stockade-domain", "stockade-wire", "stockade-probes"],
         never: &[],
     },
     // The development commands; bench measures an open connection as a library user does.

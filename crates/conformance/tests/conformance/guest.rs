@@ -52,7 +52,7 @@ pub const ALL: &[Behaviour] = &[
 
 /// The control: the same attack on a process of the same user that does not protect itself.
 fn control(world: &World) -> Verdict {
-    let mut victim = Victim::plant(world)?;
+    let mut victim = Victim::plant(&world.field())?;
     let words = arguments("PR09", victim.outside());
     let outside = world.outside(&[], &[], &words)?;
     let found = outside

@@ -4,7 +4,6 @@ mod asks;
 mod budget;
 mod caches;
 mod concurrency;
-mod denials;
 mod detached;
 mod diffs;
 mod endings;
@@ -32,9 +31,10 @@ mod workspace;
 use std::process::ExitCode;
 
 use stockade_conformance::suite::{self, Group};
-use stockade_conformance::{Stop, Suite, attack};
+use stockade_conformance::{Behaviour, Stop, Suite, attack};
+use stockade_probes::catalogue;
 
-const GROUPS: &[Group] = &[
+const OWN: &[(&str, &[Behaviour])] = &[
     ("exits", exits::ALL),
     ("streams", streams::ALL),
     ("environment", environment::ALL),
@@ -53,11 +53,6 @@ const GROUPS: &[Group] = &[
     ("policy", policy::ALL),
     ("layers", layers::ALL),
     ("caches", caches::ALL),
-    ("files", denials::files::ALL),
-    ("processes", denials::processes::ALL),
-    ("privileges", denials::privileges::ALL),
-    ("kernel", denials::kernel::ALL),
-    ("outside", denials::outside::ALL),
     ("guest", guest::ALL),
     ("posture", posture::ALL),
     ("terminal", terminal::ALL),
@@ -75,7 +70,7 @@ fn main() -> ExitCode {
     }
     let chosen = suite::take_drivers(std::env::args().collect());
     let good = match chosen.and_then(|chosen| Ok((Suite::open()?, chosen))) {
-        Ok((opened, (drivers, arguments))) => suite::run(opened, &drivers, GROUPS, arguments),
+        Ok((opened, (drivers, arguments))) => suite::run(opened, &drivers, &groups(), arguments),
         Err(Stop::Failed(why) | Stop::Skipped(why)) => {
             eprintln!("the suite cannot start: {why}");
             false
@@ -86,4 +81,13 @@ fn main() -> ExitCode {
     } else {
         ExitCode::from(101)
     }
+}
+
+/// The suite's own, and the catalogue of probes.
+fn groups() -> Vec<Group> {
+    let own = OWN.iter().map(|(name, rows)| (*name, rows.to_vec()));
+    let probes = catalogue::GROUPS
+        .iter()
+        .map(|(name, probes)| (*name, probes.iter().map(Behaviour::probe).collect()));
+    own.chain(probes).collect()
 }

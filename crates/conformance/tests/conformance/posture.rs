@@ -33,6 +33,12 @@ pub const ALL: &[Behaviour] = &[
         namespaces,
     )
     .needs(&[ControlKind::ProcessesHidden]),
+    Behaviour::test(
+        "PV06",
+        "no mount inside honours set-id bits or device nodes",
+        no_set_id_mounts,
+    )
+    .uses(&[Ability::Procfs]),
     Behaviour::test("SD08", "the working directory is inside", directory),
     Behaviour::test("DV06", "mounts inside are not seen outside", propagation).small(),
     Behaviour::test(
@@ -297,6 +303,23 @@ fn cgroup_names(world: &World) -> Verdict {
         let path = line.rsplit(':').next().unwrap_or_default();
         ensure!(path == "/" || path.starts_with("/.."), "{line}");
         ensure!(!path.contains("stockade"), "{line}");
+    }
+    Ok(())
+}
+
+fn no_set_id_mounts(world: &World) -> Verdict {
+    let text = world.run(&["cat", "/proc/self/mountinfo"])?.expect(0)?.text();
+    ensure!(text.lines().count() > 5, "few mounts: {text}");
+    for line in text.lines() {
+        let options = line.split(' ').nth(5).unwrap_or_default();
+        let at = line.split(' ').nth(4).unwrap_or_default();
+        // What covers other files is the null device itself.
+        let null = line.split(' ').nth(3) == Some("/null");
+        ensure!(options.contains("nosuid"), "{at} honours set-id bits: {line}");
+        ensure!(
+            options.contains("nodev") || null || at.starts_with("/dev"),
+            "{at} honours device nodes: {line}"
+        );
     }
     Ok(())
 }

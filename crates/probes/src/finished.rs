@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::PATIENCE;
-use super::streams::{Streams, feed};
-use crate::behaviour::{Verdict, fail};
+use crate::streams::{Streams, feed};
+use crate::verdict::{Verdict, fail};
+
+/// Much longer than anything takes: a loaded machine makes a check slow, never wrong.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program that has ended.
 #[derive(Debug)]
@@ -31,7 +33,9 @@ pub struct Finished {
 }
 
 impl Finished {
-    pub(super) fn new(status: ExitStatus, streams: &Streams, events: Vec<Value>, took: Duration) -> Self {
+    /// Of what was seen of it.
+    #[must_use]
+    pub fn new(status: ExitStatus, streams: &Streams, events: Vec<Value>, took: Duration) -> Self {
         let streams_closed = streams.drained();
         Self {
             code: status
@@ -148,7 +152,7 @@ pub fn finish(mut command: Command, stdin: Vec<u8>, limit: Option<Duration>) -> 
 }
 
 /// Waits for a child; kills it at the deadline.
-pub(super) fn wait(child: &mut Child, deadline: Instant) -> Verdict<ExitStatus> {
+pub fn wait(child: &mut Child, deadline: Instant) -> Verdict<ExitStatus> {
     let mut pause = Duration::from_micros(500);
     loop {
         if let Some(status) = child.try_wait()? {
@@ -165,7 +169,7 @@ pub(super) fn wait(child: &mut Child, deadline: Instant) -> Verdict<ExitStatus> 
 }
 
 /// Events, one JSON object a line; a line that is not complete yet is left out.
-pub(super) fn read_events(path: &Path) -> Vec<Value> {
+pub fn read_events(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines()
         .filter_map(|line| serde_json::from_str(line).ok())

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{Canary, Seen, token, told};
-use crate::behaviour::Verdict;
 use crate::tree::Tree;
-use crate::world::World;
+use crate::verdict::Verdict;
+use crate::wall::Field;
 
 /// A file that must be neither read nor changed.
 pub struct FileCanary {
@@ -17,13 +17,13 @@ pub struct FileCanary {
 }
 
 impl FileCanary {
-    /// Writes it in a world.
+    /// Writes it on the ground.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn at(world: &World, name: &str) -> Verdict<Self> {
+    pub fn at(field: &Field, name: &str) -> Verdict<Self> {
         let token = token()?;
-        let path = world.file(name, &token)?;
+        let path = field.ground.file(name, &token)?;
         let before = Tree::of(&path);
         Ok(Self {
             path,
@@ -55,10 +55,10 @@ impl FileCanary {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn outside_view(world: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn outside_view(field: &Field) -> Verdict<Box<dyn Canary>> {
         Ok(Box::new(Self::at(
-            world,
-            &format!("outside/secret-{}", world.number()),
+            field,
+            &format!("outside/secret-{}", field.ground.number()),
         )?))
     }
 
@@ -114,8 +114,8 @@ pub struct TreeCanary {
 }
 
 impl TreeCanary {
-    fn at(world: &World, path: PathBuf, flags: Vec<String>) -> Box<dyn Canary> {
-        let read = world.reader();
+    fn at(field: &Field, path: PathBuf, flags: Vec<String>) -> Box<dyn Canary> {
+        let read = field.wall.reader();
         Box::new(Self {
             before: read(&path),
             read,
@@ -124,46 +124,46 @@ impl TreeCanary {
         })
     }
 
-    fn plant(world: &World, flags: fn(&str) -> Vec<String>) -> Verdict<Box<dyn Canary>> {
-        let name = format!("outside/tree-{}", world.number());
-        world.file(&format!("{name}/file"), token()?)?;
-        world.file(&format!("{name}/below/file"), token()?)?;
-        let path = world.path(&name);
+    fn plant(field: &Field, flags: fn(&str) -> Vec<String>) -> Verdict<Box<dyn Canary>> {
+        let name = format!("outside/tree-{}", field.ground.number());
+        field.ground.file(&format!("{name}/file"), token()?)?;
+        field.ground.file(&format!("{name}/below/file"), token()?)?;
+        let path = field.ground.path(&name);
         let flags = flags(&path.display().to_string());
-        Ok(Self::at(world, path, flags))
+        Ok(Self::at(field, path, flags))
     }
 
     /// Shown inside, read-only.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn shown_read_only(world: &World) -> Verdict<Box<dyn Canary>> {
-        Self::plant(world, |path| vec!["--ro".into(), path.into()])
+    pub fn shown_read_only(field: &Field) -> Verdict<Box<dyn Canary>> {
+        Self::plant(field, |path| vec!["--ro".into(), path.into()])
     }
 
     /// The workspace of the sandbox, with a mode.
-    fn workspace(world: &World, mode: fn(&str) -> Vec<String>) -> Verdict<Box<dyn Canary>> {
-        world.file("work/tree/file", token()?)?;
-        world.file("work/tree/below/file", token()?)?;
-        let path = world.path("work/tree");
+    fn workspace(field: &Field, mode: fn(&str) -> Vec<String>) -> Verdict<Box<dyn Canary>> {
+        field.ground.file("work/tree/file", token()?)?;
+        field.ground.file("work/tree/below/file", token()?)?;
+        let path = field.ground.path("work/tree");
         let flags = mode(&path.display().to_string());
-        Ok(Self::at(world, path, flags))
+        Ok(Self::at(field, path, flags))
     }
 
     /// A part of a workspace that is copy-on-write.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn copy_on_write(world: &World) -> Verdict<Box<dyn Canary>> {
-        Self::workspace(world, |_| vec!["--workspace-mode".into(), "cow".into()])
+    pub fn copy_on_write(field: &Field) -> Verdict<Box<dyn Canary>> {
+        Self::workspace(field, |_| vec!["--workspace-mode".into(), "cow".into()])
     }
 
     /// A part of a workspace that is read-only.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn read_only_workspace(world: &World) -> Verdict<Box<dyn Canary>> {
-        Self::workspace(world, |_| vec!["--workspace-mode".into(), "ro".into()])
+    pub fn read_only_workspace(field: &Field) -> Verdict<Box<dyn Canary>> {
+        Self::workspace(field, |_| vec!["--workspace-mode".into(), "ro".into()])
     }
 }
 

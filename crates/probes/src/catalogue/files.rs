@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use stockade_conformance::canary::{Canary, FileCanary, Proof, Seen, TreeCanary, token};
-use stockade_conformance::denial::{Denial, arguments, held};
-use stockade_conformance::{Behaviour, ControlKind, Verdict, World, ensure, host, skip};
+use stockade_domain::ControlKind;
+
+use crate::canary::{Canary, FileCanary, Proof, Seen, TreeCanary, token};
+use crate::denial::{Denial, arguments, held};
+use crate::{Field, Probe, Setting, Severity, Verdict, ensure, host, skip};
 
 /// A read-only bind of the own, which root of its own namespace may change.
 const OWN_BIND: &[&str] = &[
@@ -18,85 +20,103 @@ const OWN_BIND: &[&str] = &[
 ];
 const NO_NAMESPACES: &str = "ordinary users cannot make namespaces here";
 
-pub const ALL: &[Behaviour] = &[
-    Behaviour::denial(
+pub const ALL: &[Probe] = &[
+    Probe::denial(
         "FS03",
+        Severity::Critical,
         "a file outside the view, by its absolute path",
         Denial::new("FS03", FileCanary::outside_view),
     )
     .needs(&[ControlKind::FilesUnreadable]),
-    Behaviour::denial(
+    Probe::denial(
         "FS04",
+        Severity::Critical,
         "a file outside the view, by climbing",
         Denial::new("FS04", FileCanary::outside_view),
     )
     .needs(&[ControlKind::FilesUnreadable]),
-    Behaviour::denial(
+    Probe::denial(
         "FS05",
+        Severity::Critical,
         "a file outside the view, through links in the workspace",
         Denial::new("FS05", FileCanary::outside_view),
     )
     .needs(&[ControlKind::FilesUnreadable]),
-    Behaviour::denial(
+    Probe::denial(
         "FS06",
+        Severity::High,
         "a hard link to a file of the host",
         Denial::new("FS06", FileCanary::outside_view),
     )
     .needs(&[ControlKind::FilesUnreadable]),
-    Behaviour::denial(
+    Probe::denial(
         "FS07",
+        Severity::Critical,
         "a file of the host through /proc/PID/{root,cwd,fd}",
         Denial::new("FS07", FileCanary::outside_view),
     )
     .needs(&[ControlKind::FilesUnreadable]),
-    Behaviour::test("FS08", "a file of the host by its handle", by_handle)
-        .needs(&[ControlKind::FilesUnreadable]),
-    Behaviour::denial(
+    Probe::question(
+        "FS08",
+        Severity::Critical,
+        "a file of the host by its handle",
+        by_handle,
+    )
+    .needs(&[ControlKind::FilesUnreadable]),
+    Probe::denial(
         "FS09",
+        Severity::High,
         "every way of changing a tree that is shown read-only",
         Denial::new("FS09", TreeCanary::shown_read_only),
     )
     .needs(&[ControlKind::FilesUnreadable, ControlKind::MetadataProtected]),
-    Behaviour::denial(
+    Probe::denial(
         "FS09-workspace",
+        Severity::High,
         "every way of changing a read-only workspace",
         Denial::new("FS09", TreeCanary::read_only_workspace),
     )
     .needs(&[ControlKind::WorkspaceReadOnly, ControlKind::MetadataProtected]),
-    Behaviour::test(
+    Probe::question(
         "FS09-system",
+        Severity::High,
         "creating files in the system's directories",
         system_directories,
     )
     .needs(&[ControlKind::SystemReadOnly]),
-    Behaviour::denial(
+    Probe::denial(
         "FS10",
+        Severity::High,
         "taking the protection off a read-only mount",
         Denial::new("FS10", TreeCanary::shown_read_only)
             .wrapped(OWN_BIND)
             .control_if(NO_NAMESPACES),
     )
     .needs(&[ControlKind::FilesUnreadable]),
-    Behaviour::denial(
+    Probe::denial(
         "FS11",
+        Severity::Medium,
         "files of procfs and sysfs that tell about the host",
         Denial::new("FS11", Proof::plant),
     )
     .needs(&[ControlKind::KernelKnobsProtected]),
-    Behaviour::denial(
+    Probe::denial(
         "FS13",
+        Severity::High,
         "attributes and special files that mean something to overlay",
         Denial::new("FS13", TreeCanary::copy_on_write),
     )
     .needs(&[ControlKind::WorkspaceCopyOnWrite]),
-    Behaviour::denial(
+    Probe::denial(
         "FS17",
+        Severity::Critical,
         "keys and tokens in the home directory",
         Denial::new("FS03", credentials),
     )
     .needs(&[ControlKind::HomeHidden]),
-    Behaviour::denial(
+    Probe::denial(
         "FS18",
+        Severity::High,
         "files in directories that all users have",
         Denial::new("FS03", shared_places),
     )
@@ -116,7 +136,7 @@ impl Canary for Files {
     }
 }
 
-fn credentials(world: &World) -> Verdict<Box<dyn Canary>> {
+fn credentials(field: &Field) -> Verdict<Box<dyn Canary>> {
     const PLACES: [&str; 13] = [
         ".ssh/id_ed25519",
         ".aws/credentials",
@@ -134,12 +154,12 @@ fn credentials(world: &World) -> Verdict<Box<dyn Canary>> {
     ];
     let files: Verdict<Vec<_>> = PLACES
         .iter()
-        .map(|place| FileCanary::at(world, &format!("home/{place}")))
+        .map(|place| FileCanary::at(field, &format!("home/{place}")))
         .collect();
     Ok(Box::new(Files(files?)))
 }
 
-fn shared_places(_: &World) -> Verdict<Box<dyn Canary>> {
+fn shared_places(_: &Field) -> Verdict<Box<dyn Canary>> {
     const PLACES: [&str; 11] = [
         "/var/log", "/var/lib", "/var/tmp", "/boot", "/root", "/home", "/srv", "/mnt", "/tmp", "/dev/shm",
         "/run",
@@ -151,16 +171,17 @@ fn shared_places(_: &World) -> Verdict<Box<dyn Canary>> {
     Ok(Box::new(Files(files.collect())))
 }
 
-fn by_handle(world: &World) -> Verdict {
-    let mut canary = FileCanary::at(world, "outside/secret")?;
-    let handle = world
+fn by_handle(field: &Field) -> Verdict {
+    let mut canary = FileCanary::at(field, "outside/secret")?;
+    let handle = field
+        .ground
         .outside(&[], &[], &arguments("handle", canary.outside()))?
         .text();
     let Some(handle) = handle.lines().next().filter(|line| line.len() > 8) else {
         return skip("the file system gives no handles");
     };
     let words = arguments("FS08", vec![handle.to_owned()]);
-    let outside = world.outside(&[], &[], &words)?;
+    let outside = field.ground.outside(&[], &[], &words)?;
     if canary
         .reached(&Seen {
             output: outside.text(),
@@ -169,14 +190,20 @@ fn by_handle(world: &World) -> Verdict {
     {
         return skip("inconclusive: opening by handle needs root");
     }
-    let mut canary = FileCanary::at(world, "outside/secret")?;
-    held("FS08", &world.sandbox().attack(&words)?, &mut canary)
+    let mut canary = FileCanary::at(field, "outside/secret")?;
+    held(
+        "FS08",
+        &field.wall.attack(&Setting::default(), &words)?,
+        &mut canary,
+    )
 }
 
-fn system_directories(world: &World) -> Verdict {
+fn system_directories(field: &Field) -> Verdict {
     let name = format!(".stockade-{}", &token()?[7..]);
-    let own = world.path("outside").display().to_string();
-    let control = world.outside(&[], &[], &["system-write".into(), name.clone(), own])?;
+    let own = field.ground.path("outside").display().to_string();
+    let control = field
+        .ground
+        .outside(&[], &[], &["system-write".into(), name.clone(), own])?;
     ensure!(
         control.text().contains("REACHED"),
         "the control wrote nothing: {}",
@@ -201,7 +228,7 @@ fn system_directories(world: &World) -> Verdict {
     .map(str::to_owned)
     .to_vec();
     let words = [vec!["system-write".to_owned(), name.clone()], directories.clone()].concat();
-    let inside = world.sandbox().attack(&words)?;
+    let inside = field.wall.attack(&Setting::default(), &words)?;
     ensure!(
         inside.text().lines().any(|line| line == "DONE"),
         "it did not run to its end: {}",

@@ -10,8 +10,8 @@ pub use victim::{IpcCanary, Victim};
 
 use std::fmt::Write;
 
-use crate::behaviour::Verdict;
-use crate::world::World;
+use crate::verdict::Verdict;
+use crate::wall::Field;
 
 /// What can be seen of an attack.
 pub struct Seen {
@@ -74,7 +74,7 @@ impl Proof {
     ///
     /// # Errors
     /// None.
-    pub fn plant(_: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn plant(_: &Field) -> Verdict<Box<dyn Canary>> {
         Ok(Box::new(Self {
             arguments: Vec::new(),
         }))
@@ -84,7 +84,7 @@ impl Proof {
     ///
     /// # Errors
     /// There is no randomness.
-    pub fn with_token(_: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn with_token(_: &Field) -> Verdict<Box<dyn Canary>> {
         Ok(Box::new(Self {
             arguments: vec![token()?],
         }))
@@ -118,7 +118,7 @@ impl LauncherSecret {
     ///
     /// # Errors
     /// There is no randomness.
-    pub fn variable(_: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn variable(_: &Field) -> Verdict<Box<dyn Canary>> {
         let token = token()?;
         let names = [
             "AWS_SECRET_ACCESS_KEY",
@@ -144,10 +144,10 @@ impl LauncherSecret {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn descriptor(world: &World) -> Verdict<Box<dyn Canary>> {
-        let file = FileCanary::at(world, &format!("outside/open-{}/secret", world.number()))?;
+    pub fn descriptor(field: &Field) -> Verdict<Box<dyn Canary>> {
+        let file = FileCanary::at(field, &format!("outside/open-{}/secret", field.ground.number()))?;
         let directory = file.path().parent().unwrap_or(file.path()).display().to_string();
-        let payload = world.suite().payload().display().to_string();
+        let payload = field.ground.helper().display().to_string();
         let path = file.path().display().to_string();
         let launcher = [
             &payload, "launch", "--fd", &path, "--fd", &directory, "--pipe", "--",
@@ -167,10 +167,10 @@ impl LauncherSecret {
     ///
     /// # Errors
     /// There is no randomness.
-    pub fn key(world: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn key(field: &Field) -> Verdict<Box<dyn Canary>> {
         let token = token()?;
         let name = format!("stockade-{}", &token[7..19]);
-        let payload = world.suite().payload().display().to_string();
+        let payload = field.ground.helper().display().to_string();
         let launcher = [payload.as_str(), "launch", "--key", &name, &token, "--"];
         let launcher = launcher.iter().map(|text| (*text).to_owned()).collect();
         Ok(Box::new(Self {

@@ -1,106 +1,132 @@
 //! The kernel's other doors: gates, rings, keys, devices, settings.
 
-use stockade_conformance::canary::{LauncherSecret, Proof};
-use stockade_conformance::denial::Denial;
-use stockade_conformance::{Behaviour, ControlKind, Verdict, World, ensure};
+use stockade_domain::ControlKind;
+
+use crate::canary::{LauncherSecret, Proof};
+use crate::denial::Denial;
+use crate::{Field, Probe, Setting, Severity, Verdict, ensure, skip};
 
 const ROOT: &str = "it needs root";
 const SETTING: &str = "the host's own settings refuse it";
 
-pub const ALL: &[Behaviour] = &[
-    Behaviour::denial(
+pub const ALL: &[Probe] = &[
+    Probe::denial(
         "KS02",
+        Severity::High,
         "system calls by the gates of 32-bit programs",
         Denial::new("KS02", Proof::with_token).control_if("the kernel has no such gate"),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "KS03",
+        Severity::High,
         "io_uring",
         Denial::new("KS03", Proof::plant).control_if(SETTING),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "KS04",
+        Severity::High,
         "bpf",
         Denial::new("KS04", Proof::plant).control_if(SETTING),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "KS05",
+        Severity::Medium,
         "perf events",
         Denial::new("KS05", Proof::plant).control_if(SETTING),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "KS06",
+        Severity::Medium,
         "userfaultfd",
         Denial::new("KS06", Proof::plant).control_if(SETTING),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "KS07",
+        Severity::Medium,
         "keys of the launcher's session, and new keys",
         Denial::new("KS07", LauncherSecret::key).control_if(SETTING),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "KS08",
+        Severity::Medium,
         "fanotify",
         Denial::new("KS08", Proof::plant).control_if(SETTING),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "KS11",
+        Severity::High,
         "socket families beyond unix, internet and netlink",
         Denial::new("KS11", Proof::plant).control_if("the kernel has none of them"),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "KS12",
+        Severity::Medium,
         "netlink families that speak of the host",
         Denial::new("KS12", Proof::plant).control_if("the kernel has none of them"),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "KS14",
+        Severity::Medium,
         "local segments and ports",
         Denial::new("KS14", Proof::plant).control_if("this machine has none"),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Behaviour::denial(
+    Probe::denial(
         "DV01",
+        Severity::Critical,
         "device nodes of the host",
         Denial::new("DV01", Proof::plant).control_if(ROOT),
     )
     .needs(&[ControlKind::DevicesHidden]),
-    Behaviour::denial(
+    Probe::denial(
         "DV02",
+        Severity::Critical,
         "new device nodes",
         Denial::new("DV02", Proof::plant).control_if(ROOT),
     )
     .needs(&[ControlKind::DevicesHidden]),
-    Behaviour::test("DV03", "/dev has only what is harmless", devices).needs(&[ControlKind::DevicesHidden]),
-    Behaviour::denial(
+    Probe::question(
+        "DV03",
+        Severity::Medium,
+        "/dev has only what is harmless",
+        devices,
+    )
+    .needs(&[ControlKind::DevicesHidden]),
+    Probe::denial(
         "KN01",
+        Severity::Critical,
         "kernel settings, to write",
         Denial::new("KN", Proof::plant).control_if(ROOT),
     )
     .needs(&[ControlKind::KernelKnobsProtected]),
-    Behaviour::denial(
+    Probe::denial(
         "KN06",
+        Severity::Critical,
         "cgroup files, to write",
         Denial::new("KN06", Proof::plant).control_if(ROOT),
     )
     .needs(&[ControlKind::KernelKnobsProtected]),
 ];
 
-fn devices(world: &World) -> Verdict {
+fn devices(field: &Field) -> Verdict {
     const HARMLESS: [&str; 14] = [
         "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout",
         "tty", "urandom",
     ];
-    let control = world.outside(&[], &[], &["nodes".into()])?.expect(0)?.text();
+    let control = field
+        .ground
+        .outside(&[], &[], &["nodes".into()])?
+        .expect(0)?
+        .text();
     let strangers = |text: &str| -> Vec<String> {
         text.lines()
             .next()
@@ -110,7 +136,11 @@ fn devices(world: &World) -> Verdict {
             .map(str::to_owned)
             .collect()
     };
-    let inside = world.sandbox().attack(&["nodes".into()])?.expect(0)?.text();
+    let inside = field
+        .wall
+        .attack(&Setting::default(), &["nodes".into()])?
+        .expect(0)?
+        .text();
     ensure!(strangers(&inside).is_empty(), "{:?}", strangers(&inside));
     ensure!(
         inside.contains("null") && inside.contains("urandom"),
@@ -118,7 +148,7 @@ fn devices(world: &World) -> Verdict {
     );
     // The control: the same listing outside names more, on any host but one made for this.
     if strangers(&control).is_empty() {
-        return stockade_conformance::skip("inconclusive: the host's /dev has nothing else either");
+        return skip("inconclusive: the host's /dev has nothing else either");
     }
     Ok(())
 }

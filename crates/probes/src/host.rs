@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::behaviour::{Verdict, fail};
+use crate::verdict::{Verdict, fail};
 
 /// A process: the start time tells a number that is used again from the old one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,9 +8,9 @@ use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener};
 use std::path::PathBuf;
 
 use super::{Canary, Seen, token, told};
-use crate::behaviour::{Verdict, skip};
 use crate::host;
-use crate::world::World;
+use crate::verdict::{Verdict, skip};
+use crate::wall::Field;
 
 enum Socket {
     Tcp(TcpListener),
@@ -49,7 +49,7 @@ impl SocketCanary {
     ///
     /// # Errors
     /// It cannot be bound.
-    pub fn loopback(_: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn loopback(_: &Field) -> Verdict<Box<dyn Canary>> {
         let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = four.local_addr()?.port();
         let mut sockets = vec![Socket::Tcp(four)];
@@ -62,15 +62,15 @@ impl SocketCanary {
     ///
     /// # Errors
     /// It cannot be bound.
-    pub fn loopback_by_name(world: &World) -> Verdict<Box<dyn Canary>> {
-        Ok(Box::new(Found(Self::loopback(world)?)))
+    pub fn loopback_by_name(field: &Field) -> Verdict<Box<dyn Canary>> {
+        Ok(Box::new(Found(Self::loopback(field)?)))
     }
 
     /// One UDP port on the loopback.
     ///
     /// # Errors
     /// It cannot be bound.
-    pub fn udp(_: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn udp(_: &Field) -> Verdict<Box<dyn Canary>> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = socket.local_addr()?.port();
         Self::listen(vec![Socket::Udp(socket)], vec![port.to_string()])
@@ -80,7 +80,7 @@ impl SocketCanary {
     ///
     /// # Errors
     /// The host has no such address.
-    pub fn host_address(_: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn host_address(_: &Field) -> Verdict<Box<dyn Canary>> {
         // Connecting a datagram socket sends nothing: it only asks for the route.
         let probe = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         let address = probe
@@ -101,7 +101,7 @@ impl SocketCanary {
     ///
     /// # Errors
     /// They cannot be bound.
-    pub fn abstract_names(_: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn abstract_names(_: &Field) -> Verdict<Box<dyn Canary>> {
         let name = token()?;
         let stream = UnixListener::bind_addr(&UnixAddress::from_abstract_name(format!("{name}-s"))?)?;
         let datagram = UnixDatagram::bind_addr(&UnixAddress::from_abstract_name(format!("{name}-d"))?)?;
@@ -113,15 +113,15 @@ impl SocketCanary {
     ///
     /// # Errors
     /// It cannot be bound.
-    pub fn path(world: &World) -> Verdict<Box<dyn Canary>> {
-        let number = world.number();
+    pub fn path(field: &Field) -> Verdict<Box<dyn Canary>> {
+        let number = field.ground.number();
         let path = if host::is_root() {
             PathBuf::from(format!(
-                "/run/stockade-conformance-{}-{number}.sock",
+                "/run/stockade-probe-{}-{number}.sock",
                 std::process::id()
             ))
         } else {
-            world.path(&format!("home/docker-{number}.sock"))
+            field.ground.path(&format!("home/docker-{number}.sock"))
         };
         let socket = Socket::Unix(UnixListener::bind(&path)?);
         let arguments = vec![path.display().to_string()];

@@ -29,6 +29,8 @@ pub struct Streams {
 }
 
 impl Streams {
+    /// Reads those of a child that are pipes, from now on.
+    #[must_use]
     pub fn of(child: &mut Child) -> Self {
         Self {
             out: Stream::read(child.stdout.take()),
@@ -36,6 +38,8 @@ impl Streams {
         }
     }
 
+    /// Standard output so far, as much of it as is kept.
+    #[must_use]
     pub fn output(&self) -> Vec<u8> {
         self.out
             .kept
@@ -45,11 +49,14 @@ impl Streams {
             .clone()
     }
 
-    /// Bytes of standard output, kept or not.
+    /// Bytes of standard output so far, kept or not.
+    #[must_use]
     pub fn output_total(&self) -> u64 {
         self.out.kept.lock().unwrap_or_else(PoisonError::into_inner).total
     }
 
+    /// Standard error so far, as text.
+    #[must_use]
     pub fn complaint(&self) -> String {
         let kept = self.err.kept.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&kept.bytes).into_owned()

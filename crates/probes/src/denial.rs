@@ -1,9 +1,9 @@
 //! An attack that must not reach its canary, and the control that must.
 
-use crate::behaviour::{Stop, Verdict, fail, skip};
 use crate::canary::{Canary, Seen};
-use crate::run::Finished;
-use crate::world::World;
+use crate::finished::Finished;
+use crate::verdict::{Stop, Verdict, fail, skip};
+use crate::wall::{Field, Setting};
 
 /// The last line of a payload that ran to its end.
 pub const DONE: &str = "DONE";
@@ -23,7 +23,7 @@ pub struct Denial {
     /// The attack of the payload.
     pub attack: &'static str,
     /// Plants a fresh canary.
-    pub plant: fn(&World) -> Verdict<Box<dyn Canary>>,
+    pub plant: fn(&Field) -> Verdict<Box<dyn Canary>>,
     /// What makes the control work.
     pub control: Control,
     /// Started before the payload in the control.
@@ -35,7 +35,7 @@ pub struct Denial {
 impl Denial {
     /// An attack under the default policy with a control that everybody can run.
     #[must_use]
-    pub const fn new(attack: &'static str, plant: fn(&World) -> Verdict<Box<dyn Canary>>) -> Self {
+    pub const fn new(attack: &'static str, plant: fn(&Field) -> Verdict<Box<dyn Canary>>) -> Self {
         Self {
             attack,
             plant,
@@ -70,9 +70,9 @@ impl Denial {
     ///
     /// # Errors
     /// The canary was reached from inside, or the control shows nothing.
-    pub fn run(&self, id: &str, world: &World) -> Verdict {
-        let mut canary = (self.plant)(world)?;
-        let outside = self.control(world, canary.as_ref())?;
+    pub fn run(&self, id: &str, field: &Field) -> Verdict {
+        let mut canary = (self.plant)(field)?;
+        let outside = self.control(field, canary.as_ref())?;
         let Some(how) = canary.reached(&seen(&outside)) else {
             let said: String = format!("exit {}: {}", outside.code, outside.all().trim())
                 .chars()
@@ -88,25 +88,27 @@ impl Denial {
             };
         };
         drop(canary);
-        let mut canary = (self.plant)(world)?;
+        let mut canary = (self.plant)(field)?;
         let flags: Vec<String> = self
             .flags
             .iter()
             .map(|flag| (*flag).to_owned())
             .chain(canary.flags())
             .collect();
-        let mut sandbox = world.sandbox().flags(&flags);
-        for (name, value) in canary.variables() {
-            sandbox = sandbox.variable(&name, value);
-        }
-        sandbox = sandbox.launcher(&canary.launcher());
-        let inside = sandbox.attack(&arguments(self.attack, canary.inside()))?;
+        let setting = Setting {
+            flags,
+            variables: canary.variables(),
+            launcher: canary.launcher(),
+        };
+        let inside = field
+            .wall
+            .attack(&setting, &arguments(self.attack, canary.inside()))?;
         held(id, &inside, canary.as_mut()).map_err(|stop| with_control(stop, &how))
     }
 }
 
 impl Denial {
-    fn control(&self, world: &World, canary: &dyn Canary) -> Verdict<Finished> {
+    fn control(&self, field: &Field, canary: &dyn Canary) -> Verdict<Finished> {
         let launcher = canary.launcher();
         let wrapper: Vec<&str> = self
             .wrapper
@@ -114,7 +116,7 @@ impl Denial {
             .copied()
             .chain(launcher.iter().map(String::as_str))
             .collect();
-        world.outside(
+        field.ground.outside(
             &wrapper,
             &canary.variables(),
             &arguments(self.attack, canary.outside()),

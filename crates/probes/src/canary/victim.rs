@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::{Canary, Seen, token, told};
-use crate::behaviour::{Verdict, fail};
-use crate::world::World;
+use crate::verdict::{Verdict, fail};
+use crate::wall::Field;
 
 /// A program of ours that stays and answers questions.
 struct Helper {
@@ -16,13 +16,13 @@ struct Helper {
 
 impl Helper {
     /// Starts the payload in one of its helping roles; returns its first line.
-    fn start(world: &World, arguments: &[&str], token: &str) -> Verdict<(Self, String)> {
-        let mut command = Command::new(world.suite().payload());
+    fn start(field: &Field, arguments: &[&str], token: &str) -> Verdict<(Self, String)> {
+        let mut command = Command::new(field.ground.helper());
         command
             .args(arguments)
             .env_clear()
             .env("VICTIM_SECRET", token)
-            .current_dir(world.path("outside"));
+            .current_dir(field.ground.path("outside"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let Some(stdout) = child.stdout.take() else {
             return fail("the helper has no output");
@@ -72,11 +72,13 @@ impl Victim {
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn plant(world: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn plant(field: &Field) -> Verdict<Box<dyn Canary>> {
         let token = token()?;
-        let secret = world.file(&format!("outside/victim-{}", world.number()), &token)?;
+        let secret = field
+            .ground
+            .file(&format!("outside/victim-{}", field.ground.number()), &token)?;
         let secret = secret.display().to_string();
-        let (mut helper, place) = Helper::start(world, &["victim", &token, &secret], &token)?;
+        let (mut helper, place) = Helper::start(field, &["victim", &token, &secret], &token)?;
         let Some(before) = helper.ask() else {
             return fail("the victim does not answer");
         };
@@ -145,10 +147,10 @@ impl IpcCanary {
     ///
     /// # Errors
     /// They cannot be made.
-    pub fn plant(world: &World) -> Verdict<Box<dyn Canary>> {
+    pub fn plant(field: &Field) -> Verdict<Box<dyn Canary>> {
         let token = token()?;
         let key = u32::from_str_radix(&token[7..14], 16)?.to_string();
-        let (helper, _) = Helper::start(world, &["ipc", &key], &token)?;
+        let (helper, _) = Helper::start(field, &["ipc", &key], &token)?;
         Ok(Box::new(Self {
             _helper: helper,
             token,

@@ -3,76 +3,96 @@
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use stockade_conformance::canary::{FileCanary, IpcCanary, LauncherSecret, SocketCanary};
-use stockade_conformance::denial::{Denial, arguments};
-use stockade_conformance::{Behaviour, ControlKind, Verdict, World, ensure};
+use stockade_domain::ControlKind;
 
-pub const ALL: &[Behaviour] = &[
-    Behaviour::denial(
+use crate::canary::{FileCanary, IpcCanary, LauncherSecret, SocketCanary};
+use crate::denial::{Denial, arguments};
+use crate::finished::{Finished, finish};
+use crate::ground::PAYLOAD_INSIDE;
+use crate::{Field, Probe, Setting, Severity, Verdict, ensure};
+
+pub const ALL: &[Probe] = &[
+    Probe::denial(
         "IP01",
+        Severity::High,
         "abstract unix sockets of the host",
         Denial::new("IP01", SocketCanary::abstract_names),
     )
     .needs(&[ControlKind::LocalSocketsHidden]),
-    Behaviour::denial(
+    Probe::denial(
         "IP04",
+        Severity::Critical,
         "unix sockets of engines and agents, by path",
         Denial::new("IP04", SocketCanary::path),
     )
     .needs(&[ControlKind::LocalSocketsHidden]),
-    Behaviour::denial(
+    Probe::denial(
         "IP06",
+        Severity::Medium,
         "System V and POSIX IPC of the host, by key and name",
         Denial::new("IP06", IpcCanary::plant),
     )
     .needs(&[ControlKind::IpcPrivate]),
-    Behaviour::test("IP07", "the supervisor's own sockets", own_sockets)
-        .needs(&[ControlKind::LocalSocketsHidden])
-        .small(),
-    Behaviour::denial(
+    Probe::question(
+        "IP07",
+        Severity::Critical,
+        "the supervisor's own sockets",
+        own_sockets,
+    )
+    .needs(&[ControlKind::LocalSocketsHidden])
+    .small(),
+    Probe::denial(
         "NW01",
+        Severity::High,
         "a port on the host's loopback",
         Denial::new("NW01", SocketCanary::loopback),
     )
     .needs(&[ControlKind::NetworkNone]),
-    Behaviour::denial(
+    Probe::denial(
         "NW02",
+        Severity::High,
         "the same port by other names, protocols and calls",
         Denial::new("NW02", SocketCanary::loopback),
     )
     .needs(&[ControlKind::NetworkNone]),
-    Behaviour::denial(
+    Probe::denial(
         "NW03",
+        Severity::Critical,
         "a port on the host's own address",
         Denial::new("NW03", SocketCanary::host_address),
     )
     .needs(&[ControlKind::NetworkNone]),
-    Behaviour::denial(
+    Probe::denial(
         "NW04",
+        Severity::Critical,
         "a datagram to the host",
         Denial::new("NW04", SocketCanary::udp),
     )
     .needs(&[ControlKind::NetworkNone]),
-    Behaviour::denial(
+    Probe::denial(
         "NW11",
+        Severity::Medium,
         "interfaces, routes and listeners of the host",
         Denial::new("NW11", SocketCanary::loopback_by_name),
     )
     .needs(&[ControlKind::NetworkNone]),
-    Behaviour::denial(
+    Probe::denial(
         "SD01",
+        Severity::Critical,
         "open files, directories and pipes of the launcher",
         Denial::new("SD01", LauncherSecret::descriptor),
     )
     .needs(&[ControlKind::DescriptorsClosed]),
-    Behaviour::test(
+    Probe::question(
         "SD02",
+        Severity::High,
         "streams that are files of the host, opened anew",
         reopened_streams,
     )
     .needs(&[ControlKind::DescriptorsClosed]),
-    Behaviour::denial(
+    Probe::denial(
         "SD05",
+        Severity::Critical,
         "the launcher's environment, everywhere that it could be read",
         Denial::new("SD05", LauncherSecret::variable),
     )
@@ -90,19 +110,29 @@ fn sockets_below(directory: &Path, found: &mut Vec<String>) {
 }
 
 /// Every socket that a running sandbox has on the host.
-fn own_sockets(world: &World) -> Verdict {
+fn own_sockets(field: &Field) -> Verdict {
     // Before the workspace is copied, where it is.
-    let payload = world.payload_inside();
-    let mut running = world
-        .sandbox()
-        .flags(&["--name", "own"])
-        .start_open(&["sleep", "50"])?;
-    running.until_started()?;
+    drop(field.ground.payload());
+    let flags = field.wall.flags();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let start = [
+        &["run", "-q", "-d", "--name", "own"],
+        &flags[..],
+        &["--", "sleep", "50"],
+    ]
+    .concat();
+    stockade(field, &start)?.expect(0)?;
+    let tried = try_own_sockets(field);
+    let removed = stockade(field, &["rm", "--force", "own"])?.expect(0);
+    tried.and(removed.map(drop))
+}
+
+fn try_own_sockets(field: &Field) -> Verdict {
     // It is there at the latest when somebody has used it.
-    world.stockade(&["exec", "own", "true"])?.expect(0)?;
+    stockade(field, &["exec", "own", "true"])?.expect(0)?;
     let mut paths = Vec::new();
-    sockets_below(&world.path("state"), &mut paths);
-    sockets_below(&world.path("run"), &mut paths);
+    sockets_below(&field.ground.path("state"), &mut paths);
+    sockets_below(&field.ground.path("run"), &mut paths);
     ensure!(
         !paths.is_empty(),
         "a running sandbox has no socket, so `exec` cannot work"
@@ -116,44 +146,49 @@ fn own_sockets(world: &World) -> Verdict {
         "an abstract name is open to every user: {open_to_all:?}"
     );
     let words = arguments("IP07", paths.clone());
-    let control = world.outside(&[], &[], &words)?;
+    let control = field.ground.outside(&[], &[], &words)?;
     ensure!(
         control.text().contains("REACHED"),
         "the control did not connect to {paths:?}: {}",
         control.all()
     );
-    let inside = world.sandbox().attack(&words)?;
-    ensure!(
-        inside.text().contains("DONE") && !inside.text().contains("REACHED"),
-        "{}",
-        inside.all()
-    );
-    let exec = [vec!["exec".to_owned(), "own".into(), payload], words].concat();
+    let another = field.wall.attack(&Setting::default(), &words)?;
+    let exec = [
+        vec!["exec".to_owned(), "own".into(), PAYLOAD_INSIDE.into()],
+        words,
+    ]
+    .concat();
     let exec: Vec<&str> = exec.iter().map(String::as_str).collect();
-    let own = world.stockade(&exec)?;
-    ensure!(
-        own.text().contains("DONE") && !own.text().contains("REACHED"),
-        "its own sandbox: {}",
-        own.all()
-    );
+    for (who, inside) in [("another sandbox", another), ("its own", stockade(field, &exec)?)] {
+        ensure!(
+            inside.text().contains("DONE") && !inside.text().contains("REACHED"),
+            "{who}: {}",
+            inside.all()
+        );
+    }
     Ok(())
 }
 
+/// Runs the program that starts sandboxes.
+fn stockade(field: &Field, words: &[&str]) -> Verdict<Finished> {
+    let mut command = field.ground.command(field.wall.program());
+    command.args(words);
+    finish(command, Vec::new(), None)
+}
+
 /// Standard output goes to a file of the host that holds a secret already.
-fn reopened_streams(world: &World) -> Verdict {
-    use stockade_conformance::run::finish;
-    let program = world.suite().program().display().to_string();
-    let payload = world.payload_inside();
+fn reopened_streams(field: &Field) -> Verdict {
+    drop(field.ground.payload());
     for inside in [false, true] {
-        let canary = FileCanary::at(world, "outside/log")?;
+        let canary = FileCanary::at(field, "outside/log")?;
         let log = canary.path().display().to_string();
-        let mut command = world.command(std::path::Path::new("/bin/sh"));
-        let start = if inside {
-            r#""$1" run -q $RUN_FLAGS -- "$2" SD02 <"$0" >>"$0" 2>>"$0""#
-        } else {
-            r#""$2" SD02 <"$0" >>"$0" 2>>"$0""#
-        };
-        command.args(["-c", start, &log, &program, &payload]);
+        let mut command = field.ground.command(Path::new("/bin/sh"));
+        command.args(["-c", r#"exec "$@" <"$0" >>"$0" 2>>"$0""#, &log]);
+        if inside {
+            command.arg(field.wall.program()).args(["run", "-q"]);
+            command.args(field.wall.flags()).arg("--");
+        }
+        command.args([PAYLOAD_INSIDE, "SD02"]);
         finish(command, Vec::new(), None)?.expect(0)?;
         let text = std::fs::read_to_string(&log)?;
         let kept = text.starts_with(canary.token());
