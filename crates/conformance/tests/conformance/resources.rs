@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use stockade_conformance::{Ability, Behaviour, ControlKind, Finished, Verdict, World, ensure, fail, skip};
 
 use crate::policy::can_enforce;
@@ -19,6 +20,12 @@ pub const ALL: &[Behaviour] = &[
         "RS02",
         "a memory bomb is killed at the limit, and the cause is told",
         memory_bomb,
+    )
+    .needs(&[ControlKind::Memory]),
+    Behaviour::test(
+        "RS02-told",
+        "a child that was killed at the limit is told: after the run, by `exec`, `inspect` and the log",
+        child_is_told,
     )
     .needs(&[ControlKind::Memory]),
     Behaviour::test(
@@ -171,6 +178,62 @@ fn child_out_of_memory(world: &World) -> Verdict {
         finished.all()
     );
     Ok(())
+}
+
+const WITH_A_CHILD: &str = r#""$0" load memory 402653184; exit 3"#;
+
+fn child_is_told(world: &World) -> Verdict {
+    needs(world, "memory")?;
+    let payload = world.payload_inside();
+    let tight = || world.sandbox().flags(&["--memory", "64M", "--name", "one"]);
+    let finished = tight()
+        .flags(&["--keep"])
+        .run(&["sh", "-c", WITH_A_CHILD, &payload])?
+        .expect(3)?;
+    finished.complains(&["exit 3 · 1 process killed at the memory limit (64 MiB): raise with --memory"])?;
+    let told = json(world, &["inspect", "--json", "one"])?;
+    ensure!(told["oom_kills"] == 1, "{told}");
+    let text = world.stockade(&["inspect", "one"])?.expect(0)?.text();
+    ensure!(text.contains("1 process at the memory limit"), "{text}");
+    let logged = world
+        .stockade(&["audit", "show", "--json", "--kind", "limit-hit", "one"])?
+        .expect(0)?;
+    let logged: Value = serde_json::from_str(logged.text().trim())?;
+    ensure!(logged["event"]["killed"] == 1, "{logged}");
+    world.stockade(&["rm", "one"])?.expect(0)?;
+    // A further command tells of its own time.
+    tight().flags(&["-q", "-d"]).run(&["sleep", "1000"])?.expect(0)?;
+    let further =
+        |flag: &str, script: &str| world.stockade(&["exec", flag, "one", "sh", "-c", script, &payload]);
+    let counted = |script: &str| -> Verdict<Value> {
+        let finished = further("--json", script)?;
+        // Before it stands what the shell says of its child.
+        Ok(serde_json::from_str(
+            finished.stderr.lines().last().unwrap_or_default(),
+        )?)
+    };
+    ensure!(
+        counted(WITH_A_CHILD)?["oom_kills"] == 1,
+        "the kill is not counted"
+    );
+    let without = counted("exit 3")?;
+    ensure!(without["oom_kills"] == 0 && without["code"] == 3, "{without}");
+    further("--no-tty", WITH_A_CHILD)?
+        .expect(3)?
+        .complains(&["1 process killed at the memory limit: raise with --memory"])?;
+    let living = json(world, &["inspect", "--json", "one"])?;
+    ensure!(
+        living["oom_kills"] == 2 && living["state"] == "running",
+        "{living}"
+    );
+    world.stockade(&["rm", "-f", "one"])?.expect(0)?;
+    Ok(())
+}
+
+fn json(world: &World, arguments: &[&str]) -> Verdict<Value> {
+    Ok(serde_json::from_str(
+        &world.stockade(arguments)?.expect(0)?.text(),
+    )?)
 }
 
 fn hidden_memory(world: &World) -> Verdict {

@@ -112,6 +112,9 @@ pub enum Event {
     LimitHit {
         /// Which.
         limit: String,
+        /// Processes that it killed beside the command, which ended otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        killed: Option<u64>,
     },
     /// The sandbox was stopped from outside.
     Stopped {

@@ -15,7 +15,10 @@ const ID: &str = "000000000001";
 const OTHER: &str = "000000000002";
 
 fn limit(text: &str) -> Event {
-    Event::LimitHit { limit: text.into() }
+    Event::LimitHit {
+        limit: text.into(),
+        killed: None,
+    }
 }
 
 fn start(argv: &[&str]) -> Event {

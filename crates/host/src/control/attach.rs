@@ -56,7 +56,11 @@ pub(super) async fn serve(
     done?;
     // All was shown: how the first command ended is all that is left to say.
     if let Some(exit) = context.verdict.get() {
-        sender.send(&FromShim::Exited((*exit).into())).await?;
+        let ended = FromShim::Exited {
+            end: (*exit).into(),
+            oom_kills: None,
+        };
+        sender.send(&ended).await?;
     }
     Ok(())
 }

@@ -48,6 +48,9 @@ pub struct Inspection {
 pub struct ExecOutcome {
     /// How.
     pub exit: Exit,
+    /// Processes of the sandbox, of whichever command, that were killed at the memory limit meanwhile; none where
+    /// that is not counted.
+    pub oom_kills: Option<u64>,
     /// How long it took.
     pub duration: Duration,
 }

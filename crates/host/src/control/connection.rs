@@ -224,14 +224,25 @@ impl Connection {
             output_bytes,
         });
         match (exit, &result) {
-            (Some(exit), _) => self.sender.send(&FromShim::Exited(exit.into())).await,
+            (Some(exit), _) => {
+                let ended = FromShim::Exited {
+                    end: exit.into(),
+                    oom_kills: self.context.killed_since(oom_kills).await,
+                };
+                self.sender.send(&ended).await
+            }
             (None, Err(error)) => self.sender.send(&not_started(error)).await,
             (None, Ok(_)) => Ok(()),
         }
     }
 
     /// None: the client has left.
-    async fn run(&mut self, exec: &mut Exec, oom_kills: u64, output_bytes: &mut u64) -> Result<Option<Exit>> {
+    async fn run(
+        &mut self,
+        exec: &mut Exec,
+        oom_kills: Option<u64>,
+        output_bytes: &mut u64,
+    ) -> Result<Option<Exit>> {
         let credit = Credit::default();
         let mut input = exec.input();
         let control = exec.control();
@@ -278,7 +289,7 @@ async fn send_events(
     sender: &mut Sender,
     context: &Context,
     credit: &Credit,
-    oom_kills: u64,
+    oom_kills: Option<u64>,
     output_bytes: &mut u64,
 ) -> Result<Exit> {
     let input = exec.input();
@@ -356,13 +367,19 @@ impl Context {
             .filter(|exit| !matches!(exit, Exit::Code(_) | Exit::Signal(_)))
     }
 
-    async fn exit(&self, status: ExitStatus, oom_kills: u64) -> Exit {
+    /// Processes of the sandbox that were killed at the memory limit since there were so many.
+    async fn killed_since(&self, before: Option<u64>) -> Option<u64> {
+        let now = self.shim.oom_kills().await?;
+        Some(now.saturating_sub(before?))
+    }
+
+    async fn exit(&self, status: ExitStatus, oom_kills: Option<u64>) -> Exit {
         if let Some(decided) = self.decided() {
             return decided;
         }
         match status {
             ExitStatus::Code(code) => Exit::Code(code.into()),
-            ExitStatus::Signal(9) if self.shim.oom_kills().await > oom_kills => Exit::OutOfMemory,
+            ExitStatus::Signal(9) if self.killed_since(oom_kills).await > Some(0) => Exit::OutOfMemory,
             ExitStatus::Signal(number) => Exit::Signal(number.into()),
         }
     }

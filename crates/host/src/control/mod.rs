@@ -18,5 +18,5 @@ pub use client::{Client, ExecOutcome, Holder, Inspection};
 pub(crate) use connection::{Context, Defaults, serve};
 pub use files::RemoteFiles;
 pub use protocol::Attached;
-pub use remote::{RemoteExec, RemoteInput};
+pub use remote::{RemoteEnd, RemoteExec, RemoteInput};
 pub(crate) use server::Server;

@@ -9,7 +9,7 @@ use crate::error::CommandFailure;
 use crate::logs::LogRecord;
 
 /// Both ends must speak the same.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Bytes of input that the client sends before it is told that they were taken.
 pub(super) const CREDIT: usize = 256 << 10;
@@ -94,7 +94,11 @@ pub(super) enum FromShim {
     /// It runs again.
     Continued,
     /// It ended.
-    Exited(End),
+    Exited {
+        end: End,
+        /// Processes of the sandbox that were killed at the memory limit meanwhile; none where that is not counted.
+        oom_kills: Option<u64>,
+    },
     /// It could not be started.
     NotStarted { kind: CommandFailure, text: String },
     /// The sandbox is being stopped; the connection closes when it has ended.
@@ -229,8 +233,14 @@ mod tests {
                 stream: Stream::Stderr,
                 bytes: vec![0, 255, 7],
             },
-            FromShim::Exited(Exit::Code(3).into()),
-            FromShim::Exited(Exit::OutOfMemory.into()),
+            FromShim::Exited {
+                end: Exit::Code(3).into(),
+                oom_kills: None,
+            },
+            FromShim::Exited {
+                end: Exit::OutOfMemory.into(),
+                oom_kills: Some(1),
+            },
             FromShim::NotStarted {
                 kind: CommandFailure::NotFound,
                 text: "why".into(),

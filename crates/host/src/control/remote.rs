@@ -29,6 +29,25 @@ pub struct RemoteExec {
     offset: Arc<AtomicU64>,
 }
 
+/// How a command in another shim's sandbox ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteEnd {
+    /// How.
+    pub exit: Exit,
+    /// As [`super::ExecOutcome::oom_kills`].
+    pub oom_kills: Option<u64>,
+}
+
+impl From<Exit> for RemoteEnd {
+    /// The end of one whose supervisor was not asked for more.
+    fn from(exit: Exit) -> Self {
+        Self {
+            exit,
+            oom_kills: None,
+        }
+    }
+}
+
 impl RemoteExec {
     /// Says what is asked for. Needs a tokio runtime.
     pub(super) fn begin(
@@ -65,7 +84,7 @@ impl RemoteExec {
     /// # Errors
     /// [`Error::Command`] if it could not be started, [`Error::LinkLost`] if its supervisor
     /// has ended.
-    pub async fn event(&mut self) -> Result<ExecEvent<Exit>> {
+    pub async fn event(&mut self) -> Result<ExecEvent<RemoteEnd>> {
         Process::next(self).await
     }
 
@@ -157,11 +176,11 @@ async fn write_all(mut sender: Sender, shared: Arc<Shared>) {
 }
 
 impl Process for RemoteExec {
-    type End = Exit;
+    type End = RemoteEnd;
     type Input = RemoteInput;
     type Control = RemoteControl;
 
-    async fn next(&mut self) -> Result<ExecEvent<Exit>> {
+    async fn next(&mut self) -> Result<ExecEvent<RemoteEnd>> {
         if let Some(pid) = self.started.take() {
             return Ok(ExecEvent::Started { pid });
         }
@@ -179,7 +198,10 @@ impl Process for RemoteExec {
                 }
                 FromShim::Stopped { signal } => Ok(ExecEvent::Stopped { signal }),
                 FromShim::Continued => Ok(ExecEvent::Continued),
-                FromShim::Exited(end) => Ok(ExecEvent::Exited(end.into())),
+                FromShim::Exited { end, oom_kills } => Ok(ExecEvent::Exited(RemoteEnd {
+                    exit: end.into(),
+                    oom_kills,
+                })),
                 FromShim::Credit { count } => {
                     let count = usize::try_from(count).unwrap_or(0);
                     self.shared

@@ -30,6 +30,7 @@ use crate::error::Error;
 pub use start::start_early;
 
 /// A change of the set-up program that a test makes in order to see it noticed.
+#[cfg(feature = "mutation")]
 pub type Mutation = fn(&mut Program);
 
 /// This host, surveyed once in the life of a driver: a program makes one for each command line.

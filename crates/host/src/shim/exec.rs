@@ -10,7 +10,7 @@ use super::process::{Process, ProcessControl};
 use super::pump::{self, Meter, PumpEnd, RunEvent};
 use super::signals::{Asked, Signals};
 use super::stdio::{Input, Io};
-use crate::control::{Client, ExecOutcome, RemoteExec};
+use crate::control::{Client, ExecOutcome, RemoteEnd, RemoteExec};
 use crate::error::{Error, Result};
 use crate::session::Command;
 use stockade_domain::Exit;
@@ -54,15 +54,15 @@ pub async fn run_exec(
         tokio::select! {
             biased;
             end = pump.as_mut() => {
-                let exit = match end? {
-                    PumpEnd::Exited(exit) => exit,
-                    PumpEnd::Deaf | PumpEnd::OutputLimit => Exit::Signal(SIGPIPE),
+                let RemoteEnd { exit, oom_kills } = match end? {
+                    PumpEnd::Exited(end) => end,
+                    PumpEnd::Deaf | PumpEnd::OutputLimit => Exit::Signal(SIGPIPE).into(),
                 };
-                return Ok(ExecOutcome { exit, duration: started.elapsed() });
+                return Ok(ExecOutcome { exit, oom_kills, duration: started.elapsed() });
             }
             asked = signals.next() => {
                 if asked_before {
-                    return Ok(ExecOutcome { exit: Exit::Killed, duration: started.elapsed() });
+                    return Ok(ExecOutcome { exit: Exit::Killed, oom_kills: None, duration: started.elapsed() });
                 }
                 asked_before = true;
                 control.signal(match asked { Asked::Interrupt => SIGINT, Asked::End { .. } => SIGTERM }, true)?;
@@ -115,7 +115,7 @@ pub async fn run_attached(
         tokio::select! {
             biased;
             end = pump.as_mut() => return match end {
-                Ok(PumpEnd::Exited(exit)) => Ok(AttachEnd::Exited(exit)),
+                Ok(PumpEnd::Exited(end)) => Ok(AttachEnd::Exited(end.exit)),
                 // Nobody reads here any more; the command goes on.
                 Ok(PumpEnd::Deaf | PumpEnd::OutputLimit) | Err(Error::Cancelled { .. }) => Ok(detached()),
                 Err(error) => Err(error),

@@ -100,12 +100,8 @@ impl ShimHandle {
         self.answered(Request::Usage).await
     }
 
-    /// Processes killed at the memory limit so far; 0 where it cannot be told.
-    pub(crate) async fn oom_kills(&self) -> u64 {
-        self.usage()
-            .await
-            .ok()
-            .and_then(|(usage, _)| usage.oom_kills)
-            .unwrap_or(0)
+    /// Processes killed at the memory limit so far; none where it cannot be told.
+    pub(crate) async fn oom_kills(&self) -> Option<u64> {
+        self.usage().await.ok().and_then(|(usage, _)| usage.oom_kills)
     }
 }

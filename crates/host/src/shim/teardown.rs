@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use stockade_domain::Exit;
+use stockade_domain::{Exit, Usage};
 
 use super::verdict::Verdict;
 use super::{Outcome, Shim};
@@ -45,18 +45,7 @@ impl Shim {
         let leftovers = destroy(&mut *self.boundary).await;
         let mut problems = std::mem::take(&mut self.problems);
         problems.extend(self.starts.take().and_then(|starts| starts.finish().err()));
-        let mut unrecorded = {
-            let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
-            note_end(&mut audit, &result, output_bytes)
-                .and_then(|()| {
-                    audit.note(&Event::Destroyed {
-                        usage,
-                        leftovers: leftovers.clone(),
-                    })
-                })
-                .and_then(|()| audit.finish())
-                .err()
-        };
+        let mut unrecorded = self.close_log(&result, usage, output_bytes, &leftovers).err();
         let why = match &result {
             Ok(verdict) => verdict.why.clone(),
             Err(error) => Some(error.to_string()),
@@ -64,6 +53,7 @@ impl Shim {
         let finished = self.folder.finish(Finish {
             exit,
             why,
+            oom_kills: usage.and_then(|usage| usage.oom_kills),
             nothing_ran: result
                 .as_ref()
                 .is_err_and(|error| matches!(error.root(), Error::Command { .. })),
@@ -96,11 +86,45 @@ impl Shim {
             }
         }
     }
+
+    fn close_log(
+        &self,
+        result: &Result<Verdict>,
+        usage: Option<Usage>,
+        output_bytes: u64,
+        leftovers: &[Leftover],
+    ) -> Result<()> {
+        let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        note_end(
+            &mut audit,
+            result,
+            usage.and_then(|usage| usage.oom_kills),
+            output_bytes,
+        )?;
+        audit.note(&Event::Destroyed {
+            usage,
+            leftovers: leftovers.to_vec(),
+        })?;
+        audit.finish()
+    }
 }
 
-fn note_end(audit: &mut AuditLog, result: &Result<Verdict>, output_bytes: u64) -> Result<()> {
+fn note_end(
+    audit: &mut AuditLog,
+    result: &Result<Verdict>,
+    oom_kills: Option<u64>,
+    output_bytes: u64,
+) -> Result<()> {
     match result {
         Ok(verdict) => {
+            // Where the limit ended the command itself, that is told below.
+            let killed = oom_kills.filter(|count| *count > 0 && verdict.exit != Exit::OutOfMemory);
+            if killed.is_some() {
+                audit.note(&Event::LimitHit {
+                    limit: Verdict::MEMORY.to_owned(),
+                    killed,
+                })?;
+            }
             if let Some(why) = &verdict.why {
                 audit.note(&by_whom(verdict.exit, why))?;
             }
@@ -121,10 +145,12 @@ fn by_whom(exit: Exit, why: &str) -> Event {
     match exit {
         Exit::OutOfMemory | Exit::TimedOut | Exit::OutputLimit => Event::LimitHit {
             limit: why.to_owned(),
+            killed: None,
         },
         // The host's own: the kernel has none for what a change set holds.
         Exit::Killed if why.starts_with(Verdict::DISK) => Event::LimitHit {
             limit: why.to_owned(),
+            killed: None,
         },
         Exit::Code(_) | Exit::Signal(_) | Exit::Killed => Event::Stopped { by: why.to_owned() },
     }
@@ -147,6 +173,7 @@ pub(super) async fn after_failure(
     let _ = folder.finish(Finish {
         exit: None,
         why: Some(error.to_string()),
+        oom_kills: None,
         nothing_ran: true,
         problems: Vec::new(),
         leftovers: leftovers.clone(),

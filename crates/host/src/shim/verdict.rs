@@ -21,6 +21,8 @@ pub(super) struct Verdict {
 impl Verdict {
     /// How the reason begins where the change set was too large.
     pub const DISK: &str = "disk limit";
+    /// What the limit on memory is called.
+    pub const MEMORY: &str = "memory limit";
 
     fn because(exit: Exit, why: impl Into<String>) -> Self {
         Self {
@@ -79,7 +81,7 @@ impl Verdict {
         let exit = match status {
             ExitStatus::Code(code) => Exit::Code(code.into()),
             ExitStatus::Signal(SIGKILL) if oom_kills(boundary).await > 0 => {
-                return Self::because(Exit::OutOfMemory, "memory limit");
+                return Self::because(Exit::OutOfMemory, Self::MEMORY);
             }
             ExitStatus::Signal(number) => Exit::Signal(number.into()),
         };
@@ -89,7 +91,7 @@ impl Verdict {
     /// The sandbox as a whole ended, and the command's own end was not heard.
     pub fn of_sandbox(ended: &Ended) -> Result<Self> {
         match ended {
-            Ended::OutOfMemory => Ok(Self::because(Exit::OutOfMemory, "memory limit")),
+            Ended::OutOfMemory => Ok(Self::because(Exit::OutOfMemory, Self::MEMORY)),
             Ended::Stopped => Ok(Self::because(Exit::Killed, "the sandbox was stopped")),
             Ended::GuestKilled(signal) => Ok(Self::because(
                 Exit::Killed,

@@ -56,6 +56,8 @@ pub struct Finish {
     pub exit: Option<Exit>,
     /// Who or what decided it, or what failed.
     pub why: Option<String>,
+    /// Processes that were killed at the memory limit; none where they were not counted.
+    pub oom_kills: Option<u64>,
     /// Its first command could not be started, which its user was told: no record is kept.
     pub nothing_ran: bool,
     /// What failed and did not decide how it ended.
@@ -228,6 +230,7 @@ impl SandboxFolder {
             created_ms: unix_ms(),
             stamp_ms: Some(stamp_ms()),
             ended_ms: None,
+            oom_kills: None,
             exit: None,
             record: None,
             leftovers: Vec::new(),
@@ -399,6 +402,7 @@ impl SandboxFolder {
         self.status.phase = Phase::Ended;
         self.status.exit = finish.exit;
         self.status.why = finish.why;
+        self.status.oom_kills = finish.oom_kills;
         self.status.problems = finish.problems;
         self.status.paused = false;
         self.status.ended_ms = Some(unix_ms());

@@ -60,6 +60,9 @@ pub struct Status {
     pub ended_ms: Option<u64>,
     /// How its first command ended.
     pub exit: Option<Exit>,
+    /// Processes that were killed at the memory limit in its whole life; none where they were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oom_kills: Option<u64>,
     /// What the driver needs to find it again.
     pub record: Option<Record>,
     /// What could not be removed at the end.

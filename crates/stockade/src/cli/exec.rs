@@ -21,6 +21,8 @@ struct Ended<'a> {
     #[serde(flatten)]
     exit: Exit,
     code: i32,
+    /// Processes of the sandbox that were killed at the memory limit meanwhile.
+    oom_kills: Option<u64>,
     duration_ms: u128,
 }
 
@@ -49,10 +51,17 @@ async fn launch(args: ExecArgs) -> Result {
             sandbox: &args.name,
             exit: ended.exit,
             code,
+            oom_kills: ended.oom_kills,
             duration_ms,
         })?;
-    } else if !args.quiet && !matches!(ended.exit, Exit::Code(_)) {
-        report::note(&report::exit_clause(&ended.exit, &Limits::default()));
+    } else if !args.quiet {
+        let limits = Limits::default();
+        if !matches!(ended.exit, Exit::Code(_)) {
+            report::note(&report::exit_clause(&ended.exit, &limits));
+        }
+        if let Some(clause) = report::kills_clause(&ended.exit, ended.oom_kills, &limits) {
+            report::note(&clause);
+        }
     }
     Ok(code)
 }

@@ -66,6 +66,11 @@ fn facts(details: &Details) -> Vec<(&'static str, String)> {
         );
         add("processes", usage.pids.map(|pids| pids.to_string()));
     }
+    let killed = details.oom_kills.filter(|count| *count > 0);
+    add(
+        "killed",
+        killed.map(|count| format!("{} at the memory limit", report::processes(count))),
+    );
     add("budget", details.budget.as_ref().map(report::budget_text));
     add(
         "notes",

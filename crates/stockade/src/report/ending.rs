@@ -50,6 +50,9 @@ pub fn ended_line(outcome: &Outcome) -> String {
     );
     line.push_str(" · ");
     line.push_str(&exit_clause(&outcome.exit, &outcome.limits));
+    if let Some(clause) = kills_clause(&outcome.exit, outcome.usage.oom_kills, &outcome.limits) {
+        line.push_str(&format!(" · {clause}"));
+    }
     // What was a limit of the command's names itself.
     if let (Exit::Killed, Some(why)) = (outcome.exit, &outcome.why) {
         line.push_str(&format!(" ({})", Shown::new(why)));
@@ -79,7 +82,6 @@ pub fn unrecorded_line(outcome: &Outcome, why: &str) -> String {
 
 /// How the command ended, and for a limit which one and how to raise it.
 pub fn exit_clause(exit: &Exit, limits: &Limits) -> String {
-    let value = |value: Option<String>| value.map(|value| format!(" ({value})")).unwrap_or_default();
     match exit {
         Exit::Code(code) => format!("exit {code}"),
         Exit::Signal(number) => format!("ended by signal {number}{}", signal_name(*number)),
@@ -97,6 +99,26 @@ pub fn exit_clause(exit: &Exit, limits: &Limits) -> String {
         }
         Exit::Killed => "killed: stopped from outside".to_owned(),
     }
+}
+
+/// What the memory limit ended beside the command, which may go on without it, or end for that reason.
+pub fn kills_clause(exit: &Exit, oom_kills: Option<u64>, limits: &Limits) -> Option<String> {
+    // Then the command's own end tells of the limit.
+    let count = oom_kills.filter(|count| *count > 0 && *exit != Exit::OutOfMemory)?;
+    let limit = value(limits.memory.map(|limit| limit.to_string()));
+    Some(format!(
+        "{} killed at the memory limit{limit}: raise with --memory",
+        processes(count)
+    ))
+}
+
+/// "1 process", "2 processes".
+pub fn processes(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "process" } else { "processes" })
+}
+
+fn value(value: Option<String>) -> String {
+    value.map(|value| format!(" ({value})")).unwrap_or_default()
 }
 
 /// The line about a preferred control that is not enforced.
@@ -207,6 +229,35 @@ mod tests {
         assert_eq!(
             exit_clause(&Exit::TimedOut, &limits),
             "killed: time limit: raise with --timeout"
+        );
+    }
+
+    #[test]
+    fn what_the_memory_limit_killed_beside_the_command_is_told() {
+        let with = |exit, oom_kills| {
+            let mut outcome = outcome(exit, None);
+            outcome.usage.oom_kills = oom_kills;
+            ended_line(&outcome)
+        };
+        assert_eq!(
+            with(Exit::Code(137), Some(1)),
+            "native, 24 of 24 controls verified · exit 137 · 1 process killed at the memory limit (512 MiB): \
+             raise with --memory"
+        );
+        assert_eq!(
+            with(Exit::Signal(15), Some(3)),
+            "native, 24 of 24 controls verified · ended by signal 15 (SIGTERM) · 3 processes killed at the memory \
+             limit (512 MiB): raise with --memory"
+        );
+        // Nothing was killed, or nobody counted; and what is said already is not said twice.
+        let plain = "native, 24 of 24 controls verified · exit 137";
+        assert_eq!(
+            (with(Exit::Code(137), Some(0)), with(Exit::Code(137), None)),
+            (plain.to_owned(), plain.to_owned())
+        );
+        assert_eq!(
+            with(Exit::OutOfMemory, Some(2)),
+            "native, 24 of 24 controls verified · killed: out of memory (512 MiB): raise with --memory"
         );
     }
 

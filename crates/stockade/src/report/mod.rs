@@ -23,7 +23,9 @@ pub use changes::{change_line, counts_line, found_line};
 pub use conflict::three_way_text;
 pub use diff::{diff_names, diff_stat, diff_text};
 pub use doctor::diagnosis_text;
-pub use ending::{Outcome, ended_line, exit_clause, shortfall_line, unrecorded_line};
+pub use ending::{
+    Outcome, ended_line, exit_clause, kills_clause, processes, shortfall_line, unrecorded_line,
+};
 pub use events::{Event, StatusFd};
 pub use explain::explained_text;
 pub use git::{git_lines, taken_lines};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stockade_domain::environment::{Environment, Variable};
-use stockade_host::control::RemoteInput;
+use stockade_host::control::{RemoteEnd, RemoteInput};
 use stockade_host::logs::Stream;
 use stockade_host::session::{Command, ExecEvent};
 use stockade_host::shim::WindowSize;
@@ -133,7 +133,7 @@ impl Begun {
 }
 
 /// Tells what a command did; its end is the answer.
-async fn tell_event(shared: &Shared, id: u64, event: ExecEvent<stockade_domain::Exit>) -> Option<Value> {
+async fn tell_event(shared: &Shared, id: u64, event: ExecEvent<RemoteEnd>) -> Option<Value> {
     let (event, content) = match event {
         ExecEvent::Started { pid } => ("started", json!({ "pid": pid })),
         ExecEvent::Output { stream, bytes: out } => {
@@ -146,9 +146,10 @@ async fn tell_event(shared: &Shared, id: u64, event: ExecEvent<stockade_domain::
         }
         ExecEvent::Stopped { signal } => ("stopped", json!({ "signal": signal })),
         ExecEvent::Continued => ("continued", json!({})),
-        ExecEvent::Exited(exit) => {
+        ExecEvent::Exited(RemoteEnd { exit, oom_kills }) => {
             let mut ended = serde_json::to_value(exit).unwrap_or_default();
             ended["code"] = exit.code().into();
+            ended["oom_kills"] = oom_kills.into();
             return Some(ended);
         }
     };

@@ -31,6 +31,8 @@ pub struct Details {
     pub supervisor_pid: Option<u32>,
     /// What it uses, and none where it does not run.
     pub usage: Option<Usage>,
+    /// Processes that were killed at the memory limit so far, or in its whole life; none where they are not counted.
+    pub oom_kills: Option<u64>,
     /// What all sandboxes beside it share, and their use.
     pub budget: Option<Shared>,
     /// Milliseconds since its first command was started.
@@ -80,6 +82,7 @@ pub async fn inspect(name: &str) -> Result<Details> {
         ended_ms: status.ended_ms,
         supervisor_pid: is_up.then_some(status.shim.pid),
         usage: measured.map(|measured| measured.usage),
+        oom_kills: measured.map_or(status.oom_kills, |measured| measured.usage.oom_kills),
         running_ms: measured.map(|measured| u64::try_from(measured.running.as_millis()).unwrap_or(u64::MAX)),
         directory,
         change_set: status.change_set,
