@@ -369,8 +369,12 @@ impl Context {
 
     /// Processes of the sandbox that were killed at the memory limit since there were so many.
     async fn killed_since(&self, before: Option<u64>) -> Option<u64> {
-        let now = self.shim.oom_kills().await?;
-        Some(now.saturating_sub(before?))
+        // A supervisor that ends answers nothing more, and the end of a command is to be told in time.
+        tokio::select! {
+            biased;
+            () = self.farewell.cancelled() => None,
+            now = self.shim.oom_kills() => Some(now?.saturating_sub(before?)),
+        }
     }
 
     async fn exit(&self, status: ExitStatus, oom_kills: Option<u64>) -> Exit {
