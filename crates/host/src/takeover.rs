@@ -27,6 +27,8 @@ pub struct Takeover {
     /// Which of the changes meet a file that changed on the host since the sandbox began.
     pub conflicts: Vec<bool>,
     facts: Conflicts,
+    /// Of conflicts: the numbers of the deletions of files that were moved, by those of the additions.
+    pub moved: BTreeMap<usize, usize>,
     /// Repositories of git in which something changed.
     pub repositories: Repositories,
     /// The sandbox that used the set last.
@@ -79,6 +81,10 @@ impl Takeover {
         for change in &mut set.changes {
             change.conflict = facts.has(change);
         }
+        let moved = facts.moved(&trees, &set.changes);
+        for to in moved.keys() {
+            set.changes[*to].conflict = true;
+        }
         let conflicts = set.changes.iter().map(|change| change.conflict).collect();
         Ok(Self {
             owners: owners(kept, project)?,
@@ -91,6 +97,7 @@ impl Takeover {
             set,
             conflicts,
             facts,
+            moved,
         })
     }
 
@@ -99,7 +106,9 @@ impl Takeover {
     pub fn three_way(&self, number: usize) -> Option<ThreeWay> {
         let change = self.set.changes.get(number)?;
         let is_conflict = self.conflicts.get(number).copied().unwrap_or(false);
-        is_conflict.then(|| ThreeWay::of(&self.trees, self.facts.bases(), change))
+        let from = self.moved.get(&number).and_then(|from| self.set.changes.get(*from));
+        let from = from.unwrap_or(change);
+        is_conflict.then(|| ThreeWay::of_moved(&self.trees, self.facts.bases(), from, change))
     }
 
     /// The user's directory.

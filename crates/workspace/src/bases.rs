@@ -3,11 +3,13 @@
 //! A run does not begin with a walk of the project, and an overlay keeps nothing of a file that is
 //! changed in it. But as long as the host's file bears an earlier ctime than the start of the run,
 //! it is what the run saw. So it is kept, a copy, at the latest when the sandbox has ended. Of a
-//! file that the host had changed by then it is noted that its base is not known.
+//! file that the host had changed by then it is noted that its base is not known, and of what is
+//! new inside that nothing stood there: whatever the host makes at that path is a conflict.
 //!
 //! One file a record: a line of JSON, then the content. It appears whole, and the first of a path
 //! stays until the path leaves the change set: what is made of it later came from the same base.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -31,6 +33,8 @@ use crate::write_error::{WriteError, WriteResult};
 pub const MAX_MERGE_BYTES: u64 = 1 << 20;
 /// Files of one change set that are kept.
 const MAX_RECORDS: usize = 2_000;
+/// With so many no more is written down of what is new inside: the others need the room.
+const MAX_BEFORE_NEW: usize = 1_000;
 /// Bytes that one look keeps.
 const MAX_KEPT_BYTES: u64 = 64 << 20;
 /// Longest first line: a path of 4,096 bytes, each escaped, and some.
@@ -51,20 +55,32 @@ struct Header {
     mode: u32,
     /// The content follows.
     has_content: bool,
+    /// Nothing stood there; of a directory, nor anything below it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    was_absent: bool,
 }
 
 /// What stood on the host when a file was first changed inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Base {
-    /// The ctime that the host's file had, if the run is known to have seen it.
-    pub(crate) changed: Option<(i64, u32)>,
-    /// Its permission bits.
-    pub(crate) mode: u32,
+pub(crate) enum Base {
+    /// A file.
+    File {
+        /// Its ctime, if the run is known to have seen it.
+        changed: Option<(i64, u32)>,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Nothing.
+    Nothing,
 }
 
 /// The bases of a change set that are known.
 #[derive(Debug, Default)]
-pub struct Bases(Option<Place>);
+pub struct Bases {
+    place: Option<Place>,
+    /// Listed once: most files have none.
+    names: HashSet<String>,
+}
 
 impl Bases {
     /// Those of the set in a directory.
@@ -73,26 +89,40 @@ impl Bases {
     /// [`WriteError::History`].
     pub fn of(set: &Path) -> WriteResult<Self> {
         let path = set.join(BASES);
-        match Place::open(&path) {
-            Ok(place) => Ok(Self(Some(place))),
-            Err(Errno::NOENT) => Ok(Self(None)),
-            Err(cause) => Err(WriteError::history("open", &path, cause)),
-        }
+        let failed = |cause| WriteError::history("open", &path, cause);
+        let place = match Place::open(&path) {
+            Ok(place) => place,
+            Err(Errno::NOENT) => return Ok(Self::default()),
+            Err(cause) => return Err(failed(cause)),
+        };
+        let mut names = HashSet::new();
+        let directory = place.directory(Path::new("")).map_err(failed)?;
+        each_name(&directory, |name| {
+            names.extend(name.to_str().map(str::to_owned));
+            true
+        })
+        .map_err(failed)?;
+        let place = Some(place);
+        Ok(Self { place, names })
     }
 
     /// What is known of a path. What cannot be read is not known.
     pub(crate) fn get(&self, path: &Path) -> Option<Base> {
-        let (header, _) = self.record(path)?;
-        Some(Base {
-            changed: header.changed,
-            mode: header.mode,
+        let of_itself = self.record(path).map(|(header, _)| header.base());
+        of_itself.or_else(|| {
+            let mut above = path.ancestors().skip(1);
+            let mut found = above.find_map(|above| Some(self.record(above)?.0.base()));
+            found.take_if(|base| *base == Base::Nothing)
         })
     }
 
-    /// The content of a path's base, if it was kept.
+    /// The content of a path's base, if it was kept; of nothing, none at all.
     pub(crate) fn content(&self, path: &Path) -> Option<Vec<u8>> {
-        let (header, rest) = self.record(path)?;
         let mut content = Vec::new();
+        if self.get(path)? == Base::Nothing {
+            return Some(content);
+        }
+        let (header, rest) = self.record(path)?;
         header.changed.filter(|_| header.has_content)?;
         rest.take(MAX_MERGE_BYTES + 1).read_to_end(&mut content).ok()?;
         Some(content)
@@ -101,12 +131,26 @@ impl Bases {
     /// The record of a path that leaves the change set: its name and what it is.
     pub(crate) fn leaving(&self, path: &Path) -> Option<(PathBuf, Mark)> {
         let name = PathBuf::from(name_of(path));
-        let stat = self.0.as_ref()?.stat(&name).ok()??;
+        let stat = self.place.as_ref()?.stat(&name).ok()??;
         Some((name, Mark::of(&stat)))
     }
 
     fn record(&self, path: &Path) -> Option<(Header, BufReader<File>)> {
-        read(self.0.as_ref()?, &name_of(path)).filter(|(header, _)| header.path == path)
+        let place = self.place.as_ref().filter(|_| !self.names.is_empty())?;
+        let name = Some(name_of(path)).filter(|name| self.names.contains(name))?;
+        read(place, &name).filter(|(header, _)| header.path == path)
+    }
+}
+
+impl Header {
+    fn base(&self) -> Base {
+        if self.was_absent {
+            return Base::Nothing;
+        }
+        Base::File {
+            changed: self.changed,
+            mode: self.mode,
+        }
     }
 }
 
@@ -138,7 +182,7 @@ fn name_of(path: &Path) -> String {
 pub(crate) fn keep<'a>(
     set: &Path,
     trees: &Trees,
-    changes: impl Iterator<Item = &'a Change>,
+    changes: impl Iterator<Item = &'a Change> + Clone,
     seen: impl Fn(&Change, &Entry) -> Option<(i64, u32)>,
 ) -> WriteResult {
     let path = set.join(BASES);
@@ -146,11 +190,9 @@ pub(crate) fn keep<'a>(
     let mut place = None;
     let mut records = 0;
     let mut left = MAX_KEPT_BYTES;
-    for change in changes {
-        let before = change.before.filter(|before| before.node == NodeKind::File);
-        let Some(before) = before.filter(|_| !is_of_git(&change.path)) else {
-            continue;
-        };
+    let changes = changes.filter(|change| !is_of_git(&change.path));
+    let files = changes.clone().filter(|change| is_file(change.before));
+    for change in files.chain(outermost_new(changes)) {
         let place = match &place {
             Some(place) => place,
             None => {
@@ -159,15 +201,17 @@ pub(crate) fn keep<'a>(
                 place.insert(opened)
             }
         };
-        if records >= MAX_RECORDS {
+        let most = if change.before.is_some() { MAX_RECORDS } else { MAX_BEFORE_NEW };
+        if records >= most {
             return Ok(());
         }
         let name = name_of(&change.path);
         if read(place, &name).is_some() {
             continue;
         }
-        let changed = seen(change, &before);
-        let content = changed.and_then(|_| content(trees, change, &before, left));
+        let changed = change.before.and_then(|before| seen(change, &before));
+        let known = change.before.filter(|_| changed.is_some());
+        let content = known.and_then(|before| content(trees, change, &before, left));
         left -= content
             .as_ref()
             .map_or(0, |content| content.len() as u64)
@@ -176,8 +220,9 @@ pub(crate) fn keep<'a>(
             version: VERSION,
             path: change.path.clone(),
             changed,
-            mode: before.mode,
+            mode: change.before.map_or(0, |before| before.mode),
             has_content: content.is_some(),
+            was_absent: change.before.is_none(),
         };
         write(place, &name, &header, content.as_deref().unwrap_or_default()).map_err(failed)?;
         records += 1;
@@ -185,8 +230,26 @@ pub(crate) fn keep<'a>(
     Ok(())
 }
 
+fn is_file(entry: Option<Entry>) -> bool {
+    entry.is_some_and(|entry| entry.node == NodeKind::File)
+}
+
+/// What is new inside. A new directory stands for all that is in it.
+fn outermost_new<'a>(changes: impl Iterator<Item = &'a Change>) -> impl Iterator<Item = &'a Change> {
+    let mut above: Option<&Path> = None;
+    changes
+        .filter(|change| change.before.is_none())
+        .filter(move |change| {
+            let is_in_it = above.is_some_and(|above| change.path.starts_with(above));
+            if !is_in_it {
+                above = Some(&change.path);
+            }
+            !is_in_it
+        })
+}
+
 /// Git's own files are not merged as texts.
-fn is_of_git(path: &Path) -> bool {
+pub(crate) fn is_of_git(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == ".git")
 }
 
@@ -260,7 +323,7 @@ fn write(place: &Place, name: &str, header: &Header, content: &[u8]) -> Result<(
 /// # Errors
 /// [`WriteError::History`].
 pub fn forget(set: &Path, upper: &Path) -> WriteResult {
-    let Bases(Some(place)) = Bases::of(set)? else {
+    let Bases { place: Some(place), .. } = Bases::of(set)? else {
         return Ok(());
     };
     let failed = |cause: Errno| WriteError::history("clean", &set.join(BASES), cause);

@@ -8,13 +8,16 @@
 //! When a sandbox has ended, the host's files that it saw are kept ([`crate::bases`]). From then on
 //! these tell: also of files that a later run writes anew, and that the host removes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::bases::Bases;
-use crate::change::{Change, Entry, Moment, NodeKind};
+use crate::bases::{Base, Bases, is_of_git};
+use crate::change::{Change, ChangeKind, Entry, Moment, NodeKind};
 use crate::checkpoint::Births;
 use crate::journal::Known;
+use crate::merge::ThreeWay;
 use crate::place::Place;
+use crate::rename;
 use crate::review::{Item, Review, sort};
 use crate::trees::Trees;
 use crate::write_error::{WriteError, WriteResult};
@@ -72,18 +75,49 @@ impl Conflicts {
     pub fn has(&self, change: &Change) -> bool {
         let base = self.bases.get(&change.path);
         let Some(before) = change.before else {
-            return base.is_some();
+            return matches!(base, Some(Base::File { .. }));
         };
         if before.node == NodeKind::Directory {
             // A directory changes whenever a name in it does; the names are looked at. In place of
-            // a file it is another thing than the sandbox saw.
-            return base.is_some();
+            // a file it is another thing than the sandbox saw, and so is any but a directory in its.
+            let is_directory = change
+                .after
+                .is_some_and(|after| after.node == NodeKind::Directory);
+            return match base {
+                Some(Base::File { .. }) => true,
+                Some(Base::Nothing) => !is_directory,
+                None => false,
+            };
         }
         match base {
+            Some(Base::Nothing) => true,
             // What is made later of a file that was not known is not known either.
-            Some(base) => base.changed != Some(seconds_of(self.changed(&change.path, &before))),
+            Some(Base::File { changed, .. }) => {
+                changed != Some(seconds_of(self.changed(&change.path, &before)))
+            }
             None => !self.is_seen(change, &before),
         }
+    }
+
+    /// Of the conflicts among changes, the deletions that belong to a file that was moved: the number of each by
+    /// that of the addition. The two are one conflict: with the new name alone the host would have
+    /// both files.
+    #[must_use]
+    pub fn moved(&self, trees: &Trees, changes: &[Change]) -> BTreeMap<usize, usize> {
+        let is_open = |change: &Change| change.conflict && change.kind == ChangeKind::Deleted;
+        if !changes.iter().any(is_open) {
+            return BTreeMap::new();
+        }
+        let told = changes.iter().enumerate();
+        let (numbers, told): (Vec<usize>, Vec<Change>) = told
+            .filter(|(_, change)| !change.ignored && !is_of_git(&change.path))
+            .map(|(number, change)| (number, change.clone()))
+            .unzip();
+        let moved = rename::moved(trees, &told, &self.bases);
+        let moved = moved.into_iter().filter(|moved| is_open(&told[moved.from]));
+        moved
+            .map(|moved| (numbers[moved.to], numbers[moved.from]))
+            .collect()
     }
 
     /// Marks the conflicts in a review, and puts them on top.
@@ -114,7 +148,7 @@ impl Conflicts {
         &self,
         set: &Path,
         trees: &Trees,
-        changes: impl Iterator<Item = &'a Change>,
+        changes: impl Iterator<Item = &'a Change> + Clone,
     ) -> WriteResult {
         crate::bases::keep(set, trees, changes, |change, before| {
             self.is_seen(change, before)
@@ -124,8 +158,7 @@ impl Conflicts {
 }
 
 /// What a change does to a file of the host: one that was moved is deleted where it was.
-#[must_use]
-pub fn source(item: &Item) -> Change {
+fn source(item: &Item) -> Change {
     match &item.renamed {
         Some(renamed) => Change::new(
             renamed.from.clone(),
@@ -134,6 +167,14 @@ pub fn source(item: &Item) -> Change {
             crate::change::Content::Differs,
         ),
         None => item.change.clone(),
+    }
+}
+
+impl ThreeWay {
+    /// Looks at a change of a review that is a conflict.
+    #[must_use]
+    pub fn of_item(trees: &Trees, bases: &Bases, item: &Item) -> Self {
+        Self::of_moved(trees, bases, &source(item), &item.change)
     }
 }
 

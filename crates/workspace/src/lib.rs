@@ -39,7 +39,7 @@ pub use bases::{BASES, Bases, MAX_MERGE_BYTES, forget};
 pub use change::{
     Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
 };
-pub use conflict::{Conflicts, Start, source};
+pub use conflict::{Conflicts, Start};
 pub use copy::{NOBODY, Owners};
 pub use error::{Error, Result};
 pub use git::{

@@ -1,9 +1,10 @@
 //! Which new file is one that was moved. An overlay knows no renames: it shows a deletion and
 //! an addition.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::bases::Bases;
 use crate::change::{Change, ChangeKind, Content, NodeKind};
 use crate::review::{Item, Renamed};
 use crate::trees::{Side, Trees};
@@ -18,8 +19,20 @@ const MIN_SIMILARITY: u64 = 50;
 /// How many bytes each distinct line of a file takes.
 type Lines = HashMap<u64, u64>;
 
-/// Joins deletions and additions that are one file.
-pub(crate) fn find(trees: &Trees, changes: Vec<Change>) -> Vec<Item> {
+/// A file that was moved, by the numbers of its two changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// The deletion.
+    pub(crate) from: usize,
+    /// The addition.
+    pub(crate) to: usize,
+    /// How much of it is the same, in percent.
+    similarity: u8,
+}
+
+/// Finds deletions and additions that are one file. What a file was when it was moved is told by its base,
+/// where that was kept.
+pub(crate) fn moved(trees: &Trees, changes: &[Change], bases: &Bases) -> Vec<Moved> {
     let is_candidate = |change: &Change, kind| {
         change.kind == kind && {
             let entry = change.after.or(change.before);
@@ -36,14 +49,16 @@ pub(crate) fn find(trees: &Trees, changes: Vec<Change>) -> Vec<Item> {
     if !gone.is_empty() && !new.is_empty() {
         let read =
             |side, change: &Change| lines(&trees.content(side, &change.path, MAX_BYTES).unwrap_or_default());
-        let former: Vec<Lines> = gone
-            .iter()
-            .map(|(_, change)| read(Side::Before, change))
-            .collect();
+        let former = gone.iter().map(|(_, change)| {
+            let base = bases.content(&change.path).map(|base| lines(&base));
+            (read(Side::Before, change), base)
+        });
+        let former: Vec<(Lines, Option<Lines>)> = former.collect();
         for (to, change) in &new {
             let present = read(Side::After, change);
-            for ((from, _), former) in gone.iter().zip(&former) {
-                let score = similarity(former, &present);
+            for ((from, _), (former, base)) in gone.iter().zip(&former) {
+                let of_base = base.as_ref().map_or(0, |base| similarity(base, &present));
+                let score = similarity(former, &present).max(of_base);
                 if score >= MIN_SIMILARITY {
                     pairs.push((score, *from, *to));
                 }
@@ -52,24 +67,34 @@ pub(crate) fn find(trees: &Trees, changes: Vec<Change>) -> Vec<Item> {
     }
     // The most alike first; each file is in one pair.
     pairs.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
-    let (mut taken, mut moved) = (HashMap::new(), HashMap::new());
-    for (score, from, to) in pairs {
-        if !taken.contains_key(&from) && !moved.contains_key(&to) {
-            taken.insert(from, ());
-            let is_same = score == 100 && is_same(trees, changes.get(from), changes.get(to));
-            let score = if is_same { 100 } else { score.min(99) };
-            moved.insert(to, (from, u8::try_from(score).unwrap_or(99)));
+    let (mut gone, mut new) = (HashSet::new(), HashSet::new());
+    let free = pairs.into_iter().filter(|(_, from, to)| {
+        let is_free = !gone.contains(from) && !new.contains(to);
+        if is_free {
+            gone.insert(*from);
+            new.insert(*to);
         }
-    }
+        is_free
+    });
+    let moved = free.map(|(score, from, to)| {
+        let is_same = score == 100 && is_same(trees, changes.get(from), changes.get(to));
+        let score = if is_same { 100 } else { score.min(99) };
+        let similarity = u8::try_from(score).unwrap_or(99);
+        Moved { from, to, similarity }
+    });
+    moved.collect()
+}
+
+/// Joins deletions and additions that are one file.
+pub(crate) fn find(trees: &Trees, changes: Vec<Change>, bases: &Bases) -> Vec<Item> {
+    let moved = moved(trees, &changes, bases);
+    let gone: HashSet<usize> = moved.iter().map(|moved| moved.from).collect();
     let former: HashMap<usize, (Change, u8)> = moved
-        .into_iter()
-        .filter_map(|(to, (from, score))| Some((to, (changes.get(from)?.clone(), score))))
+        .iter()
+        .filter_map(|moved| Some((moved.to, (changes.get(moved.from)?.clone(), moved.similarity))))
         .collect();
-    let is_left = |position: &usize| !taken.contains_key(position);
-    changes
-        .into_iter()
-        .enumerate()
-        .filter(|(position, _)| is_left(position))
+    let all = changes.into_iter().enumerate();
+    all.filter(|(position, _)| !gone.contains(position))
         .map(|(position, change)| item(change, former.get(&position)))
         .collect()
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::bases::Bases;
 use crate::change::{Change, ChangeKind, ChangeSet, Content, Counts, NodeKind, Unread, lossless_path};
 use crate::error::Result;
 use crate::git::{self, GitDir};
@@ -121,6 +122,14 @@ impl Trees {
     /// # Errors
     /// As [`Trees::scan`].
     pub fn review(&self, wish: &Wish) -> Result<Review> {
+        self.review_with(wish, &Bases::default())
+    }
+
+    /// The same; a file that was moved is found by its base as well, because the host may have changed it since.
+    ///
+    /// # Errors
+    /// As [`Trees::scan`].
+    pub fn review_with(&self, wish: &Wish, bases: &Bases) -> Result<Review> {
         let mut set = self.scan(wish.limits)?;
         let is_wanted =
             |path: &Path| wish.paths.is_empty() || wish.paths.iter().any(|top| path.starts_with(top));
@@ -159,7 +168,7 @@ impl Trees {
             }
         }
         git.retain(|told| !told.is_empty() || !told.files.is_empty());
-        let mut changes = rename::find(self, shown);
+        let mut changes = rename::find(self, shown, bases);
         sort(&mut changes);
         Ok(Review {
             counts: set.counts,

@@ -266,6 +266,7 @@ pub fn held_text(held: &Held) -> String {
         Held::Never { why } => format!("never applied: {why}"),
         Held::WithCommits { .. } => "taken with the commits".to_owned(),
         Held::Ignored => "git ignores it".to_owned(),
+        Held::Moved { to } => format!("one conflict with {}, to which it was moved", Shown(to.as_ref())),
         Held::NotChosen => "not chosen".to_owned(),
     }
 }

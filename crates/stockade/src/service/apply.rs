@@ -12,6 +12,8 @@ use stockade_host::workspace::{
     ThreeWay, Undone, compose,
 };
 
+mod moves;
+
 use super::commits::{self, Commits, Preview};
 use super::{Result, change_set, state};
 use crate::failure::Failure;
@@ -86,6 +88,11 @@ pub enum Held {
         /// They are asked for.
         wanted: bool,
     },
+    /// It is the old name of a file that was moved: one conflict with the new one.
+    Moved {
+        /// The new name; what is not UTF-8 in it is escaped.
+        to: String,
+    },
     /// It was not asked for.
     NotChosen,
 }
@@ -113,7 +120,7 @@ pub fn open(request: &Request) -> Result<Open> {
     let conflicts = &takeover.conflicts;
     let wants = |path: &Path| wanted.wants_repository(&takeover, path);
     let commits = Commits::new(&takeover, wants, request.risky, &wanted.0);
-    let held: Vec<Option<Held>> = changes
+    let mut held: Vec<Option<Held>> = changes
         .iter()
         .zip(conflicts)
         .map(
@@ -125,6 +132,7 @@ pub fn open(request: &Request) -> Result<Open> {
             },
         )
         .collect();
+    moves::hold_together(&takeover, &wanted, &mut held);
     let decisions = held
         .iter()
         .zip(conflicts)
@@ -142,6 +150,7 @@ pub fn open(request: &Request) -> Result<Open> {
         commits,
         takeover,
     };
+    open.decide_moves();
     open.merge_all(request.conflicts == OnConflict::Mark);
     Ok(open)
 }
@@ -293,7 +302,7 @@ impl Open {
             conflict: *conflict,
             held: held.as_ref(),
         })
-        .filter(|question| question.held.is_none_or(Held::is_asked))
+        .filter(|question| question.held.is_none_or(Held::is_asked) && !self.is_old_name(question.number))
     }
 
     /// What is asked for, the files of git that are no question included.
@@ -355,6 +364,11 @@ impl Open {
 
     /// What somebody has decided.
     pub fn decide(&mut self, number: usize, decision: Decision) {
+        self.decide_alone(number, decision);
+        self.decide_old_name(number);
+    }
+
+    fn decide_alone(&mut self, number: usize, decision: Decision) {
         if let (Some(decided), Some(held)) = (self.decisions.get_mut(number), self.held.get_mut(number)) {
             *decided = decision;
             *held = (decision == Decision::Leave).then_some(Held::NotChosen);
@@ -407,6 +421,7 @@ impl Open {
                 if let Some(held) = self.held.get_mut(number) {
                     *held = Some(Held::Unmerged { why });
                 }
+                self.decide_old_name(number);
             }
         }
     }
@@ -488,7 +503,7 @@ pub fn discard(changes: Option<&str>, paths: &[PathBuf], dry_run: bool) -> Resul
         open.decide_commits(&repository, false);
     }
     for (number, _) in &asked {
-        open.decide(*number, Decision::Keep);
+        open.decide_alone(*number, Decision::Keep);
     }
     let mut discarded: Vec<PathBuf> = asked.into_iter().map(|(_, path)| path).collect();
     let mut left = Vec::new();

@@ -8,7 +8,7 @@ use stockade_host::Error;
 use stockade_host::state::{ChangeSet as Kept, Look, RunMeta, StateDirs, notes};
 use stockade_host::workspace::replica::Calm;
 use stockade_host::workspace::{
-    self, Conflicts, Detail, Item, Merges, Patch, Review, ScanLimits, ThreeWay, Trees, Wish,
+    self, Bases, Conflicts, Detail, Item, Merges, Patch, Review, ScanLimits, ThreeWay, Trees, Wish,
 };
 
 use super::audit::{Entry, Seen, Wanted, show};
@@ -127,13 +127,11 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
     };
     let look = dirs.look(&kept, Calm::Moving)?;
     let trees = Trees::open(look.upper(), look.lower().unwrap_or(&workspace)).map_err(unreadable)?;
-    let mut review = trees.review(&wish).map_err(unreadable)?;
-    let conflicts = if kept.is_live() {
-        // Written in place: there is nothing to apply.
-        BTreeMap::new()
-    } else {
-        conflicts(&dirs, &kept, look.upper(), &trees, &mut review)?
-    };
+    let facts = facts(&dirs, &kept, look.upper())?;
+    let bases = Bases::default();
+    let bases = facts.as_ref().map_or(&bases, Conflicts::bases);
+    let mut review = trees.review_with(&wish, bases).map_err(unreadable)?;
+    let conflicts = facts.map(|facts| conflicts(&facts, &trees, &mut review));
     let user = kept.user.as_ref().filter(|_| kept.live);
     let folder = user.map(|user| dirs.path().join("sandboxes").join(&user.id));
     let noted = folder.map(|folder| notes(&folder)).unwrap_or_default();
@@ -151,32 +149,31 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
         notes: noted,
         history,
         review,
-        conflicts,
+        conflicts: conflicts.unwrap_or_default(),
         trees,
         _look: look,
     }))
 }
 
-/// Marks what changed on the host, too, and says of each what can be done.
-fn conflicts(
-    dirs: &StateDirs,
-    kept: &Kept,
-    upper: &Path,
-    trees: &Trees,
-    review: &mut Review,
-) -> Result<BTreeMap<PathBuf, Merges>> {
-    let Some(project) = kept.workspace() else {
-        return Ok(BTreeMap::new());
+/// What tells conflicts; none where the workspace was written in place, because there is nothing to apply.
+fn facts(dirs: &StateDirs, kept: &Kept, upper: &Path) -> Result<Option<Conflicts>> {
+    let Some(project) = kept.workspace().filter(|_| !kept.is_live()) else {
+        return Ok(None);
     };
     let history = dirs.history_path(project);
-    let facts = Conflicts::of(kept.directory(), upper, &history, &kept.starts()).map_err(Error::from)?;
+    let facts = Conflicts::of(kept.directory(), upper, &history, &kept.starts());
+    Ok(Some(facts.map_err(Error::from)?))
+}
+
+/// Marks what changed on the host, too, and says of each what can be done.
+fn conflicts(facts: &Conflicts, trees: &Trees, review: &mut Review) -> BTreeMap<PathBuf, Merges> {
     facts.mark(review);
     let conflicts = review.changes.iter().filter(|item| item.change.conflict);
     let told = conflicts.map(|item| {
-        let three = ThreeWay::of(trees, facts.bases(), &workspace::source(item));
+        let three = ThreeWay::of_item(trees, facts.bases(), item);
         (item.change.path.clone(), three.merges())
     });
-    Ok(told.collect())
+    told.collect()
 }
 
 /// The set that is meant: the one that `stockade apply` takes.

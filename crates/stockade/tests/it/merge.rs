@@ -259,3 +259,95 @@ fn a_later_run_does_not_hide_a_conflict() {
     assert_eq!(code, 0, "{complaint}");
     assert_eq!(read(&world, "both"), "uno\n2\ntre\n4\ncinque\n");
 }
+
+/// A file that was moved and changed inside, and changed on the host.
+fn prepare_moved() -> World {
+    let world = World::new();
+    world.file("old", BASE);
+    inside(
+        &world,
+        "sed s/five/cinque/ old > new; rm old; printf '1\n2\n' > other",
+    );
+    wait_a_tick();
+    world.file("old", "uno\n2\n3\n4\nfive\n");
+    world
+}
+
+fn names(world: &World) -> (bool, bool) {
+    let is_there = |name: &str| world.project().join(name).exists();
+    (is_there("old"), is_there("new"))
+}
+
+#[test]
+fn a_moved_file_whose_original_the_host_changed_is_one_conflict_of_both_names() {
+    let world = prepare_moved();
+    let (_, text, _) = told(&world, &["diff"]);
+    assert!(
+        text.starts_with("! conflicts: 1 file changed")
+            && text.contains("new: merges cleanly (--conflicts merge)"),
+        "{text}"
+    );
+    // By either name, and without one.
+    for arguments in [
+        &["apply", "--all"][..],
+        &["apply", "new"][..],
+        &["apply", "old"][..],
+    ] {
+        let (code, _, complaint) = told(&world, arguments);
+        assert_eq!(code, 1, "{complaint}");
+        assert!(
+            complaint.contains("new (conflict: it changed on the host, too)")
+                && complaint.contains("old (one conflict with new, to which it was moved)")
+                && complaint.matches("stockade: conflict: ").count() == 1,
+            "{complaint}"
+        );
+        assert_eq!(names(&world), (true, false), "{arguments:?}");
+    }
+    assert!(
+        world.project().join("other").exists(),
+        "the control: what is no conflict is applied"
+    );
+}
+
+#[test]
+fn of_a_moved_file_a_side_is_chosen_for_both_names() {
+    for (choice, expected, new) in [
+        ("merge", (false, true), MERGED),
+        ("sandbox", (false, true), "one\n2\n3\n4\ncinque\n"),
+        ("host", (true, false), ""),
+        ("beside", (true, true), "one\n2\n3\n4\ncinque\n"),
+    ] {
+        let world = prepare_moved();
+        let (code, _, complaint) = told(&world, &["apply", "--all", "--conflicts", choice]);
+        assert_eq!((code, names(&world)), (0, expected), "{choice}: {complaint}");
+        if expected.1 {
+            assert_eq!(read(&world, "new"), new, "{choice}");
+        }
+        assert_eq!(told(&world, &["diff", "--name-only"]).1, "", "{choice}");
+        assert_eq!(told(&world, &["undo"]).0, 0);
+        assert_eq!(names(&world), (true, false), "{choice}");
+        assert_eq!(read(&world, "old"), "uno\n2\n3\n4\nfive\n");
+    }
+}
+
+#[test]
+fn a_new_file_of_both_sides_that_a_later_run_wrote_anew_is_a_conflict() {
+    let world = World::new();
+    inside(&world, "echo sandbox > new");
+    wait_a_tick();
+    world.file("new", "host\n");
+    wait_a_tick();
+    inside(&world, "echo sandbox again > draft; mv draft new");
+    let (code, _, complaint) = told(&world, &["apply", "--all"]);
+    assert_eq!(code, 1, "{complaint}");
+    assert_eq!(read(&world, "new"), "host\n");
+    assert_eq!(
+        told(&world, &["apply", "--all", "--conflicts", "mark"]).0,
+        1,
+        "somebody has to choose"
+    );
+    assert_eq!(
+        read(&world, "new"),
+        "<<<<<<< host\nhost\n||||||| base\n=======\nsandbox again\n>>>>>>> sandbox\n"
+    );
+}

@@ -311,13 +311,11 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// A file of both sides. Both are what was merged: their ctimes are looked at.
+    /// A file of both sides, or the new name of one that was moved, whose old one is applied. Both are what was
+    /// merged: their ctimes are looked at.
     fn merge(&mut self, number: usize, change: &Change) -> WriteResult {
-        let (Some(merged), Some(old), Some(after)) = (
-            self.request.merged.get(&number),
-            self.standing(change)?,
-            &change.after,
-        ) else {
+        let old = self.standing(change)?;
+        let (Some(merged), Some(after)) = (self.request.merged.get(&number), &change.after) else {
             return Err(WriteError::changed(&change.path));
         };
         self.touch(&change.path)?;
@@ -328,7 +326,11 @@ impl<'a> Builder<'a> {
         self.maker
             .set_mode(change, self.stage, &named(object), merged.mode)?;
         let new = made(self.stage, object, change)?;
-        self.push(&change.path, Act::Exchange { new, old });
+        let act = match old {
+            Some(old) => Act::Exchange { new, old },
+            None => Act::Place { new },
+        };
+        self.push(&change.path, act);
         Ok(())
     }
 

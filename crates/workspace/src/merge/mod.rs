@@ -86,7 +86,17 @@ impl ThreeWay {
     /// Looks at a change that is a conflict.
     #[must_use]
     pub fn of(trees: &Trees, bases: &Bases, change: &Change) -> Self {
-        match texts(trees, bases, change) {
+        Self::of_moved(trees, bases, change, change)
+    }
+
+    /// Looks at a file that was moved inside, by its deletion and its addition, and that is a conflict.
+    #[must_use]
+    pub fn of_moved(trees: &Trees, bases: &Bases, from: &Change, to: &Change) -> Self {
+        let sides = Sides {
+            host: (&from.path, from.before),
+            sandbox: (&to.path, to.after),
+        };
+        match texts(trees, bases, &sides) {
             Ok(texts) => Self::Text(Box::new(texts)),
             Err(apart) => Self::Apart(Box::new(apart)),
         }
@@ -144,23 +154,34 @@ fn apart(why: &'static str) -> Apart {
     Apart { why, shown: None }
 }
 
-fn texts(trees: &Trees, bases: &Bases, change: &Change) -> Result<Texts, Apart> {
+/// What stands at a path of the host, and at one inside.
+struct Sides<'a> {
+    host: (&'a Path, Option<Entry>),
+    sandbox: (&'a Path, Option<Entry>),
+}
+
+fn texts(trees: &Trees, bases: &Bases, sides: &Sides<'_>) -> Result<Texts, Apart> {
     let file = |entry: Option<Entry>| entry.filter(|entry| entry.node == NodeKind::File);
-    let known = bases.get(&change.path);
-    let base = || bases.content(&change.path).filter(|base| !is_binary(base));
-    let read = |side, path: &Path, entry: &Entry| match entry.bytes {
-        0..=MAX_MERGE_BYTES => exactly(trees, side, path, entry).ok_or_else(|| apart(UNREADABLE)),
-        _ => Err(apart(TOO_LARGE)),
+    let (path, before) = sides.host;
+    let (new_path, after) = sides.sandbox;
+    let known = bases.get(path);
+    let base = || bases.content(path).filter(|base| !is_binary(base));
+    let read = |side, entry: &Entry| {
+        let path = if side == Side::Before { path } else { new_path };
+        match entry.bytes {
+            0..=MAX_MERGE_BYTES => exactly(trees, side, path, entry).ok_or_else(|| apart(UNREADABLE)),
+            _ => Err(apart(TOO_LARGE)),
+        }
     };
     let of_one = |why, what, side, entry: Option<Entry>| {
-        let text = file(entry).and_then(|entry| read(side, &change.path, &entry).ok());
+        let text = file(entry).and_then(|entry| read(side, &entry).ok());
         let text = text.filter(|text| !is_binary(text));
         Apart {
             why,
             shown: base().zip(text).map(|(base, text)| (what, hunks(&base, &text))),
         }
     };
-    let (host, sandbox) = match (change.before, change.after) {
+    let (host, sandbox) = match (before, after) {
         (before, None) => {
             return Err(of_one(DELETED_INSIDE, "base → host", Side::Before, before));
         }
@@ -172,12 +193,12 @@ fn texts(trees: &Trees, bases: &Bases, change: &Change) -> Result<Texts, Apart> 
             _ => return Err(apart(NOT_FILES)),
         },
     };
-    let of_host = read(Side::Before, &change.path, &host)?;
-    let of_sandbox = read(Side::After, &change.path, &sandbox)?;
+    let of_host = read(Side::Before, &host)?;
+    let of_sandbox = read(Side::After, &sandbox)?;
     if is_binary(&of_host) || is_binary(&of_sandbox) {
         return Err(apart(BINARY));
     }
-    let Some((known, of_base)) = known.zip(bases.content(&change.path)) else {
+    let Some((known, of_base)) = known.zip(bases.content(path)) else {
         return Err(Apart {
             why: NO_BASE,
             shown: Some(("host → sandbox", hunks(&of_host, &of_sandbox))),
@@ -202,11 +223,12 @@ fn is_binary(content: &[u8]) -> bool {
 /// The permission bits of a merged file; never those that let it run as its owner.
 fn mode(base: &Base, host: &Entry, sandbox: &Entry) -> Option<u32> {
     let plain = |mode: u32| mode & 0o1777;
-    let (base, host, sandbox) = (plain(base.mode), plain(host.mode), plain(sandbox.mode));
-    if host == sandbox || sandbox == base {
-        Some(host)
-    } else {
-        (host == base).then_some(sandbox)
+    let (host, sandbox) = (plain(host.mode), plain(sandbox.mode));
+    match base {
+        _ if host == sandbox => Some(host),
+        Base::File { mode, .. } if sandbox == plain(*mode) => Some(host),
+        Base::File { mode, .. } if host == plain(*mode) => Some(sandbox),
+        Base::File { .. } | Base::Nothing => None,
     }
 }
 

@@ -113,6 +113,56 @@ fn what_the_host_changed_before_a_look_has_no_base_and_stays_a_conflict() {
     assert!(why(&world, "file").starts_with("base not known"));
 }
 
+/// Nothing stood there when it was made inside, and a later run wrote it anew.
+#[test]
+fn what_both_sides_made_is_a_conflict_and_is_never_merged_in_silence() {
+    let world = World::new();
+    let begun = wait_a_tick();
+    world.inside("new", INSIDE);
+    world.inside("tree/deep/new", INSIDE);
+    world.run_ends(&[begun]);
+    let bases = || fs::read_dir(world.root().join("bases")).expect("bases").count();
+    assert_eq!(bases(), 2, "a new directory stands for what is in it");
+    wait_a_tick();
+    world.host("new", HOST);
+    world.host("tree/deep/new", HOST);
+    world.host("tree/deep/other", HOST);
+    let again = wait_a_tick();
+    let write_anew = |path: &str| {
+        world.inside("draft", "sandbox again\n");
+        fs::rename(world.upper().join("draft"), world.upper().join(path)).expect("renamed");
+    };
+    write_anew("new");
+    write_anew("tree/deep/new");
+    assert_eq!(world.conflicts(&[begun, again]), [true, true]);
+    for path in ["new", "tree/deep/new"] {
+        let three = world.three_way(path);
+        assert!(three.merged(false).is_none());
+        let marked = String::from_utf8(three.merged(true).expect("marked").content).expect("text");
+        assert!(marked.contains("||||||| base\n=======\nsandbox again\n"), "{marked}");
+    }
+    // The control: with nothing kept, the second run counts as having seen the host's.
+    fs::remove_dir_all(world.root().join("bases")).expect("removed");
+    assert_eq!(world.conflicts(&[begun, again]), [false, false]);
+}
+
+#[test]
+fn what_was_new_is_no_conflict_once_it_was_applied_and_is_one_again_after_an_undo() {
+    let world = World::new();
+    let begun = wait_a_tick();
+    world.inside("new", INSIDE);
+    world.run_ends(&[begun]);
+    world.apply_all().expect("applied");
+    let again = wait_a_tick();
+    world.inside("new", "again\n");
+    assert_eq!(world.conflicts(&[begun, again]), [false]);
+    fs::remove_file(world.upper().join("new")).expect("removed");
+    world.undo().expect("undone");
+    wait_a_tick();
+    world.host("new", HOST);
+    assert_eq!(world.conflicts(&[begun, wait_a_tick()]), [true]);
+}
+
 #[test]
 fn what_has_left_the_change_set_has_another_base_when_it_comes_again() {
     let (world, begun) = prepare();
