@@ -106,7 +106,10 @@ impl Takeover {
     pub fn three_way(&self, number: usize) -> Option<ThreeWay> {
         let change = self.set.changes.get(number)?;
         let is_conflict = self.conflicts.get(number).copied().unwrap_or(false);
-        let from = self.moved.get(&number).and_then(|from| self.set.changes.get(*from));
+        let from = self
+            .moved
+            .get(&number)
+            .and_then(|from| self.set.changes.get(*from));
         let from = from.unwrap_or(change);
         is_conflict.then(|| ThreeWay::of_moved(&self.trees, self.facts.bases(), from, change))
     }

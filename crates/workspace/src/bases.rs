@@ -201,7 +201,11 @@ pub(crate) fn keep<'a>(
                 place.insert(opened)
             }
         };
-        let most = if change.before.is_some() { MAX_RECORDS } else { MAX_BEFORE_NEW };
+        let most = if change.before.is_some() {
+            MAX_RECORDS
+        } else {
+            MAX_BEFORE_NEW
+        };
         if records >= most {
             return Ok(());
         }
@@ -323,7 +327,10 @@ fn write(place: &Place, name: &str, header: &Header, content: &[u8]) -> Result<(
 /// # Errors
 /// [`WriteError::History`].
 pub fn forget(set: &Path, upper: &Path) -> WriteResult {
-    let Bases { place: Some(place), .. } = Bases::of(set)? else {
+    let Bases {
+        place: Some(place), ..
+    } = Bases::of(set)?
+    else {
         return Ok(());
     };
     let failed = |cause: Errno| WriteError::history("clean", &set.join(BASES), cause);

@@ -136,6 +136,9 @@ pub struct Change {
     pub after: Option<Entry>,
     /// Whether the content is another.
     pub content: Content,
+    /// The content is the same, and attributes of programs (`user.`) are others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub attributes: bool,
     /// Why a person should look before it reaches the host; filled by [`crate::judge`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub risks: Vec<Risk>,
@@ -161,6 +164,7 @@ impl Change {
             before,
             after,
             content,
+            attributes: false,
             risks: Vec::new(),
             ignored: false,
             conflict: false,

@@ -151,6 +151,7 @@ fn unsayable(change: &Change) -> Option<&'static str> {
         {
             Some("git keeps no permissions but to execute")
         }
+        NodeKind::File if change.attributes && change.modes().is_none() => Some("git keeps no attributes"),
         _ if is(change.before, NodeKind::Special) => Some("git keeps no such thing"),
         _ => None,
     }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::change::{Change, ChangeSet, Content, Entry, NodeKind, Unread};
 use crate::compare::Budget;
+use crate::copy::plain_attributes;
 use crate::error::{Error, Result};
 use crate::overlay::{is_opaque, is_whiteout, stat_at};
 use crate::trees::{FILE, Side, Trees, entry, open_root, regular};
@@ -244,11 +245,12 @@ impl Scan<'_> {
             _ if is_directory => Content::Same,
             _ => Content::Differs,
         };
-        let is_same = before.is_some_and(|before| {
-            before.node == after.node
-                && content == Content::Same
-                && (before.mode == after.mode || after.node == NodeKind::Symlink)
-        });
+        let is_same = before.is_some_and(|before| before.node == after.node && content == Content::Same);
+        let is_same_mode =
+            before.is_some_and(|before| before.mode == after.mode || after.node == NodeKind::Symlink);
+        let attributes = is_same
+            && after.node == NodeKind::File
+            && lower.is_some_and(|lower| has_other_attributes(lower, upper, name));
         if was_directory || is_directory {
             self.pending.push(Pending {
                 path: path.clone(),
@@ -257,8 +259,9 @@ impl Scan<'_> {
                 pure: pure || !was_directory,
             });
         }
-        if !is_same {
-            self.record(Change::new(path, before, Some(after), content));
+        if !is_same || !is_same_mode || attributes {
+            let change = Change::new(path, before, Some(after), content);
+            self.record(Change { attributes, ..change });
         }
     }
 
@@ -325,6 +328,13 @@ impl Scan<'_> {
             self.found.truncated = true;
         }
     }
+}
+
+/// What cannot be read is taken as different.
+fn has_other_attributes(lower: &OwnedFd, upper: &OwnedFd, name: &CStr) -> bool {
+    let read = |directory| plain_attributes(open_file(directory, name).ok()?.as_fd()).ok();
+    let (before, after) = (read(lower), read(upper));
+    before.is_none() || before != after
 }
 
 fn open_file(directory: &OwnedFd, name: &CStr) -> rustix::io::Result<std::fs::File> {

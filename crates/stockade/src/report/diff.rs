@@ -51,6 +51,7 @@ pub fn diff_stat(reviewed: &Reviewed, paint: Paint) -> String {
             Detail::Binary | Detail::Large => format!("  Bin {}", ByteCount(item.change.bytes())),
             Detail::Link(..) => " link".to_owned(),
             Detail::Unreadable(_) => "unreadable".to_owned(),
+            Detail::None if item.change.attributes => " attributes".to_owned(),
             Detail::None => item.change.modes().map_or_else(String::new, modes_text),
         };
         push(
@@ -193,6 +194,9 @@ fn file(text: &mut String, item: &Item, detail: &Detail, paint: Paint) {
             );
         }
         _ => {}
+    }
+    if change.attributes {
+        push(text, "attributes of programs (user.) differ");
     }
     if let Some(renamed) = &item.renamed {
         let (from, to) = (name(&renamed.from), name(&change.path));

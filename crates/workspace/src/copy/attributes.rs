@@ -1,5 +1,6 @@
 //! Whose a copy is, and which extended attributes it has.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 
@@ -96,6 +97,29 @@ pub(crate) fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>, keep: Ke
         copy_one(from, to, &name, &mut value, keep)?;
     }
     Ok(())
+}
+
+/// The attributes that programs set for themselves.
+///
+/// # Errors
+/// They cannot be read.
+pub(crate) fn plain_attributes(of: BorrowedFd<'_>) -> Result<BTreeMap<CString, Vec<u8>>, Errno> {
+    let mut found = BTreeMap::new();
+    let mut names = vec![0; MAX_BYTES];
+    let length = match rustix::fs::flistxattr(of, names.as_mut_slice()) {
+        Ok(length) => length,
+        Err(Errno::NOTSUP) => 0,
+        Err(error) => return Err(error),
+    };
+    let names = names[..length].split(|byte| *byte == 0);
+    let mut value = Vec::new();
+    for name in names.filter(|name| Keep::Plain.takes(name)) {
+        value.resize(MAX_BYTES, 0);
+        let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+        let length = rustix::fs::fgetxattr(of, &name, value.as_mut_slice())?;
+        found.insert(name, value[..length].to_vec());
+    }
+    Ok(found)
 }
 
 fn copy_one(

@@ -82,6 +82,7 @@ fn facts(item: &Item) -> String {
         (None, None) => Vec::new(),
     };
     facts.extend(change.modes().map(modes_text));
+    facts.extend(change.attributes.then(|| "other attributes (user.)".to_owned()));
     if let Some(renamed) = &item.renamed {
         facts.push(format!("moved, {} % the same", renamed.similarity));
     }

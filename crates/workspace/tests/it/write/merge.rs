@@ -139,7 +139,10 @@ fn what_both_sides_made_is_a_conflict_and_is_never_merged_in_silence() {
         let three = world.three_way(path);
         assert!(three.merged(false).is_none());
         let marked = String::from_utf8(three.merged(true).expect("marked").content).expect("text");
-        assert!(marked.contains("||||||| base\n=======\nsandbox again\n"), "{marked}");
+        assert!(
+            marked.contains("||||||| base\n=======\nsandbox again\n"),
+            "{marked}"
+        );
     }
     // The control: with nothing kept, the second run counts as having seen the host's.
     fs::remove_dir_all(world.root().join("bases")).expect("removed");

@@ -238,6 +238,8 @@ pub fn write(path: &Path, content: &str) {
 pub struct Seen {
     pub mode: u32,
     pub content: Vec<u8>,
+    /// What programs set for themselves; overlay's own marks left out.
+    pub attributes: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Times and inode: only the very same file has them.
     pub exact: Option<(i64, i64, u64, u64)>,
 }
@@ -281,7 +283,32 @@ fn picture(root: &Path, is_exact: bool) -> Picture {
             )
         });
         let mode = if metadata.is_symlink() { 0 } else { metadata.mode() };
-        all.insert(path, Seen { mode, content, exact });
+        let is_bare = metadata.is_symlink() || !(metadata.is_dir() || metadata.is_file());
+        let attributes = if is_bare {
+            BTreeMap::new()
+        } else {
+            attributes(&full)
+        };
+        let seen = Seen {
+            mode,
+            content,
+            attributes,
+            exact,
+        };
+        all.insert(path, seen);
     }
     all
+}
+
+fn attributes(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut names = vec![0; 4096];
+    let length = rustix::fs::listxattr(path, names.as_mut_slice()).unwrap_or(0);
+    let names = names[..length].split(|byte| *byte == 0);
+    let own = names.filter(|name| name.starts_with(b"user.") && !name.starts_with(b"user.overlay."));
+    let read = |name: &[u8]| {
+        let mut value = vec![0; 4096];
+        let length = rustix::fs::getxattr(path, name, value.as_mut_slice()).expect("an attribute");
+        (name.to_vec(), value[..length].to_vec())
+    };
+    own.map(read).collect()
 }
