@@ -83,6 +83,7 @@ fn seed(directory: &Path) -> Result<Seed, Failure> {
         },
         origin: SeedOrigin::Fresh,
         progress: Arc::new(|_| {}),
+        warn: Arc::new(|_| {}),
         deadline: Instant::now() + Duration::from_secs(10),
         cancel: CancellationToken::new(),
     })

@@ -148,6 +148,8 @@ pub struct Seed {
     pub origin: SeedOrigin,
     /// Told about each slow step.
     pub progress: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Told what the user has to know and did not ask for.
+    pub warn: Arc<dyn Fn(&str) + Send + Sync>,
     /// Creation fails after this.
     pub deadline: Instant,
     /// Creation fails, and cleans up, when this is cancelled.

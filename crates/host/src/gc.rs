@@ -11,12 +11,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::audit;
 use crate::driver::{Driver, Leftover, Sweep};
-use crate::error::{Error, Result};
-use crate::state::{AUDIT, Claim, KeptChanges, Phase, StateDirs, Status, is_claimed, status_in};
+use crate::error::Result;
+use crate::state::{AUDIT, Claim, Emptied, KeptChanges, Phase, StateDirs, Status, is_claimed, status_in};
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +85,7 @@ impl Report {
 /// Removes what killed supervisors left behind.
 ///
 /// # Errors
-/// [`Error::State`] if the state directory cannot be read; everything else is in the report.
+/// [`crate::Error::State`] if the state directory cannot be read; everything else is in the report.
 pub async fn collect(dirs: &Arc<StateDirs>, drivers: &[Arc<dyn Driver>], options: Options) -> Result<Report> {
     let mut run = Run {
         dirs,
@@ -351,16 +352,31 @@ impl Run<'_> {
         self.dirs.discard_spare()?;
         let emptied = self
             .dirs
-            .empty_trash(self.deadline.saturating_duration_since(Instant::now()))?;
+            .empty_trash_fast(self.deadline.saturating_duration_since(Instant::now()))?;
         self.report.freed = emptied.removed;
         self.report.unfinished |= emptied.more;
         if emptied.failed > 0 {
-            let error = Error::Busy {
-                what: "free the trash".to_owned(),
-                why: format!("{} things resist", emptied.failed),
-            };
-            self.report.problems.push(error.to_string());
+            self.report.problems.push(resisting(&emptied));
         }
         Ok(())
     }
+}
+
+/// What stays in the trash, in words.
+fn resisting(emptied: &Emptied) -> String {
+    let count = emptied.failed;
+    let Some((path, errno)) = &emptied.first_failed else {
+        return format!("{count} things in the trash cannot be removed");
+    };
+    let remedy = match *errno {
+        Errno::BUSY => "; something is mounted there or below: unmount it, then run `stockade gc`",
+        Errno::PERM => "; it may be immutable: `chattr -R -i -a` it, then run `stockade gc`",
+        Errno::ROFS => "; a read-only mount is below: unmount it, then run `stockade gc`",
+        _ => "",
+    };
+    let cause = std::io::Error::from(*errno);
+    format!(
+        "{count} things in the trash cannot be removed, {} among them: {cause}{remedy}",
+        path.display()
+    )
 }

@@ -126,6 +126,7 @@ impl Sandbox {
             guest,
             origin: SeedOrigin::Fresh,
             progress: Arc::new(|_| {}),
+            warn: Arc::new(|_| {}),
             deadline: Instant::now() + CREATION,
             cancel: CancellationToken::new(),
         };

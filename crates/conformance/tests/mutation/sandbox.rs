@@ -94,6 +94,7 @@ fn seed(place: &Path) -> Seed {
         },
         origin: SeedOrigin::Fresh,
         progress: Arc::new(|_| {}),
+        warn: Arc::new(|_| {}),
         deadline: Instant::now() + Duration::from_secs(30),
         cancel: CancellationToken::new(),
     }

@@ -433,7 +433,12 @@ impl SandboxFolder {
 
     fn settle_changes(&mut self) -> Result<Option<KeptChanges>> {
         match self.changes.take() {
-            Some(claim) => changes::settle(&self.dirs, &self.status, &claim),
+            Some(claim) => {
+                if self.status.record.is_none() {
+                    changes::disown_copy(&claim)?;
+                }
+                changes::settle(&self.dirs, &self.status, &claim)
+            }
             None => Ok(None),
         }
     }

@@ -37,6 +37,7 @@ mod tests;
 mod trash;
 mod undo;
 
+use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -142,7 +143,16 @@ impl StateDirs {
     /// # Errors
     /// [`Error::State`] if the trash cannot be read.
     pub fn empty_trash(&self, time: std::time::Duration) -> Result<Emptied> {
-        self.trash()?.empty(time)
+        self.trash()?.empty(time, NonZeroUsize::MIN)
+    }
+
+    /// The same for who waits for it: in several threads, because on some disks each removal waits for the
+    /// device.
+    ///
+    /// # Errors
+    /// [`Error::State`] if the trash cannot be read.
+    pub fn empty_trash_fast(&self, time: std::time::Duration) -> Result<Emptied> {
+        self.trash()?.empty(time, trash::REMOVERS)
     }
 
     /// True if so much lies in the trash that a short run should see to it, too.

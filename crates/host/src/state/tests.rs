@@ -432,6 +432,27 @@ fn trash_does_not_reach_through_links() {
     assert_eq!(fs::read_to_string(canary.join("file")).unwrap(), "alive");
 }
 
+#[test]
+fn several_removers_leave_nothing_and_count_each_name_once() {
+    let (_place, dirs) = dirs();
+    let folder = dirs.create(new(None)).unwrap();
+    let mut made = 0;
+    for number in 0..300 {
+        let deep = folder.path().join(format!("{}/{number}/deep", number % 7));
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "x").unwrap();
+        made += 3;
+    }
+    folder.abandon().unwrap();
+    let emptied = dirs.empty_trash_fast(PLENTY).unwrap();
+    assert!(
+        emptied.removed >= made && emptied.removed < made + 20,
+        "{emptied:?}"
+    );
+    assert!(!emptied.more && emptied.failed == 0, "{emptied:?}");
+    assert!(dirs.part("trash").unwrap().names().unwrap().is_empty());
+}
+
 /// Printed, never judged: how much the state of a run costs. `cargo test -- --ignored cost`
 #[test]
 #[ignore = "a measurement"]

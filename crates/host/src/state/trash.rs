@@ -7,9 +7,12 @@
 //! its subdirectories to the trash itself, whatever the depth, and work can stop at any
 //! point and go on later.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
@@ -22,10 +25,13 @@ use crate::error::Result;
 /// Names read from a directory at a time.
 const BATCH: usize = 256;
 
+/// Where each removal waits for the device, as many can wait at once; measured, more help no more.
+pub const REMOVERS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// What a call of [`Trash::empty`] has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Emptied {
     /// Files and directories that were removed.
     pub removed: u64,
@@ -33,6 +39,27 @@ pub struct Emptied {
     pub more: bool,
     /// Entries that could not be removed.
     pub failed: u64,
+    /// The first of them, and why.
+    pub first_failed: Option<(PathBuf, Errno)>,
+}
+
+/// What one remover did with its share of a batch.
+#[derive(Default)]
+struct Share {
+    done: Emptied,
+    stuck: Vec<CString>,
+}
+
+impl Share {
+    fn join(&mut self, other: Self) {
+        self.done.removed += other.done.removed;
+        self.done.failed += other.done.failed;
+        self.done.more |= other.done.more;
+        if self.done.first_failed.is_none() {
+            self.done.first_failed = other.done.first_failed;
+        }
+        self.stuck.extend(other.stuck);
+    }
 }
 
 /// The trash of a state directory.
@@ -64,34 +91,56 @@ impl Trash {
         }
     }
 
-    /// Frees what lies here, until there is no more or the time is over.
-    pub(crate) fn empty(&self, time: Duration) -> Result<Emptied> {
+    /// Frees what lies here, until there is no more or the time is over, in so many threads. A directory's
+    /// subdirectories become entries of the trash, so a single tree is soon shared by all of them.
+    pub(crate) fn empty(&self, time: Duration, removers: NonZeroUsize) -> Result<Emptied> {
         let deadline = Instant::now() + time;
-        let mut done = Emptied::default();
-        let mut stuck: Vec<CString> = Vec::new();
+        let mut all = Share::default();
         loop {
-            let names = self.batch(&stuck)?;
+            let names = self.batch(&all.stuck)?;
             if names.is_empty() {
-                return Ok(done);
+                return Ok(all.done);
             }
-            for name in names {
-                if Instant::now() >= deadline {
-                    done.more = true;
-                    return Ok(done);
+            let next = AtomicUsize::new(0);
+            let work = || self.free_some(&names, &next, deadline);
+            std::thread::scope(|scope| {
+                let others = removers.get().min(names.len()) - 1;
+                let others: Vec<_> = (0..others)
+                    // Without a thread the work is done all the same.
+                    .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok())
+                    .collect();
+                all.join(work());
+                for other in others {
+                    // One that panicked left its names, which come again.
+                    all.join(other.join().unwrap_or_default());
                 }
-                match self.free(&name, deadline, &mut done) {
-                    // Another process empties it, too, and was faster.
-                    Ok(()) | Err(Errno::NOENT) => {}
-                    Err(_) => {
-                        done.failed += 1;
-                        stuck.push(name);
-                        if stuck.len() >= BATCH {
-                            return Ok(done);
-                        }
-                    }
+            });
+            if all.done.more || all.stuck.len() >= BATCH {
+                return Ok(all.done);
+            }
+        }
+    }
+
+    /// Frees names that nobody else has taken yet.
+    fn free_some(&self, names: &[CString], next: &AtomicUsize, deadline: Instant) -> Share {
+        let mut share = Share::default();
+        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if Instant::now() >= deadline {
+                share.done.more = true;
+                return share;
+            }
+            match self.free(name, deadline, &mut share.done) {
+                // Another process empties it, too, and was faster.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => {
+                    share.done.failed += 1;
+                    let path = self.dir.path().join(OsStr::from_bytes(name.to_bytes()));
+                    share.done.first_failed.get_or_insert((path, error));
+                    share.stuck.push(name.clone());
                 }
             }
         }
+        share
     }
 
     fn batch(&self, stuck: &[CString]) -> Result<Vec<CString>> {
@@ -131,7 +180,7 @@ impl Trash {
         Ok(())
     }
 
-    /// True when the directory is empty.
+    /// True when the directory is empty. What resists keeps nothing else from being removed.
     fn free_content(
         &self,
         directory: &OwnedFd,
@@ -148,11 +197,18 @@ impl Trash {
             if names.is_empty() {
                 return Ok(true);
             }
+            let mut failed = None;
             for name in names {
                 if Instant::now() >= deadline {
                     return Ok(false);
                 }
-                done.removed += u64::from(self.free_child(directory, &name)?);
+                match self.free_child(directory, &name) {
+                    Ok(removed) => done.removed += u64::from(removed),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
         }
     }
@@ -167,6 +223,8 @@ impl Trash {
         match rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
             Ok(()) => return Ok(true),
             Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            // A file that cannot be removed, by a flag of its own or of its directory.
+            Err(Errno::NOTDIR) => return Err(Errno::PERM),
             Err(error) => return Err(error),
         }
         // Moving a directory writes its `..`, which needs permission on the directory itself.

@@ -56,6 +56,7 @@ fn seed(rig: &Rig) -> Seed {
         },
         origin: SeedOrigin::Fresh,
         progress: Arc::new(|_| {}),
+        warn: Arc::new(|_| {}),
         deadline: Instant::now() + Duration::from_secs(60),
         cancel: Default::default(),
     }

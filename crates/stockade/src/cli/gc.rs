@@ -52,7 +52,7 @@ fn summary(found: &garbage::Report, dry_run: bool) -> String {
             "{verb}: {count} projects that a killed apply or undo left half changed\n"
         ));
     }
-    if text.is_empty() {
+    if text.is_empty() && found.problems.is_empty() {
         text.push_str("nothing was left behind\n");
     }
     if found.unfinished {

@@ -136,7 +136,8 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     audit.note(&Event::created(&plan, request.name.clone()))?;
     let shown = plan.clone();
     let mut signals = Signals::install()?;
-    let seed = seed(&folder, creation_deadline(&plan), request.quiet)?;
+    let warn = Listener::of(&request, front, folder.path().to_owned()).say(true);
+    let seed = seed(&folder, creation_deadline(&plan), request.quiet, warn)?;
     let boundary = match open_unless_asked(&driver, plan, seed, &mut signals).await {
         Ok(boundary) => boundary,
         Err(failure) => {
@@ -419,7 +420,8 @@ fn shown(quiet: bool) -> impl Fn(&str) + Send + Sync {
     move |what| *step.lock().unwrap_or_else(PoisonError::into_inner) = Some(Waiting::begin(what, quiet))
 }
 
-fn seed(folder: &SandboxFolder, deadline: Duration, quiet: bool) -> Result<Seed> {
+fn seed(folder: &SandboxFolder, deadline: Duration, quiet: bool, warn: Option<Say>) -> Result<Seed> {
+    let warn = warn.map(Mutex::new);
     Ok(Seed {
         id: folder.id().to_owned(),
         state_dir: folder.path().to_owned(),
@@ -429,6 +431,11 @@ fn seed(folder: &SandboxFolder, deadline: Duration, quiet: bool) -> Result<Seed>
         guest: guest::program()?,
         origin: SeedOrigin::Fresh,
         progress: Arc::new(shown(quiet)),
+        warn: Arc::new(move |what| {
+            if let Some(say) = &warn {
+                say.lock().unwrap_or_else(PoisonError::into_inner)(&format!("warning: {what}"));
+            }
+        }),
         deadline: Instant::now() + deadline,
         cancel: CancellationToken::new(),
     })

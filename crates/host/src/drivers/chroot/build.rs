@@ -104,27 +104,33 @@ pub(super) fn describe(spec: &Spec) -> Vec<String> {
 ///
 /// # Errors
 /// What cannot be made, a bound that is reached, or the end of the caller's patience.
-pub(super) async fn build(spec: &Spec, path: &Path, who: Who, seed: &Seed) -> Result<Built> {
+/// What it was handed goes back then. `landlock` says that linked files cannot be written, whatever the host
+/// does with their modes.
+pub(super) async fn build(spec: &Spec, path: &Path, who: Who, seed: &Seed, landlock: bool) -> Result<Built> {
+    let own = seed.state_dir.join("trees");
     let mut building = Building {
         spec,
         who,
         seed,
         root: Root::make(path)?,
-        pool: Pool::new(seed.trees_dir.as_deref(), seed.state_dir.join("trees"))?,
+        pool: Pool::new(seed.trees_dir.as_deref(), own, !landlock)?,
         lent: Vec::new(),
         budget: Budget::default(),
         pulse: Pulse::new(seed),
     };
-    for entry in &spec.view.entries {
-        if !in_workspace(spec, &entry.at) {
-            building.entry(entry).await?;
-        }
-    }
-    building.canaries()?;
-    Ok(Built {
+    let stands = building.all().await;
+    let built = Built {
         pool: building.pool,
         lent: building.lent,
-    })
+    };
+    match stands {
+        Ok(()) => Ok(built),
+        Err(error) => {
+            // Nothing of a sandbox ever ran in it.
+            built.pool.give_back(path, built.lent);
+            Err(error)
+        }
+    }
 }
 
 struct Building<'a> {
@@ -139,6 +145,15 @@ struct Building<'a> {
 }
 
 impl Building<'_> {
+    async fn all(&mut self) -> Result<()> {
+        for entry in &self.spec.view.entries {
+            if !in_workspace(self.spec, &entry.at) {
+                self.entry(entry).await?;
+            }
+        }
+        self.canaries()
+    }
+
     async fn entry(&mut self, entry: &ViewEntry) -> Result<()> {
         let at = entry.at.as_path();
         match &entry.what {
@@ -174,7 +189,7 @@ impl Building<'_> {
         let leave_out = self.leave_out(at);
         let (parent, _) = self.root.parent(at)?;
         if leave_out.is_empty()
-            && let Some(lent) = self.pool.take(source, (&parent, at))
+            && let Some(lent) = self.pool.take(source, (&parent, at), &self.pulse)
         {
             self.lent.push(lent);
             return Ok(());

@@ -28,7 +28,8 @@ pub(super) async fn create(host: &Host, plan: Plan, mut seed: Seed) -> Result<Bo
     let who = who(&claimed.identity)?;
     let root = seed.state_dir.join(ROOT);
     let begun = Instant::now();
-    let built = build(spec, &root, who, &seed).await?;
+    let landlock = plan.enforces(ControlKind::SecondWall);
+    let built = build(spec, &root, who, &seed, landlock).await?;
     // It has bounds of its own; the deadline is for what waits for somebody.
     seed.deadline += begun.elapsed();
     let closed = !can_look_inside();

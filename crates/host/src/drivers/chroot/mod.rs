@@ -11,6 +11,7 @@ mod pulse;
 mod receipt;
 mod root;
 mod seal;
+mod sound;
 mod support;
 mod tree;
 

@@ -4,19 +4,22 @@
 //! A tree lies in `trees/` or in one sandbox's directory, never in both, and moves by one `rename`; so a
 //! supervisor that is killed takes what it has with it, and nothing has to be locked. It comes back only when
 //! nothing of the sandbox runs any more, and only if it is the same directory: the sandbox could have moved
-//! one that lies in its home, but not have written in it.
+//! one that lies in its home, but not have written in it. It is believed only after every name in it was
+//! looked at (`sound`).
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use super::marks::{self, Mark};
+use super::marks::{self, Marks, Unread};
+use super::pulse::Pulse;
+use super::sound;
 use super::tree::open_below;
-use crate::error::{Error, Result};
+use crate::error::{self, Error};
 
 /// Trees of one directory of the host: as many sandboxes can start at once without waiting.
 const OF_ONE: u32 = 4;
@@ -36,6 +39,8 @@ pub(super) struct Pool {
     trees: Option<PathBuf>,
     /// Of this sandbox: marks of what it has, and what is of no use any more.
     own: PathBuf,
+    /// Nothing else keeps linked files from being written, should the host let everybody.
+    each_file: bool,
     taken: u32,
 }
 
@@ -52,7 +57,7 @@ pub(super) struct Lent {
 
 impl Pool {
     /// `own` is made here.
-    pub(super) fn new(trees: Option<&Path>, own: PathBuf) -> Result<Self> {
+    pub(super) fn new(trees: Option<&Path>, own: PathBuf, each_file: bool) -> error::Result<Self> {
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&own)
@@ -60,6 +65,7 @@ impl Pool {
         Ok(Self {
             trees: trees.map(Path::to_owned),
             own,
+            each_file,
             taken: 0,
         })
     }
@@ -69,17 +75,26 @@ impl Pool {
         self.own.join(self.taken.to_string())
     }
 
-    /// Takes a tree of a source, if there is one that is as the source is now, and puts it under a name.
-    pub(super) fn take(&mut self, source: &Path, to: (&OwnedFd, &Path)) -> Option<Lent> {
+    /// Takes a tree of a source, if there is one that is as it was left and as the source is now, and puts it
+    /// under a name. One that somebody has changed is told.
+    pub(super) fn take(&mut self, source: &Path, to: (&OwnedFd, &Path), pulse: &Pulse<'_>) -> Option<Lent> {
         let trees = self.trees.clone()?;
         let key = key(source);
         for number in 0..OF_ONE {
             let place = self.place();
-            let from = trees.join(format!("{key}-{number}"));
             // One that is not as it should be stays here, and goes with the sandbox.
-            if std::fs::rename(from, &place).is_ok()
-                && marks::read(&place.join(MARKS)).is_ok_and(|marks| marks::hold(source, &marks))
-                && let Some(name) = to.1.file_name()
+            if std::fs::rename(trees.join(format!("{key}-{number}")), &place).is_err() {
+                continue;
+            }
+            match usable(source, &place, self.each_file) {
+                Ok(()) => {}
+                Err(Unusable::Stale) => continue,
+                Err(Unusable::Changed(what)) => {
+                    pulse.warn(&changed(source, &what));
+                    continue;
+                }
+            }
+            if let Some(name) = to.1.file_name()
                 && rustix::fs::renameat_with(CWD, place.join(TREE), to.0, name, RenameFlags::NOREPLACE)
                     .is_ok()
             {
@@ -90,8 +105,8 @@ impl Pool {
     }
 
     /// Notes a tree that was brought, so that it can be handed on.
-    pub(super) fn note(&mut self, source: &Path, to: (&OwnedFd, &Path), marks: &[Mark]) -> Option<Lent> {
-        if self.trees.is_none() || marks.len() < WORTHWHILE {
+    pub(super) fn note(&mut self, source: &Path, to: (&OwnedFd, &Path), marks: &Marks) -> Option<Lent> {
+        if self.trees.is_none() || marks.source.len() < WORTHWHILE {
             return None;
         }
         let place = self.place();
@@ -114,6 +129,41 @@ impl Pool {
             }
         }
     }
+}
+
+/// Why a tree is brought anew.
+enum Unusable {
+    /// The host's directory is another by now, or another version of this program kept it.
+    Stale,
+    /// Somebody has changed what was kept.
+    Changed(String),
+}
+
+/// Whether a tree is what was left, and the source what it was then.
+fn usable(source: &Path, place: &Path, each_file: bool) -> Result<(), Unusable> {
+    let unread = |error: Errno| Unusable::Changed(error.to_string());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let own = rustix::fs::openat(CWD, place, flags, Mode::empty()).map_err(unread)?;
+    let marks = match marks::read(&own, MARKS) {
+        Ok(marks) => marks,
+        Err(Unread::OtherForm) => return Err(Unusable::Stale),
+        Err(Unread::Damaged(what)) => return Err(Unusable::Changed(what)),
+    };
+    let tree = rustix::fs::openat(&own, TREE, flags, Mode::empty()).map_err(unread)?;
+    sound::check(&tree, &place.join(TREE), &marks, each_file).map_err(Unusable::Changed)?;
+    if marks::hold(source, &marks.source) {
+        Ok(())
+    } else {
+        Err(Unusable::Stale)
+    }
+}
+
+fn changed(source: &Path, what: &str) -> String {
+    format!(
+        "the copy of {} that was kept in the state directory is not as it was left ({what}): it is thrown away and \
+         made anew; only root can change it there: nobody should",
+        source.display()
+    )
 }
 
 /// Moves a tree out of the root, if it is still the one that was put there.

@@ -88,6 +88,11 @@ impl<'a> Pulse<'a> {
         Ok(())
     }
 
+    /// Tells the user what nobody should have to ask for.
+    pub(super) fn warn(&self, what: &str) {
+        (self.seed.warn)(what);
+    }
+
     /// What the kernel said of a file.
     pub(super) fn failed(&self, path: &Path, error: Errno) -> Error {
         let remedy = match error {

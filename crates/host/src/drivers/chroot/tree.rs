@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use super::marks::Mark;
+use super::marks::{Mark, Marks};
 use super::pulse::{Budget, Pulse};
+use super::sound;
 use crate::error::Result;
 
 /// Bits that let somebody else write or give somebody else's rights: files that have one are copied
@@ -34,15 +35,11 @@ pub(super) struct Order<'a> {
     pub leave_out: &'a BTreeSet<PathBuf>,
 }
 
-/// Brings it. The marks tell later whether the source is still the same.
+/// Brings it. The marks tell later whether the source and what was brought are still the same.
 ///
 /// # Errors
 /// What cannot be read or made, a bound that is reached, or the end of the caller's patience.
-pub(super) async fn bring(
-    order: &Order<'_>,
-    budget: &mut Budget,
-    pulse: &mut Pulse<'_>,
-) -> Result<Vec<Mark>> {
+pub(super) async fn bring(order: &Order<'_>, budget: &mut Budget, pulse: &mut Pulse<'_>) -> Result<Marks> {
     let failed = |error| pulse.failed(order.source, error);
     let source = open_source(order.source).map_err(failed)?;
     let device = rustix::fs::fstat(&source).map_err(failed)?.st_dev;
@@ -55,12 +52,17 @@ pub(super) async fn bring(
         clones: true,
         source,
         marks: Vec::new(),
+        brought: Vec::new(),
         pending: vec![PathBuf::new()],
     };
     while let Some(at) = bringing.pending.pop() {
         bringing.directory(&at, budget, pulse).await?;
     }
-    Ok(bringing.marks)
+    Ok(Marks {
+        source: bringing.marks,
+        brought: bringing.brought,
+        top: sound::top(order.to).map_err(|error| pulse.failed(order.source, error))?,
+    })
 }
 
 /// Brings one file of the host under a name of its own.
@@ -92,10 +94,12 @@ pub(super) fn bring_file(
         links: false,
         clones: true,
         marks: Vec::new(),
+        brought: Vec::new(),
         pending: Vec::new(),
     };
+    let path = Path::new(name);
     bringing
-        .copy(&source, &c_string(own)?, to, &c_string(name)?, budget)
+        .copy((&source, &c_string(own)?), (to, &c_string(name)?), path, budget)
         .map_err(failed)?
 }
 
@@ -107,7 +111,10 @@ struct Bringing<'a> {
     links: bool,
     /// Files may share their blocks with the host's; false once the file system refused.
     clones: bool,
+    /// Of the source.
     marks: Vec<Mark>,
+    /// Of what was made.
+    brought: Vec<Mark>,
     pending: Vec<PathBuf>,
 }
 
@@ -134,6 +141,11 @@ impl Bringing<'_> {
             self.name(&from, &to, &name, &path, budget)
                 .map_err(|error| failed(pulse, OsStr::from_bytes(name.as_bytes()), error))??;
         }
+        // All its names are there; what is made further down does not change it any more.
+        let made = rustix::fs::fstat(&to).map_err(|error| failed(pulse, here, error))?;
+        if at != Path::new("") {
+            self.brought.push(Mark::new(at, &made));
+        }
         Ok(())
     }
 
@@ -159,6 +171,8 @@ impl Bringing<'_> {
                 if stat.st_mode & 0o001 == 0 {
                     // Nobody else gets in there, so nothing has to be there.
                     self.marks.push(Mark::new(path, &stat));
+                    let made = rustix::fs::statat(to, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                    self.brought.push(Mark::new(path, &made));
                 } else {
                     self.pending.push(path.to_owned());
                 }
@@ -171,7 +185,7 @@ impl Bringing<'_> {
             FileType::RegularFile if self.link(from, to, name, path, &stat)? => {}
             FileType::RegularFile => {
                 self.marks.push(Mark::new(path, &stat));
-                return self.copy(from, name, to, name, budget);
+                return self.copy((from, name), (to, name), path, budget);
             }
             // Sockets, pipes and devices.
             _ => {}
@@ -188,8 +202,8 @@ impl Bringing<'_> {
         path: &Path,
         stat: &Stat,
     ) -> rustix::io::Result<bool> {
-        let harmless = stat.st_uid == 0 && stat.st_mode & UNWANTED == 0 && stat.st_dev == self.device;
-        if !self.links || !harmless || self.gives_capabilities(path, stat) {
+        let harmless = is_harmless(stat.st_uid, stat.st_mode) && stat.st_dev == self.device;
+        if !self.links || !harmless || gives_capabilities(&self.order.source.join(path), stat.st_mode) {
             return Ok(false);
         }
         match rustix::fs::linkat(from, name, to, name, AtFlags::empty()) {
@@ -206,19 +220,11 @@ impl Bringing<'_> {
         Ok(false)
     }
 
-    /// Executing it would give rights; no_new_privs keeps them away, too.
-    fn gives_capabilities(&self, path: &Path, stat: &Stat) -> bool {
-        const NAME: &str = "security.capability";
-        stat.st_mode & 0o111 != 0
-            && rustix::fs::lgetxattr(self.order.source.join(path), NAME, &mut [0u8; 64]).is_ok()
-    }
-
     fn copy(
         &mut self,
-        from: &OwnedFd,
-        own: &CString,
-        to: &OwnedFd,
-        name: &CString,
+        (from, own): (&OwnedFd, &CString),
+        (to, name): (&OwnedFd, &CString),
+        path: &Path,
         budget: &mut Budget,
     ) -> rustix::io::Result<Result<()>> {
         let common = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -246,8 +252,20 @@ impl Bringing<'_> {
         }
         rustix::fs::fchmod(&copy, Mode::from_raw_mode(stat.st_mode & 0o755))?;
         rustix::fs::futimens(copy.as_fd(), &times(&stat))?;
+        self.brought.push(Mark::new(path, &rustix::fs::fstat(&copy)?));
         Ok(Ok(()))
     }
+}
+
+/// Whether nobody but root can write a file, and it gives nobody's rights.
+pub(super) fn is_harmless(owner: u32, mode: u32) -> bool {
+    owner == 0 && mode & UNWANTED == 0
+}
+
+/// Executing it would give rights; no_new_privs keeps them away, too.
+pub(super) fn gives_capabilities(path: &Path, mode: u32) -> bool {
+    const NAME: &str = "security.capability";
+    mode & 0o111 != 0 && rustix::fs::lgetxattr(path, NAME, &mut [0u8; 64]).is_ok()
 }
 
 /// Opens a directory of the host without following a link.

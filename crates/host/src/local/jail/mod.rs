@@ -9,6 +9,7 @@ use stockade_domain::{Control, Plan, Receipt};
 use stockade_linux::cgroup::{self, Group};
 use stockade_linux::jail::{Context, compile};
 use stockade_linux::ops::Attestation;
+use tokio::net::UnixStream;
 
 use super::boundary::{After, LocalBoundary};
 use super::identity::Claimed;
@@ -30,7 +31,8 @@ pub(crate) struct Jail<'a> {
     pub after: Option<After>,
 }
 
-/// Starts the guest, hands it the steps, and gathers the receipt.
+/// Starts the guest, hands it the steps, and gathers the receipt. What is to be done after the sandbox is done
+/// as well where none comes of it.
 pub(crate) async fn create(
     jail: Jail<'_>,
     plan: &Plan,
@@ -41,19 +43,52 @@ pub(crate) async fn create(
         driver,
         host,
         claimed,
-        mut context,
+        context,
         closed,
         after,
     } = jail;
-    let limits = group::limits(plan);
+    let (mut wall, link) = match raise(driver, host, (claimed, closed), plan, seed) {
+        Ok(raised) => raised,
+        Err(error) => {
+            // Nobody has had its ids yet.
+            after.into_iter().for_each(|after| after());
+            return Err(error);
+        }
+    };
+    // Where the ids are the sandbox's own, whatever still has them belongs to it. They are until the wall is
+    // dropped.
+    let own_id = context.ids.map(|(uid, _)| uid);
+    let after = after.map(|after| strays::unless_any(own_id, after));
+    match furnish(&mut wall, link, (host, context), plan, seed, gather).await {
+        Ok((receipt, link)) => Ok(Box::new(
+            LocalBoundary::new(wall, receipt, link).with_after(after),
+        )),
+        Err(error) => {
+            // What failed first is what is told.
+            if wall.destroy_all().await.is_ok_and(|left| left.is_empty()) {
+                after.into_iter().for_each(|after| after());
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A guest that waits for its steps.
+fn raise(
+    driver: &'static str,
+    host: &Host,
+    (claimed, closed): (Claimed, bool),
+    plan: &Plan,
+    seed: &Seed,
+) -> Result<(Wall, UnixStream)> {
     let early = match host.cgroups().kind() {
-        Some(cgroup::Kind::V2) => group::make(driver, host.cgroups(), limits.as_ref(), seed)?,
+        Some(cgroup::Kind::V2) => group::make(driver, host.cgroups(), group::limits(plan).as_ref(), seed)?,
         _ => None,
     };
     let Started {
         spawned, door, link, ..
     } = start(driver, plan, seed, early.as_ref())?;
-    let mut wall = Wall::new(Parts {
+    let wall = Wall::new(Parts {
         driver,
         id: seed.id.clone(),
         spawned,
@@ -62,11 +97,24 @@ pub(crate) async fn create(
         claimed,
         closed,
     })?;
-    let mut link = talk::stream(link)?;
+    Ok((wall, talk::stream(link)?))
+}
+
+/// Hands the guest its steps and gathers the receipt.
+async fn furnish(
+    wall: &mut Wall,
+    mut link: UnixStream,
+    (host, mut context): (&Host, Context),
+    plan: &Plan,
+    seed: &Seed,
+    gather: impl FnOnce(&[Control], &Observed<'_>, &Attestation) -> Receipt,
+) -> Result<(Receipt, UnixStream)> {
+    let driver = wall.driver();
+    let limits = group::limits(plan);
     context.joins_cgroups = limits.is_some() && wall.group().is_none();
     let mut program = compile(plan, &context);
     host.mutate(&mut program);
-    let attestation = setup::answer(&mut wall, &mut link, seed, &program, async |wall| {
+    let attestation = setup::answer(wall, &mut link, seed, &program, async |wall| {
         if context.joins_cgroups {
             wall.set_group(group::make(driver, host.cgroups(), limits.as_ref(), seed)?);
             talk::send_trees(wall.door()?, &group::tasks(wall)?)?;
@@ -79,12 +127,7 @@ pub(crate) async fn create(
     }
     let controls: Vec<Control> = plan.enforced().cloned().collect();
     let receipt = gather(&controls, &wall.observed(), &attestation);
-    // Where the ids are the sandbox's own, whatever still has them belongs to it.
-    let own_id = context.ids.map(|(uid, _)| uid);
-    let after = after.map(|after| strays::unless_any(own_id, after));
-    Ok(Box::new(
-        LocalBoundary::new(wall, receipt, link).with_after(after),
-    ))
+    Ok((receipt, link))
 }
 
 /// The guest that was started early, or one that is born into its cgroup.

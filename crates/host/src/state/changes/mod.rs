@@ -35,7 +35,7 @@ pub use look::Look;
 pub use meta::{ChangeMeta, RunMeta};
 pub(super) use open::open;
 pub use open::{ChangesWish, Found};
-pub(super) use settle::settle;
+pub(super) use settle::{disown_copy, settle};
 
 /// The set that a project's runs go on with if nothing else is asked for.
 pub const PENDING: &str = "pending";

@@ -72,6 +72,12 @@ pub(super) fn take_out(dirs: &StateDirs, dir: &Dir) -> Result<()> {
     Ok(())
 }
 
+/// The wall never stood, so nothing was changed in a copy of the workspace: it is not compared, for which a
+/// full disk, because of which the wall may not stand, has no place.
+pub(in crate::state) fn disown_copy(claim: &ChangesClaim) -> Result<()> {
+    claim.dir.remove_file(stockade_workspace::replica::LIST)
+}
+
 pub(super) fn remove(dirs: &StateDirs, dir: &Dir, name: &str) -> Result<()> {
     match dirs.trash()?.take_any(dir.fd(), name) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),

@@ -7,7 +7,7 @@ use super::{launch, succeeded, text, with_image, world};
 use crate::world::{World, is_empty_directory};
 
 /// Nothing of a sandbox is on disk, and nothing runs that has its root.
-fn is_clean(world: &World) -> bool {
+pub fn is_clean(world: &World) -> bool {
     let state = world.path("state/stockade");
     is_empty_directory(&state.join("sandboxes"))
         && is_empty_directory(&state.join("trash"))

@@ -2,6 +2,7 @@
 
 mod ends;
 mod escapes;
+mod kept;
 mod refusals;
 mod work;
 
@@ -61,16 +62,19 @@ fn image(world: &World) -> PathBuf {
     ];
     let image = world.path("image");
     for program in PROGRAMS {
-        let program = Path::new(program);
-        bring(program, &image);
-        let libraries = Command::new("ldd").arg(program).output().expect("ldd runs");
-        for word in String::from_utf8_lossy(&libraries.stdout).split_whitespace() {
-            if word.starts_with('/') {
-                bring(Path::new(word), &image);
-            }
-        }
+        bring_program(Path::new(program), &image);
     }
     image
+}
+
+fn bring_program(program: &Path, image: &Path) {
+    bring(program, image);
+    let libraries = Command::new("ldd").arg(program).output().expect("ldd runs");
+    for word in String::from_utf8_lossy(&libraries.stdout).split_whitespace() {
+        if word.starts_with('/') {
+            bring(Path::new(word), image);
+        }
+    }
 }
 
 fn bring(file: &Path, image: &Path) {
