@@ -9,6 +9,8 @@ use anyhow::{Context, Result, ensure};
 
 /// Its name.
 pub const NAME: &str = "stockade-test";
+/// Where it finds programs.
+pub const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// An account of this machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,7 +94,7 @@ impl User {
         command
             .current_dir(&self.home)
             .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("PATH", PATH)
             .env("USER", NAME)
             .env("LOGNAME", NAME)
             .env("SHELL", "/bin/sh")

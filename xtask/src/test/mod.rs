@@ -6,6 +6,7 @@ mod permitted;
 mod readme;
 mod steps;
 mod suites;
+mod toolchain;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::excerpt::Excerpt;
-use super::{Report, Stage};
+use super::{Report, Stage, toolchain};
 use crate::build::{self, Program};
 use crate::process::{self, Stream};
 use crate::summary::Summary;
@@ -123,6 +123,7 @@ pub fn as_test_user(stage: &mut Stage) -> Result<Report> {
     );
     let place = Place::make(&user)?;
     let stockade = place.take(&program, "stockade")?;
+    let compiler = toolchain::lend(&place.directory.join("toolchain"))?;
     let mut total = Report::default();
     for test in &chosen {
         // Several packages call their tests `it`.
@@ -133,7 +134,7 @@ pub fn as_test_user(stage: &mut Stage) -> Result<Report> {
         let label = format!("user-{}-{}", package.unwrap_or_default(), test.name);
         let copy = place.take(&test.path, &label)?;
         println!("    Running {label}");
-        let report = run_as_user(stage, &place, &copy, &stockade, &label)?;
+        let report = run_as_user(stage, &place, &copy, &label, (&stockade, compiler.as_deref()))?;
         total.add(report);
     }
     place.keep_results(stage)?;
@@ -148,7 +149,13 @@ fn runs_as_user(test: &Program, stage: &Stage) -> bool {
     fits && !NOT_AS_USER.contains(&test.name.as_str())
 }
 
-fn run_as_user(stage: &Stage, place: &Place, test: &Path, stockade: &Path, label: &str) -> Result<Report> {
+fn run_as_user(
+    stage: &Stage,
+    place: &Place,
+    test: &Path,
+    label: &str,
+    (stockade, compiler): (&Path, Option<&Path>),
+) -> Result<Report> {
     let skips = fresh_file(&place.directory.join(format!("{label}.skips")))?;
     chown(&skips, Some(place.user.uid), Some(place.user.gid))?;
     let mut command: Command = place.user.command(test);
@@ -156,6 +163,9 @@ fn run_as_user(stage: &Stage, place: &Place, test: &Path, stockade: &Path, label
     needing.for_each(|(_, tests)| {
         command.args(["--skip", tests]);
     });
+    if let Some(compiler) = compiler {
+        command.env("PATH", format!("{}:{}", compiler.display(), user::PATH));
+    }
     command
         .env("STOCKADE_BIN", stockade)
         .env("STOCKADE_SKIP_LOG", &skips)
