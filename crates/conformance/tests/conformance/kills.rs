@@ -10,6 +10,13 @@ pub const ALL: &[Behaviour] = &[
     Behaviour::test("R2-running", "killed while commands run", while_running)
         .needs(&[ControlKind::DiesWithSupervisor])
         .alone().small(),
+    Behaviour::test(
+        "R2-others",
+        "what a killed supervisor leaves is taken away, and nothing of others: their processes and sandboxes live on",
+        others_live_on,
+    )
+        .needs(&[ControlKind::DiesWithSupervisor])
+        .alone().small(),
     Behaviour::test("R2-start", "killed at forty moments of its start", while_starting)
         .needs(&[ControlKind::DiesWithSupervisor])
         .alone().small(),
@@ -130,6 +137,74 @@ fn while_running(world: &World) -> Verdict {
         .run(&["true"])?
         .expect(0)
         .map(drop)
+}
+
+/// A process of this user that has nothing to do with any sandbox; killed at the end.
+struct Bystander(std::process::Child);
+
+impl Bystander {
+    fn start(world: &World) -> Verdict<Self> {
+        let mut command = world.command("/bin/sleep".as_ref());
+        command.arg("1000").stdin(std::process::Stdio::null());
+        Ok(Self(command.spawn()?))
+    }
+
+    fn lives(&mut self) -> Verdict<bool> {
+        Ok(self.0.try_wait()?.is_none())
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn others_live_on(world: &World) -> Verdict {
+    let mut bystander = Bystander::start(world)?;
+    let script = "echo x > changed; echo y > ~/private; echo ready; sleep 1000 & setsid sleep 1000 & wait";
+    let start = |name: &str| -> Verdict<_> {
+        let mut running = world
+            .sandbox()
+            .flags(&["--name", name, "--fresh"])
+            .start_open(&["sh", "-c", script])?;
+        let id = running.until_started()?;
+        running.until_output("ready")?;
+        Ok((running, id))
+    };
+    let (killed, killed_id) = start("killed")?;
+    let (mut live, live_id) = start("live")?;
+    let inside = host::below(killed.supervisor());
+    ensure!(inside.len() >= 3, "only {inside:?} run inside");
+    killed.signal(Signal::KILL)?;
+    host::until_gone(&inside, Duration::from_secs(10))?;
+    drop(killed);
+    let folder = |id: &str| world.path("state/stockade/sandboxes").join(id);
+    // The control: there is something to take away, and a look alone takes nothing.
+    ensure!(folder(&killed_id).exists(), "nothing was left to take away");
+    world.stockade(&["gc", "--dry-run"])?.expect(0)?;
+    ensure!(folder(&killed_id).exists(), "a dry run has removed it");
+    let told = world.stockade(&["gc"])?.expect(0)?.text();
+    ensure!(told.contains(&killed_id) && !told.contains(&live_id), "{told}");
+    ensure!(!folder(&killed_id).exists(), "its folder is still there");
+    let cgroups = host::cgroups_of(&BTreeSet::from([killed_id]));
+    ensure!(cgroups.is_empty(), "cgroups are left: {cgroups:?}");
+    ensure!(bystander.lives()?, "a process of the user was killed");
+    ensure!(
+        live.is_running()? && folder(&live_id).exists(),
+        "another sandbox was harmed"
+    );
+    world
+        .stockade(&["exec", "live", "cat", "changed"])?
+        .expect_text("x")?;
+    live.signal(Signal::TERM)?;
+    live.wait()?;
+    ensure!(
+        bystander.lives()?,
+        "a process of the user was killed at the end of a sandbox"
+    );
+    Ok(())
 }
 
 fn while_starting(world: &World) -> Verdict {

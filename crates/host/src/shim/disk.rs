@@ -22,10 +22,32 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
     .union(OFlags::NONBLOCK);
 
+/// A tree that is looked at.
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    /// Kept open from when it is first there: it stays the same one if somebody moves it.
+    opened: Option<OwnedFd>,
+}
+
+impl Root {
+    fn new(path: PathBuf) -> Self {
+        let mut root = Self { path, opened: None };
+        root.open();
+        root
+    }
+
+    fn open(&mut self) {
+        if self.opened.is_none() {
+            self.opened = rustix::fs::openat(CWD, &self.path, DIRECTORY, Mode::empty()).ok();
+        }
+    }
+}
+
 /// A look that may take several steps.
 #[derive(Debug)]
 pub(crate) struct DiskWatch {
-    roots: Vec<PathBuf>,
+    roots: Vec<Root>,
     /// Of the copy that a sandbox writes to in place of a change set: it comes first.
     copied: Option<Baseline>,
     /// Directories to be looked at, with the number of their root.
@@ -36,7 +58,7 @@ pub(crate) struct DiskWatch {
 impl DiskWatch {
     pub(crate) fn new(roots: Vec<PathBuf>) -> Self {
         Self {
-            roots,
+            roots: roots.into_iter().map(Root::new).collect(),
             copied: None,
             pending: Vec::new(),
             bytes: 0,
@@ -55,7 +77,7 @@ impl DiskWatch {
 
     /// And this.
     pub(crate) fn and(mut self, root: Option<PathBuf>) -> Self {
-        self.roots.extend(root);
+        self.roots.extend(root.map(Root::new));
         self
     }
 
@@ -67,17 +89,15 @@ impl DiskWatch {
             self.pending
                 .extend((0..self.roots.len()).map(|root| (root, PathBuf::new())));
         }
-        let open = |root: &PathBuf| rustix::fs::openat(CWD, root, DIRECTORY, Mode::empty()).ok();
-        let roots: Vec<Option<OwnedFd>> = self.roots.iter().map(open).collect();
+        self.roots.iter_mut().for_each(Root::open);
         let mut left = names;
         while left > 0 {
             let Some((root, path)) = self.pending.pop() else {
                 break;
             };
             // What vanished meanwhile or is too deep for a path is not counted.
-            if let Some(Some(opened)) = roots.get(root)
-                && let Ok(directory) = open_below(opened, &path)
-            {
+            let opened = self.roots.get(root).and_then(|root| root.opened.as_ref());
+            if let Some(Ok(directory)) = opened.map(|opened| open_below(opened, &path)) {
                 left = left.saturating_sub(self.count(&directory, root, &path).unwrap_or(1).max(1));
             }
         }
@@ -148,6 +168,20 @@ mod tests {
         let before = watch.step(STEP);
         assert!(before < 100_000, "{before}");
         let file = std::fs::File::create(upper.join("a/b/file")).unwrap();
+        std::io::Write::write_all(&mut &file, &vec![1; 1 << 20]).unwrap();
+        file.sync_all().unwrap();
+        assert!(watch.step(STEP) > 1 << 20);
+    }
+
+    #[test]
+    fn what_is_moved_meanwhile_is_counted_all_the_same() {
+        let place = tempfile::tempdir().unwrap();
+        let (here, there) = (place.path().join("here"), place.path().join("there"));
+        std::fs::create_dir(&here).unwrap();
+        let mut watch = DiskWatch::new(vec![here.clone()]);
+        std::fs::rename(&here, &there).unwrap();
+        std::fs::create_dir(&here).unwrap();
+        let file = std::fs::File::create(there.join("file")).unwrap();
         std::io::Write::write_all(&mut &file, &vec![1; 1 << 20]).unwrap();
         file.sync_all().unwrap();
         assert!(watch.step(STEP) > 1 << 20);

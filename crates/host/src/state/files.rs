@@ -1,10 +1,11 @@
 //! Small files in directories of ours: written whole, read whole, never followed through
 //! symbolic links. All paths go through a descriptor of the directory.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsString};
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,6 +90,30 @@ impl Dir {
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Learns its path anew, if somebody has moved it. One that was removed keeps the path that it had.
+    ///
+    /// # Errors
+    /// It exists, and not at a path that can be found.
+    pub(crate) fn follow(&mut self) -> Result<()> {
+        let failed = |error| self.error("find", "", error);
+        let ours = rustix::fs::fstat(&self.fd).map_err(failed)?;
+        let is_here = |path: &Path| {
+            rustix::fs::stat(path)
+                .is_ok_and(|there| (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino))
+        };
+        if ours.st_nlink == 0 || is_here(&self.path) {
+            return Ok(());
+        }
+        let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let path = rustix::fs::readlink(link, Vec::new()).map_err(failed)?;
+        let path = PathBuf::from(OsString::from_vec(path.into_bytes()));
+        if !is_here(&path) {
+            return Err(failed(Errno::NOENT));
+        }
+        self.path = path;
+        Ok(())
     }
 
     /// Makes a directory that only we can enter.

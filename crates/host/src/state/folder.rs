@@ -431,7 +431,16 @@ impl SandboxFolder {
         self.give_up()
     }
 
+    /// Somebody may have moved the state directory while the sandbox ran. What is done by paths must be done
+    /// where it is now: at the former place there is nothing, or another one.
+    fn follow(&mut self) -> Result<()> {
+        self.dirs = Arc::new(self.dirs.followed()?);
+        self.claim.dir.follow()?;
+        self.changes.as_mut().map_or(Ok(()), ChangesClaim::follow)
+    }
+
     fn settle_changes(&mut self) -> Result<Option<KeptChanges>> {
+        self.follow()?;
         match self.changes.take() {
             Some(claim) => {
                 if self.status.record.is_none() {

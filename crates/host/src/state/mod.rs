@@ -132,6 +132,13 @@ impl StateDirs {
         self.root.path()
     }
 
+    /// The same, at the place where it is now.
+    fn followed(&self) -> Result<Self> {
+        let mut root = self.root.again()?;
+        root.follow()?;
+        Ok(Self { root })
+    }
+
     /// The mark of what drivers make for sandboxes of this directory.
     #[must_use]
     pub fn owner_mark(&self) -> String {

@@ -18,6 +18,7 @@ mod rig;
 mod sandbox;
 mod signals;
 mod streams;
+mod sweep;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -48,6 +49,7 @@ fn main() {
         opening::TESTS,
         disk::TESTS,
         sandbox::TESTS,
+        sweep::TESTS,
     ] {
         for (name, test) in tests {
             let trial = Trial::test(*name, || {

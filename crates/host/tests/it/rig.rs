@@ -28,6 +28,16 @@ pub struct Rig {
     pub knobs: Arc<Knobs>,
 }
 
+/// Says that a test could not check anything here.
+pub fn tell_skip(test: &str, reason: &str) {
+    use std::io::Write;
+    let Some(log) = std::env::var_os("STOCKADE_SKIP_LOG") else {
+        return;
+    };
+    let mut log = File::options().append(true).create(true).open(log).unwrap();
+    writeln!(log, "SKIP {test}: {reason}").unwrap();
+}
+
 /// Runs a test on one thread, as the command line does.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -8,7 +8,7 @@ use stockade_host::drivers::native::Native;
 use stockade_host::error::Error;
 use stockade_host::sandbox::{CreateError, Sandbox};
 
-use crate::rig::{Rig, block_on};
+use crate::rig::{Rig, block_on, tell_skip};
 
 crate::tests![
     commands_run_and_nothing_is_left,
@@ -30,16 +30,7 @@ async fn usable(rig: &Rig, more: &str) -> Option<Sandbox> {
     match create(rig, more).await {
         Ok(sandbox) => Some(sandbox),
         Err(CreateError::Build(Error::Refused(refusal))) => {
-            if let Some(log) = std::env::var_os("STOCKADE_SKIP_LOG") {
-                use std::io::Write;
-                let mut log = std::fs::File::options()
-                    .append(true)
-                    .create(true)
-                    .open(log)
-                    .unwrap();
-                let why = refusal.to_string().replace('\n', "; ");
-                writeln!(log, "SKIP host::sandbox: {why}").unwrap();
-            }
+            tell_skip("host::sandbox", &refusal.to_string().replace('\n', "; "));
             None
         }
         Err(error) => panic!("{error}"),

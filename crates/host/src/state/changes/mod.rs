@@ -185,6 +185,10 @@ impl ChangesClaim {
         self.dir.path()
     }
 
+    pub(in crate::state) fn follow(&mut self) -> Result<()> {
+        self.dir.follow()
+    }
+
     /// The changes, as an overlay's upper directory.
     #[must_use]
     pub fn upper(&self) -> PathBuf {

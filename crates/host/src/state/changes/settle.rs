@@ -97,7 +97,9 @@ pub(super) fn look_through(
     listed: usize,
 ) -> Option<(KeptChanges, Vec<Change>)> {
     let upper = claim.upper();
-    if !upper.exists() || stockade_workspace::is_empty(&upper).unwrap_or(false) {
+    // By the descriptor: that a path leads nowhere does not mean that there are no changes.
+    let is_missing = matches!(claim.dir.open_below(UPPER), Err(Errno::NOENT));
+    if is_missing || stockade_workspace::is_empty(&upper).unwrap_or(false) {
         return None;
     }
     let limits = ScanLimits {

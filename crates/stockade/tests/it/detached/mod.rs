@@ -5,6 +5,7 @@ mod faults;
 mod life;
 mod live;
 mod modes;
+mod moved;
 mod pause;
 mod real;
 
