@@ -16,7 +16,7 @@ use super::process::ProcessRef;
 use super::spare::Kind;
 use super::status::{Detached, Phase, STATUS_VERSION, Status};
 use super::status_file::{self, StatusFile};
-use super::{SANDBOXES, SOCKET, StateDirs, TREES, check_name, id, stamp_ms, unix_ms};
+use super::{Clocks, SANDBOXES, SOCKET, StateDirs, TREES, check_name, id, stamp_ms, unix_ms};
 use crate::audit::{shorten, texts};
 use crate::driver::{Leftover, Record};
 use crate::error::{Error, Result};
@@ -215,6 +215,7 @@ impl StateDirs {
 
 impl SandboxFolder {
     fn new(dirs: Arc<StateDirs>, claim: Claim, status_file: StatusFile, new: NewSandbox) -> Self {
+        let clocks = Clocks::now();
         let status = Status {
             version: STATUS_VERSION,
             id: claim.id.clone(),
@@ -227,7 +228,8 @@ impl SandboxFolder {
             change_set: None,
             discard_changes: new.discard_changes,
             keep: new.keep,
-            created_ms: unix_ms(),
+            created_ms: clocks.unix_ms,
+            created_boot_ms: Some(clocks.boot_ms()),
             stamp_ms: Some(stamp_ms()),
             ended_ms: None,
             oom_kills: None,

@@ -21,6 +21,7 @@
 
 mod caches;
 mod changes;
+mod clocks;
 mod files;
 mod folder;
 mod id;
@@ -48,6 +49,7 @@ pub use changes::{
     ChangeMeta, ChangeSet, ChangesClaim, ChangesWish, Found, KeptChanges, LIVE, Look, PENDING, Restored,
     RunMeta,
 };
+pub use clocks::Clocks;
 pub use files::{Durability, fsyncs};
 pub use folder::{Finish, NewSandbox, SandboxFolder};
 pub(crate) use id::{boot_time, is_id, new_id, random_bytes, stamp_ms, unix_ms};

@@ -52,6 +52,9 @@ pub struct Status {
     pub keep: bool,
     /// Milliseconds since 1970.
     pub created_ms: u64,
+    /// Milliseconds since the machine was started, of the same moment; none from a program that did not note it.
+    #[serde(default)]
+    pub created_boot_ms: Option<u64>,
     /// What files made at that moment bear, in milliseconds since 1970; none from a program
     /// that did not note it.
     #[serde(default)]

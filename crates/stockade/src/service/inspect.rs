@@ -1,14 +1,14 @@
 //! All that is known of one sandbox.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
 use stockade_domain::Usage;
 use stockade_host::control::Client;
 use stockade_host::driver::Leftover;
 use stockade_host::meter::Meter;
-use stockade_host::state::{Detached, notes};
+use stockade_host::state::{Clocks, Detached, notes};
 
 use super::budget::Shared;
 use super::sandboxes::{Sandbox, State};
@@ -61,7 +61,7 @@ pub async fn inspect(name: &str) -> Result<Details> {
     let dirs = state()?;
     let found = dirs.find(name)?;
     let status = found.status.clone();
-    let sandbox = Sandbox::new(found, SystemTime::now());
+    let sandbox = Sandbox::new(found, Clocks::now());
     let is_up = matches!(sandbox.state, State::Running | State::Paused);
     let measured = if is_up {
         let asking = async { Client::connect(&dirs, &status.id).await?.inspect().await };

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 use stockade_domain::Exit;
 use stockade_host::Error;
 use stockade_host::control::Client;
 use stockade_host::meter::Meter;
-use stockade_host::state::{LOST, Listed, Phase};
+use stockade_host::state::{Clocks, LOST, Listed, Phase};
 
 use super::budget::Shared;
 use super::{Result, state};
@@ -59,7 +59,8 @@ pub enum State {
 }
 
 impl Sandbox {
-    pub(super) fn new(listed: Listed, now: SystemTime) -> Self {
+    pub(super) fn new(listed: Listed, now: Clocks) -> Self {
+        let age_seconds = listed.age(now).as_secs();
         let Listed { status, live } = listed;
         let state = match (status.phase, live) {
             (Phase::Creating, true) => State::Creating,
@@ -68,11 +69,10 @@ impl Sandbox {
             (Phase::Ended, _) => State::Ended,
             (Phase::Creating | Phase::Running, false) => State::Lost,
         };
-        let created = UNIX_EPOCH + Duration::from_millis(status.created_ms);
         Self {
             name: status.label().to_owned(),
             state,
-            age_seconds: now.duration_since(created).unwrap_or_default().as_secs(),
+            age_seconds,
             id: status.id,
             driver: status.driver,
             command: status.command,
@@ -113,7 +113,7 @@ impl State {
 
 /// All sandboxes, oldest first, and why others cannot be read.
 pub fn list() -> Result<(Vec<Sandbox>, Vec<Error>)> {
-    let now = SystemTime::now();
+    let now = Clocks::now();
     let (all, unreadable) = state()?.list_all()?;
     let all = all.into_iter().map(|listed| Sandbox::new(listed, now)).collect();
     Ok((all, unreadable))

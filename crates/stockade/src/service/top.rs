@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use serde::Serialize;
 use stockade_domain::Usage;
 use stockade_host::meter::{Meter, Traffic};
-use stockade_host::state::{Phase, StateDirs};
+use stockade_host::state::{Clocks, Phase, StateDirs};
 
 use super::budget::Shared;
 use super::sandboxes::{Sandbox, State};
@@ -72,7 +72,7 @@ impl Monitor {
     /// The state directory cannot be read.
     pub fn look(&mut self) -> Result<Vec<Row>> {
         let ids = self.dirs.sandbox_ids()?;
-        let now = SystemTime::now();
+        let now = Clocks::now();
         let count = u32::try_from(self.watched.len()).unwrap_or(u32::MAX).max(1);
         let names = (NAMES / count).max(MIN_NAMES);
         let mut rows = Vec::new();

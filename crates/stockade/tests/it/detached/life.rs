@@ -33,6 +33,30 @@ fn run_returns_when_it_runs_and_the_sandbox_goes_on() {
     assert_eq!(yard.ok(&["ls", "-q"]), "");
 }
 
+/// The clocks of a process's timers, as the kernel numbers them.
+fn timer_clocks(pid: rustix::process::Pid) -> Vec<i32> {
+    let folder = format!("/proc/{}/fdinfo", pid.as_raw_nonzero());
+    let files = std::fs::read_dir(folder).expect("its descriptors").flatten();
+    let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+    let clock = |text: String| {
+        text.lines()
+            .find_map(|line| line.strip_prefix("clockid: ")?.trim().parse().ok())
+    };
+    texts.filter_map(clock).collect()
+}
+
+#[test]
+fn its_lifetimes_are_alarms_of_a_clock_that_nobody_can_set() {
+    let boot_time = rustix::time::ClockId::Boottime as i32;
+    let yard = Yard::new();
+    yard.detach(&["--ttl", "1h", "--idle", "1h"], "exec sleep 1000");
+    assert_eq!(timer_clocks(yard.supervisor()), [boot_time, boot_time]);
+    yard.ok(&["rm", "-f", "box"]);
+    // The control: without lifetimes there are none.
+    yard.detach(&[], "exec sleep 1000");
+    assert_eq!(timer_clocks(yard.supervisor()), [0_i32; 0]);
+}
+
 #[test]
 fn how_it_ended_and_what_it_wrote_stay_until_removed() {
     let yard = Yard::new();
