@@ -1,6 +1,7 @@
 //! From the file view to Landlock's rules. They only ever add: what is covered in a shown tree is
 //! left out by naming its neighbours.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -140,10 +141,13 @@ fn is_cover(spec: &Spec, entry: &ViewEntry) -> bool {
 
 /// Shows a tree, or all in it that nothing covers.
 fn show(rules: &mut Rules, tree: &Path, covers: &[&Path]) -> Result<()> {
-    let below = |path: &Path| covers.iter().any(|cover| cover.starts_with(path));
+    // Looked up for each name in a directory such as /etc: by hash.
+    let above: HashSet<&Path> = covers.iter().flat_map(|cover| cover.ancestors()).collect();
+    let covers: HashSet<&Path> = covers.iter().copied().collect();
+    let below = |path: &Path| above.contains(path);
     let mut pending = vec![tree.to_path_buf()];
     while let Some(path) = pending.pop() {
-        if covers.contains(&path.as_path()) {
+        if covers.contains(path.as_path()) {
             continue;
         }
         if !below(&path) {

@@ -1,6 +1,7 @@
 //! Whether the rules that stand show no more than the view: found anew from the view, not by the
 //! code that made them.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use stockade_domain::Spec;
@@ -43,58 +44,70 @@ pub(super) fn beyond(spec: &Spec, places: &Places, rules: &Trees) -> Option<Stri
     })
 }
 
+/// The view, by path: each rule is looked for in it, and there are some 160 rules in a default sandbox.
 struct View<'a> {
-    entries: &'a [ViewEntry],
-    workspace: Shown,
+    /// What there is at the places of entries.
+    entries: HashMap<&'a Path, Shown>,
+    /// The least that there is below directories in which entries lie.
+    below: HashMap<&'a Path, Shown>,
 }
 
 impl<'a> View<'a> {
     fn of(spec: &'a Spec) -> Self {
-        Self {
-            entries: &spec.view.entries,
-            workspace: match spec.workspace.as_ref().map(|workspace| workspace.mode) {
-                Some(WorkspaceMode::Ro) => Shown::Readable,
-                Some(WorkspaceMode::Rw | WorkspaceMode::Live) => Shown::Writable,
-                Some(WorkspaceMode::Cow | WorkspaceMode::Copy | WorkspaceMode::None) | None => Shown::Closed,
-            },
+        let workspace = match spec.workspace.as_ref().map(|workspace| workspace.mode) {
+            Some(WorkspaceMode::Ro) => Shown::Readable,
+            Some(WorkspaceMode::Rw | WorkspaceMode::Live) => Shown::Writable,
+            Some(WorkspaceMode::Cow | WorkspaceMode::Copy | WorkspaceMode::None) | None => Shown::Closed,
+        };
+        Self::new(&spec.view.entries, workspace)
+    }
+
+    fn new(entries: &'a [ViewEntry], workspace: Shown) -> Self {
+        let mut view = Self {
+            entries: HashMap::with_capacity(entries.len()),
+            below: HashMap::with_capacity(entries.len()),
+        };
+        for entry in entries {
+            let shown = shown(entry, workspace);
+            view.entries.insert(&entry.at, shown);
+            // A link leads to what has an entry of its own, or to nothing.
+            if matches!(entry.what, Content::Symlink { .. }) {
+                continue;
+            }
+            for above in entry.at.ancestors().skip(1) {
+                let least = view.below.entry(above).or_insert(shown);
+                *least = shown.min(*least);
+            }
         }
+        view
     }
 
     /// What there is at a path itself: the last entry above it decides.
     fn at(&self, path: &Path) -> Shown {
-        let above = self.entries.iter().filter(|entry| path.starts_with(&entry.at));
-        above
-            .max_by_key(|entry| entry.at.components().count())
-            .map_or(Shown::Closed, |entry| self.shown(entry))
+        let found = path.ancestors().find_map(|above| self.entries.get(above));
+        found.copied().unwrap_or(Shown::Closed)
     }
 
     /// What there is at least, at a path and everywhere below it.
     fn throughout(&self, path: &Path) -> Shown {
-        let below = self
-            .entries
-            .iter()
-            .filter(|entry| entry.at != path && entry.at.starts_with(path))
-            // A link leads to what has an entry of its own, or to nothing.
-            .filter(|entry| !matches!(entry.what, Content::Symlink { .. }));
-        below
-            .map(|entry| self.shown(entry))
-            .fold(self.at(path), Shown::min)
+        let here = self.at(path);
+        self.below.get(path).map_or(here, |below| here.min(*below))
     }
+}
 
-    fn shown(&self, entry: &ViewEntry) -> Shown {
-        match &entry.what {
-            Content::Host { access, .. } => match access {
-                Access::ReadOnly => Shown::Readable,
-                Access::ReadWrite => Shown::Writable,
-            },
-            Content::Workspace => self.workspace,
-            Content::Cache { .. }
-            | Content::Private { .. }
-            | Content::File { .. }
-            | Content::Symlink { .. }
-            | Content::Proc
-            | Content::Devices => Shown::Closed,
-        }
+fn shown(entry: &ViewEntry, workspace: Shown) -> Shown {
+    match &entry.what {
+        Content::Host { access, .. } => match access {
+            Access::ReadOnly => Shown::Readable,
+            Access::ReadWrite => Shown::Writable,
+        },
+        Content::Workspace => workspace,
+        Content::Cache { .. }
+        | Content::Private { .. }
+        | Content::File { .. }
+        | Content::Symlink { .. }
+        | Content::Proc
+        | Content::Devices => Shown::Closed,
     }
 }
 
@@ -129,9 +142,42 @@ mod tests {
     }
 
     fn view(entries: &[ViewEntry]) -> View<'_> {
-        View {
-            entries,
-            workspace: Shown::Closed,
+        View::new(entries, Shown::Closed)
+    }
+
+    /// What the view says of a path, entry by entry: slower, and plain to see.
+    fn throughout(entries: &[ViewEntry], path: &Path) -> Shown {
+        let above = entries.iter().filter(|entry| path.starts_with(&entry.at));
+        let nearest = above.max_by_key(|entry| entry.at.components().count());
+        let below = entries.iter().filter(|entry| {
+            entry.at != path && entry.at.starts_with(path) && !matches!(entry.what, Content::Symlink { .. })
+        });
+        let here = nearest.map_or(Shown::Closed, |entry| shown(entry, Shown::Closed));
+        below.fold(here, |least, entry| least.min(shown(entry, Shown::Closed)))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_maps_say_what_each_entry_says(
+            parts in proptest::collection::vec((proptest::collection::vec(0..3_u8, 0..4), 0..5_u8), 0..12),
+            asked in proptest::collection::vec(0..3_u8, 0..5),
+        ) {
+            let path = |names: &[u8]| {
+                let names = names.iter().map(|name| ["a", "ab", "b"][usize::from(*name)]);
+                std::iter::once("/").chain(names).collect::<std::path::PathBuf>()
+            };
+            let all: Vec<ViewEntry> = parts.iter().map(|(names, what)| ViewEntry {
+                at: path(names),
+                what: match what {
+                    0 => Content::Workspace,
+                    1 => Content::File { content: Vec::new() },
+                    2 => Content::Symlink { target: "/a".into() },
+                    3 => host("/", Access::ReadOnly).what,
+                    _ => host("/", Access::ReadWrite).what,
+                },
+            }).collect();
+            let path = path(&asked);
+            proptest::prop_assert_eq!(view(&all).throughout(&path), throughout(&all, &path));
         }
     }
 
