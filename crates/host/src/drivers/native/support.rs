@@ -18,6 +18,14 @@ pub(super) fn support(facts: &HostFacts, demand: &Demand) -> Support {
 
 /// Without these there is no native sandbox at all.
 fn cannot_start(facts: &HostFacts) -> Option<Support> {
+    // Only who may map other ids can give the sandbox some, and it must not have root's.
+    if facts.euid == 0 && !facts.privileged {
+        return Some(Support::absent(
+            "root without CAP_SYS_ADMIN over the whole machine can give a sandbox no id but its own, which is root's",
+            "run as an ordinary user, or as root with CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN), or use driver \
+             chroot",
+        ));
+    }
     [&facts.user_namespaces, &facts.static_program]
         .into_iter()
         .find_map(absent)

@@ -2,6 +2,7 @@
 
 mod ends;
 mod escapes;
+mod handed;
 mod kept;
 mod refusals;
 mod work;
