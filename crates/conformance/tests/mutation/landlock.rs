@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use stockade_conformance::{driver, host, suite};
 use stockade_domain::policy::{Clause, Layer};
@@ -11,12 +11,12 @@ use stockade_host::driver::Driver;
 use stockade_host::drivers::landlock::Landlock;
 use stockade_linux::ops::{Op, Program};
 
-use crate::sandbox::{Met, ONE, STEP, place};
+use crate::sandbox::{Met, Mutation, ONE, STEP, leave_out_each, none, place, undamaged};
 
 /// The default sandbox without what the driver gives up.
-fn build(driver: Landlock, place: &Path) -> Met {
+fn met(mutation: Mutation, place: &Path) -> Met {
     let gives_up = driver::Driver::named("landlock").unwrap().gives_up;
-    let driver: Arc<dyn Driver> = Arc::new(driver);
+    let driver: Arc<dyn Driver> = Arc::new(Landlock::with_mutation(mutation));
     let prefer = |kind: &ControlKind| Clause::flag("--prefer", (*kind, Need::Prefer));
     let flags = Layer {
         needs: gives_up.iter().map(prefer).collect(),
@@ -31,17 +31,6 @@ fn is_for_this_user(test: &str) -> bool {
         suite::tell_skip(&format!("landlock::{test}"), "the driver gives root no sandbox");
     }
     !host::is_root()
-}
-
-/// The undamaged program.
-fn undamaged(place: &Path) -> Program {
-    static KEPT: Mutex<Option<Program>> = Mutex::new(None);
-    fn keep(program: &mut Program) {
-        *KEPT.lock().unwrap() = Some(program.clone());
-    }
-    let met = build(Landlock::with_mutation(keep), place);
-    assert_eq!(met, Met::Unnoticed, "the undamaged sandbox does not stand");
-    KEPT.lock().unwrap().clone().unwrap()
 }
 
 /// Steps without which less can be done, never more.
@@ -62,33 +51,10 @@ fn only_takes_away(op: &Op, program: &Program) -> bool {
 
 #[test]
 fn every_step_that_is_left_out_is_noticed() {
-    fn leave_out(program: &mut Program) {
-        program.ops.remove(STEP.load(Ordering::Relaxed));
+    if is_for_this_user("every_step_that_is_left_out_is_noticed") {
+        let place = place();
+        leave_out_each(&|mutation| met(mutation, place.path()), &only_takes_away);
     }
-    if !is_for_this_user("every_step_that_is_left_out_is_noticed") {
-        return;
-    }
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = place();
-    let program = undamaged(place.path());
-    let (mut holes, mut told) = (Vec::new(), 0);
-    for (index, op) in program.ops.iter().enumerate() {
-        STEP.store(index, Ordering::Relaxed);
-        match build(Landlock::with_mutation(leave_out), place.path()) {
-            Met::Refused(why) => {
-                assert!(why.len() > 10, "{op}: {why}");
-                told += 1;
-            }
-            Met::Unnoticed if only_takes_away(op, &program) => {}
-            Met::Unnoticed => holes.push(op.to_string()),
-        }
-    }
-    assert!(told > 10, "only {told} steps were missed");
-    assert!(
-        holes.is_empty(),
-        "left out, and nobody noticed:\n  {}",
-        holes.join("\n  ")
-    );
 }
 
 /// Damages a program, if it has what is damaged.
@@ -216,19 +182,15 @@ fn every_protection_that_is_weakened_is_noticed() {
     }
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = place();
-    undamaged(place.path());
+    undamaged(&|mutation| met(mutation, place.path()));
     let mut holes = Vec::new();
     for (index, (name, _)) in DAMAGES.iter().enumerate() {
         STEP.store(index, Ordering::Relaxed);
-        if build(Landlock::with_mutation(damage), place.path()) == Met::Unnoticed {
+        if met(damage, place.path()) == Met::Unnoticed {
             holes.push(*name);
         }
     }
-    assert!(
-        holes.is_empty(),
-        "weakened, and nobody noticed:\n  {}",
-        holes.join("\n  ")
-    );
+    none(&holes, "weakened");
 }
 
 /// Each canary stands for itself.
@@ -248,13 +210,16 @@ fn every_canary_that_is_left_out_is_noticed() {
     }
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = place();
-    let canaries = undamaged(place.path()).ops.iter().find_map(|op| match op {
-        Op::Canaries(all) => Some(all.clone()),
-        _ => None,
-    });
+    let canaries = undamaged(&|mutation| met(mutation, place.path()))
+        .ops
+        .iter()
+        .find_map(|op| match op {
+            Op::Canaries(all) => Some(all.clone()),
+            _ => None,
+        });
     for (index, canary) in canaries.unwrap().iter().enumerate() {
         STEP.store(index, Ordering::Relaxed);
-        let met = build(Landlock::with_mutation(leave_out), place.path());
+        let met = met(leave_out, place.path());
         assert_ne!(met, Met::Unnoticed, "{canary:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use stockade_domain::policy::{Clause, Layer};
 use stockade_domain::spec::WorkspaceMode;
@@ -10,32 +10,21 @@ use stockade_host::driver::Driver;
 use stockade_host::drivers::native::Native;
 use stockade_linux::ops::{Op, Program};
 
-use crate::sandbox::{Met, ONE, STEP, place};
+use crate::sandbox::{Met, Mutation, ONE, STEP, leave_out_each, none, place, undamaged};
 
 /// The default sandbox.
-fn build(driver: Native, place: &Path) -> Met {
-    build_in(WorkspaceMode::Cow, driver, place)
+fn met(mutation: Mutation, place: &Path) -> Met {
+    met_in(WorkspaceMode::Cow, mutation, place)
 }
 
 /// The same with a workspace that is seen in this mode.
-fn build_in(mode: WorkspaceMode, driver: Native, place: &Path) -> Met {
-    let driver: Arc<dyn Driver> = Arc::new(driver);
+fn met_in(mode: WorkspaceMode, mutation: Mutation, place: &Path) -> Met {
+    let driver: Arc<dyn Driver> = Arc::new(Native::with_mutation(mutation));
     let flags = Layer {
         workspace_mode: Some(Clause::default(mode)),
         ..Layer::default()
     };
     crate::sandbox::build(&driver, flags, place)
-}
-
-/// The undamaged program, as it was compiled: kept by a mutation that changes nothing.
-fn steps(place: &Path) -> Vec<Op> {
-    static KEPT: Mutex<Vec<Op>> = Mutex::new(Vec::new());
-    fn keep(program: &mut Program) {
-        KEPT.lock().unwrap().clone_from(&program.ops);
-    }
-    let met = build(Native::with_mutation(keep), place);
-    assert_eq!(met, Met::Unnoticed, "the undamaged sandbox does not stand");
-    KEPT.lock().unwrap().clone()
 }
 
 /// Steps that build what programs expect. Without one, less exists inside, never more: a
@@ -62,29 +51,10 @@ fn only_takes_away(op: &Op) -> bool {
 
 #[test]
 fn every_step_that_is_left_out_is_noticed() {
-    fn leave_out(program: &mut Program) {
-        program.ops.remove(STEP.load(Ordering::Relaxed));
-    }
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = place();
-    let (mut holes, mut told) = (Vec::new(), 0);
-    for (index, op) in steps(place.path()).iter().enumerate() {
-        STEP.store(index, Ordering::Relaxed);
-        match build(Native::with_mutation(leave_out), place.path()) {
-            Met::Refused(why) => {
-                assert!(why.len() > 10, "{op}: {why}");
-                told += 1;
-            }
-            Met::Unnoticed if only_takes_away(op) => {}
-            Met::Unnoticed => holes.push(op.to_string()),
-        }
-    }
-    assert!(told > 10, "only {told} steps were missed");
-    assert!(
-        holes.is_empty(),
-        "left out, and nobody noticed:\n  {}",
-        holes.join("\n  ")
-    );
+    leave_out_each(&|mutation| met(mutation, place.path()), &|op, _| {
+        only_takes_away(op)
+    });
 }
 
 /// Weakens one step and says so, or leaves it as it is.
@@ -109,20 +79,17 @@ fn every_step_that_is_weakened_is_noticed() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = place();
     let mut holes = Vec::new();
-    for (index, op) in steps(place.path()).iter().enumerate() {
+    let program = undamaged(&|mutation| met(mutation, place.path()));
+    for (index, op) in program.ops.iter().enumerate() {
         let Some(shown) = weaken(&mut op.clone()) else {
             continue;
         };
         STEP.store(index, Ordering::Relaxed);
-        if build(Native::with_mutation(weaken_one), place.path()) == Met::Unnoticed {
+        if met(weaken_one, place.path()) == Met::Unnoticed {
             holes.push(shown);
         }
     }
-    assert!(
-        holes.is_empty(),
-        "weakened, and nobody noticed:\n  {}",
-        holes.join("\n  ")
-    );
+    none(&holes, "weakened");
 }
 
 /// Adds a step that shows more of the host.
@@ -181,18 +148,12 @@ fn a_step_that_was_not_planned_is_noticed() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = place();
     for (name, mutation) in [("bind", bind_more as fn(&mut Program)), ("private", private_more)] {
-        let met = build(Native::with_mutation(mutation), place.path());
+        let met = met(mutation, place.path());
         assert_ne!(met, Met::Unnoticed, "{name}");
     }
     // Not in the receipt: the guest applies it to each command; PR09 attacks it.
-    assert_eq!(
-        build(Native::with_mutation(unnested), place.path()),
-        Met::Unnoticed
-    );
-    assert_eq!(
-        build(Native::with_mutation(open_filter), place.path()),
-        Met::Unnoticed
-    );
+    assert_eq!(met(unnested, place.path()), Met::Unnoticed);
+    assert_eq!(met(open_filter, place.path()), Met::Unnoticed);
 }
 
 /// What holds a protected path, taken away or weakened one by one.
@@ -224,7 +185,7 @@ fn what_holds_a_protected_path_is_in_the_receipt() {
     for held in HELD {
         std::fs::create_dir_all(place.path().join("work").join(held)).unwrap();
     }
-    let met = |mutation| build_in(WorkspaceMode::Live, Native::with_mutation(mutation), place.path());
+    let met = |mutation| met_in(WorkspaceMode::Live, mutation, place.path());
     assert_eq!(met(keep), Met::Unnoticed, "the undamaged sandbox does not stand");
     for (number, held) in HELD.iter().enumerate() {
         STEP.store(number, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use stockade_conformance::program;
@@ -15,6 +15,7 @@ use stockade_host::compose::compose;
 use stockade_host::driver::{Driver, GuestProgram, Seed, SeedOrigin};
 use stockade_host::open;
 use stockade_host::view::Context;
+use stockade_linux::ops::{Op, Program};
 use tokio_util::sync::CancellationToken;
 
 /// A mutation is a plain function: which step it damages is told here.
@@ -29,6 +30,57 @@ pub enum Met {
     Refused(String),
     /// The sandbox stood.
     Unnoticed,
+}
+
+/// What a test does to a set-up program.
+pub type Mutation = fn(&mut Program);
+
+/// The undamaged program, as it was compiled: kept by a mutation that changes nothing.
+pub fn undamaged(build: &dyn Fn(Mutation) -> Met) -> Program {
+    static KEPT: Mutex<Option<Program>> = Mutex::new(None);
+    fn keep(program: &mut Program) {
+        *KEPT.lock().unwrap() = Some(program.clone());
+    }
+    assert_eq!(
+        build(keep),
+        Met::Unnoticed,
+        "the undamaged sandbox does not stand"
+    );
+    KEPT.lock().unwrap().take().unwrap()
+}
+
+/// Leaves out each step of a driver's program, one at a time. `only_takes_away` says without which less can
+/// be done inside, never more; each of the others has to be missed.
+pub fn leave_out_each(build: &dyn Fn(Mutation) -> Met, only_takes_away: &dyn Fn(&Op, &Program) -> bool) {
+    fn leave_out(program: &mut Program) {
+        program.ops.remove(STEP.load(Ordering::Relaxed));
+    }
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = undamaged(build);
+    let (mut holes, mut told) = (Vec::new(), 0);
+    for (index, op) in program.ops.iter().enumerate() {
+        STEP.store(index, Ordering::Relaxed);
+        match build(leave_out) {
+            Met::Refused(why) => {
+                assert!(why.len() > 10, "{op}: {why}");
+                told += 1;
+            }
+            Met::Unnoticed if only_takes_away(op, &program) => {}
+            Met::Unnoticed => holes.push(op.to_string()),
+        }
+    }
+    assert!(told > 10, "only {told} steps were missed");
+    none(&holes, "left out");
+}
+
+/// Passes if there are no holes.
+pub fn none(holes: &[impl AsRef<str>], how: &str) {
+    let holes: Vec<&str> = holes.iter().map(AsRef::as_ref).collect();
+    assert!(
+        holes.is_empty(),
+        "{how}, and nobody noticed:\n  {}",
+        holes.join("\n  ")
+    );
 }
 
 /// Builds the default sandbox with a driver and some flags, and takes it down again.
