@@ -25,6 +25,7 @@ mod runs;
 mod sandboxes;
 mod setup;
 mod streams;
+mod thousands;
 mod tops;
 mod waiting;
 mod world;
