@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::git::{self, GitDir};
 use crate::ignored::IgnoreRules;
 use crate::rename;
-use crate::risk::{is_git_data, risks};
+use crate::risk::{Risk, is_git_data, risks};
 use crate::scan::ScanLimits;
 use crate::text::{Hunk, LineKind, hunks, is_binary};
 use crate::trees::{Side, Trees};
@@ -148,7 +148,8 @@ impl Trees {
             .collect();
         set.changes.retain(|change| {
             let comes_or_goes = matches!(change.kind, ChangeKind::Added | ChangeKind::Deleted);
-            !(comes_or_goes && change.node() == NodeKind::Directory && told.contains(&change.path))
+            change.risks.contains(&Risk::Commits)
+                || !(comes_or_goes && change.node() == NodeKind::Directory && told.contains(&change.path))
         });
         let mut rules = IgnoreRules::new(self);
         let mut folded: BTreeMap<PathBuf, Fold> = BTreeMap::new();

@@ -8,8 +8,8 @@ use stockade_host::Error;
 use stockade_host::state::{ChangeSet as Kept, PENDING, StateDirs};
 use stockade_host::takeover::{self, Contents, Takeover, UndoneChanges};
 use stockade_host::workspace::{
-    Applied, Change, ChangeKind, Decision, Detail, GitFile, Hunk, Item, MAX_TEXT_BYTES, NodeKind, Side,
-    ThreeWay, Undone, compose,
+    Applied, Change, ChangeKind, Decision, Detail, Entry, GitFile, Hunk, Item, MAX_TEXT_BYTES, NodeKind,
+    Side, ThreeWay, Undone, compose,
 };
 
 mod moves;
@@ -132,6 +132,7 @@ pub fn open(request: &Request) -> Result<Open> {
             },
         )
         .collect();
+    hold_contents(changes, &wanted, &mut held);
     moves::hold_together(&takeover, &wanted, &mut held);
     let decisions = held
         .iter()
@@ -153,6 +154,26 @@ pub fn open(request: &Request) -> Result<Open> {
     open.decide_moves();
     open.merge_all(request.conflicts == OnConflict::Mark);
     Ok(open)
+}
+
+/// A directory that may not be removed keeps what is in it, but for what is asked for by its own name.
+fn hold_contents(changes: &[Change], wanted: &Wanted, held: &mut [Option<Held>]) {
+    let is_directory = |entry: Option<Entry>| entry.is_some_and(|entry| entry.node == NodeKind::Directory);
+    let mut top: Option<(&Path, Held)> = None;
+    for (change, held) in changes.iter().zip(held) {
+        if let Some((_, why)) = top.as_ref().filter(|(path, _)| change.path.starts_with(path)) {
+            if held.is_none() && !wanted.has(&change.path).1 {
+                *held = Some(why.clone());
+            }
+            continue;
+        }
+        if let Some(why @ (Held::Risky { .. } | Held::Conflict | Held::Special)) = &held
+            && is_directory(change.before)
+            && !is_directory(change.after)
+        {
+            top = Some((&change.path, why.clone()));
+        }
+    }
 }
 
 fn on_conflict(choice: OnConflict) -> Decision {

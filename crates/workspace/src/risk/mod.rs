@@ -21,6 +21,8 @@ pub enum Risk {
     Setid,
     /// Git runs it, or it tells git what to run.
     Git,
+    /// A repository is removed, and its commits with it.
+    Commits,
     /// A shell or another program runs it when it starts.
     Startup,
     /// An editor runs it, or what it names, when it opens the project.
@@ -50,6 +52,7 @@ impl Risk {
         match self {
             Self::Setid => "runs as another user (set-user-id or set-group-id)",
             Self::Git => "git runs it, or it tells git what to run",
+            Self::Commits => "a repository is removed, and the commits in it",
             Self::Startup => "a shell or program runs or reads it when it starts",
             Self::Editor => "an editor runs it, or what it names, when it opens the project",
             Self::Agent => "an AI agent obeys it, or runs what it names",
@@ -76,10 +79,13 @@ impl Risk {
 /// Everything about a change that deserves a look, the worst first.
 #[must_use]
 pub fn risks(trees: &Trees, change: &Change) -> Vec<Risk> {
-    let Some(after) = change.after else {
-        return Vec::new(); // what is gone runs no more
-    };
     let mut found = Vec::new();
+    if removes_repository(change) {
+        found.push(Risk::Commits);
+    }
+    let Some(after) = change.after else {
+        return found; // what is gone runs no more
+    };
     match after.node {
         NodeKind::Special => found.push(Risk::Special),
         NodeKind::Symlink if leads_out(trees, &change.path) => found.push(Risk::LinkOut),
@@ -110,6 +116,17 @@ pub fn risks(trees: &Trees, change: &Change) -> Vec<Risk> {
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// Whether a `.git` of the host is gone, or is something else than a directory now.
+fn removes_repository(change: &Change) -> bool {
+    let was_directory = change
+        .before
+        .is_some_and(|before| before.node == NodeKind::Directory);
+    let is_directory = change
+        .after
+        .is_some_and(|after| after.node == NodeKind::Directory);
+    was_directory && !is_directory && change.path.file_name().is_some_and(|name| name == ".git")
 }
 
 /// What the name alone tells. On file systems that ignore case, or that ignore some letters

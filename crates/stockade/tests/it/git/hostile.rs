@@ -48,6 +48,46 @@ fn nothing_that_a_repository_names_is_executed_and_plain_git_would() {
     assert!(canary.exists(), "the traps are none");
 }
 
+/// The control: with a yes it is as it was inside, and an undo brings it back.
+#[test]
+fn a_repository_that_is_gone_inside_is_removed_only_after_a_yes() {
+    for script in [
+        "rm -rf .git",
+        "mv .git kept",
+        "rm -rf .git; echo 'gitdir: x' > .git",
+        "rm -rf .git; ln -s x .git",
+        "rm -rf sub",
+    ] {
+        let repository = Repository::new();
+        repository.git(&["init", "-q", "sub"]);
+        repository.git(&["-C", "sub", "commit", "-q", "--allow-empty", "-m", "below"]);
+        repository.inside(&format!("{script}; echo new > plain"));
+        let (_, said) = repository.told(&["diff", "--stat"]);
+        assert!(
+            said.contains(".git: ") && said.contains("a repository is removed"),
+            "{script}: {said}"
+        );
+        assert_eq!(repository.told(&["apply", "--safe"]).0, 1, "{script}");
+        let (code, said) = repository.told(&["apply", "."]);
+        assert_eq!(code, 1, "{script}: {said}");
+        assert_eq!(repository.read("plain"), "new\n", "{script}: {said}");
+        for (place, subject) in [(".", "first"), ("sub", "below")] {
+            assert_eq!(
+                repository.git(&["-C", place, "log", "--format=%s"]),
+                subject,
+                "{script}"
+            );
+            repository.git(&["-C", place, "fsck", "--strict"]);
+        }
+        let (code, said) = repository.told(&["apply", "--all"]);
+        assert_eq!(code, 0, "{script}: {said}");
+        let gone = if script.contains("sub") { "sub" } else { ".git" };
+        assert!(!repository.path(gone).join("HEAD").exists() && !repository.path(gone).join(".git").exists());
+        assert_eq!(repository.told(&["undo"]).0, 0, "{script}");
+        assert_eq!(repository.git(&["log", "--format=%s"]), "first", "{script}");
+    }
+}
+
 #[test]
 fn objects_that_are_not_what_their_name_says_are_told() {
     let repository = Repository::new();
