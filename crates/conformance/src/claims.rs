@@ -7,7 +7,7 @@ use stockade_domain::{ControlKind, Demand, Support};
 
 use crate::ensure;
 use crate::world::World;
-use stockade_probes::{Verdict, fail};
+use stockade_probes::{Stop, Verdict, fail};
 
 /// What the plan says of each control.
 pub struct Claims(BTreeMap<ControlKind, Support>);
@@ -15,6 +15,7 @@ pub struct Claims(BTreeMap<ControlKind, Support>);
 /// How a control that is not in the default policy is asked for.
 const ASKED: &[(ControlKind, &[&str])] = &[
     (ControlKind::WorkspaceReadOnly, &["--workspace-mode", "ro"]),
+    (ControlKind::WorkspaceProtected, &["--workspace-mode", "live"]),
     (ControlKind::ProcessStarts, &["--audit-processes"]),
     (ControlKind::Cpu, &["--cpus", "1"]),
     (ControlKind::Memory, &["--memory", "256M"]),
@@ -30,6 +31,11 @@ fn asked(kind: ControlKind) -> &'static [&'static str] {
     row.map_or(&[], |(_, flags)| flags)
 }
 
+/// Whether a control is asked for by a mode of the workspace, of which a run has one.
+fn is_of_a_mode(kind: ControlKind) -> bool {
+    asked(kind).contains(&"--workspace-mode")
+}
+
 impl Claims {
     /// Asks for the plan of everything that the driver may leave out.
     ///
@@ -38,13 +44,25 @@ impl Claims {
     pub fn read(world: &World) -> Verdict<Self> {
         let mut flags: Vec<&str> = Vec::new();
         for (kind, asks) in ASKED {
-            if *kind != ControlKind::WorkspaceReadOnly {
+            if !is_of_a_mode(*kind) {
                 flags.extend(*asks);
                 flags.extend(["--prefer", kind.name()]);
             }
         }
         let mut all = plan(world, &flags)?;
-        all.extend(plan(world, asked(ControlKind::WorkspaceReadOnly))?);
+        for (kind, asks) in ASKED.iter().filter(|(kind, _)| is_of_a_mode(*kind)) {
+            let own = [asks, &["--prefer", kind.name()][..]].concat();
+            match plan(world, &own) {
+                Ok(own) => all.extend(own),
+                // A driver without the mode says so; that it does is checked in place of the behaviour.
+                Err(Stop::Failed(why)) => {
+                    let told = why.lines().find_map(|line| line.split_once("stockade: error: "));
+                    let why = told.map_or(why.as_str(), |(_, told)| told).to_owned();
+                    all.insert(*kind, Support::absent(why, "another mode of the workspace"));
+                }
+                Err(skipped) => return Err(skipped),
+            }
+        }
         ensure!(all.len() > 20, "few controls in the plan: {:?}", all.keys());
         Ok(Self(all))
     }
@@ -93,7 +111,7 @@ fn plan(world: &World, flags: &[&str]) -> Verdict<BTreeMap<ControlKind, Support>
 pub fn refused_if_required(world: &World, kind: ControlKind) -> Verdict {
     let mut flags: Vec<&str> = asked(kind).to_vec();
     flags.extend(["--require", kind.name()]);
-    if kind != ControlKind::WorkspaceReadOnly {
+    if !is_of_a_mode(kind) {
         flags.extend(["--workspace-mode", "rw"]);
     }
     let finished = world.requiring(kind).flags(&flags).run(&["touch", "ran"])?;

@@ -39,6 +39,7 @@ const ANY_LENGTH: &[&str] = &[
     "fuzz/Cargo.lock",
     "LICENSE",
     "docs/man/",
+    "docs/matrix.md",
     "completions/",
     "docs/schema/",
     "fuzz/corpus/",

@@ -16,8 +16,10 @@ mod hostile;
 mod kills;
 mod layers;
 mod leaks;
+mod modes;
 mod policy;
 mod posture;
+mod repositories;
 mod resources;
 mod sessions;
 mod starts;
@@ -39,7 +41,9 @@ const OWN: &[(&str, &[Behaviour])] = &[
     ("streams", streams::ALL),
     ("environment", environment::ALL),
     ("workspace", workspace::ALL),
+    ("modes", modes::ALL),
     ("takeover", takeover::ALL),
+    ("repositories", repositories::ALL),
     ("asks", asks::ALL),
     ("diffs", diffs::ALL),
     ("starts", starts::ALL),

@@ -49,7 +49,7 @@ pub(super) fn refuse(spec: &Spec) -> Result<()> {
     let in_place = spec
         .workspace
         .as_ref()
-        .is_some_and(|workspace| workspace.mode == WorkspaceMode::Rw);
+        .is_some_and(|workspace| workspace.mode.writes_through());
     let (step, cause, remedy) = if let Some(entry) = written {
         (
             format!("show {} for writing", entry.at.display()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use stockade_workspace::{Change, Conflicts, Start, Trees};
 
 use super::{ChangeSet, ChangesClaim, meta};
-use crate::state::{Clocks, StateDirs, Status};
+use crate::state::{StateDirs, Status};
 
 impl ChangeSet {
     /// When the sandboxes that used it began.
@@ -15,14 +15,7 @@ impl ChangeSet {
     }
 }
 
-/// None where the time of day was set back meanwhile: without any, each file of the host that would be changed
-/// counts as a conflict.
 fn starts(meta: Option<&meta::ChangeMeta>, user: Option<&Status>) -> Vec<Start> {
-    let is_set_back = meta.is_some_and(|meta| meta.runs.iter().any(|run| run.time_set_back))
-        || user.is_some_and(|user| user.saw_time_set_back(Clocks::now()));
-    if is_set_back {
-        return Vec::new();
-    }
     let start = |began_ms, stamp_ms: Option<u64>| Start {
         began_ms,
         stamp_ms: stamp_ms.unwrap_or(began_ms),
@@ -46,41 +39,5 @@ impl StateDirs {
             facts.keep(claim.path(), &trees, changes.iter()).ok()
         };
         let _ = keep();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use stockade_workspace::Counts;
-
-    use super::*;
-    use crate::state::NewSandbox;
-
-    #[test]
-    fn where_time_was_set_back_no_start_is_told() {
-        let place = tempfile::tempdir().unwrap();
-        let dirs = Arc::new(StateDirs::open(&place.path().join("stockade")).unwrap());
-        let folder = dirs.create(NewSandbox::default()).unwrap();
-        let told = folder.status().clone();
-        let hour_ms = 3_600_000;
-        let set_back = Status {
-            created_ms: told.created_ms + hour_ms,
-            ..told.clone()
-        };
-        let ended = |status: &Status| meta::ChangeMeta {
-            version: 1,
-            workspace: place.path().to_owned(),
-            runs: vec![meta::RunMeta::of(status)],
-            counts: Some(Counts::default()),
-            truncated: false,
-        };
-        for (status, expected) in [(&told, 1), (&set_back, 0)] {
-            assert_eq!(starts(None, Some(status)).len(), expected);
-            assert_eq!(starts(Some(&ended(status)), None).len(), expected);
-        }
-        // One such run is enough.
-        assert!(starts(Some(&ended(&set_back)), Some(&told)).is_empty());
     }
 }

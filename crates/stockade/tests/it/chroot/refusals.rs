@@ -44,8 +44,12 @@ fn what_needs_a_mount_is_refused() {
     let Some(world) = world("what_needs_a_mount_is_refused") else {
         return;
     };
-    for flags in [["--workspace-mode", "rw"], ["--rw", "/srv"]] {
-        let output = with_image(&world, &flags, &["/bin/true"]);
+    for flags in [
+        &["--workspace-mode", "rw"][..],
+        &["--workspace-mode", "live", "--prefer", "workspace-protected"],
+        &["--rw", "/srv"],
+    ] {
+        let output = with_image(&world, flags, &["/bin/true"]);
         assert_eq!(output.status.code(), Some(125), "{flags:?}");
         let told = text(&output.stderr);
         assert!(
