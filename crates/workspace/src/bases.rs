@@ -35,7 +35,7 @@ pub const MAX_MERGE_BYTES: u64 = 1 << 20;
 const MAX_RECORDS: usize = 2_000;
 /// With so many no more is written down of what is new inside: the others need the room.
 const MAX_BEFORE_NEW: usize = 1_000;
-/// Bytes that one look keeps.
+/// Bytes that one look keeps, or all while a sandbox runs.
 const MAX_KEPT_BYTES: u64 = 64 << 20;
 /// Longest first line: a path of 4,096 bytes, each escaped, and some.
 const MAX_HEADER_BYTES: u64 = 32 << 10;
@@ -173,6 +173,16 @@ fn name_of(path: &Path) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What may still be kept, in bytes, by looks that belong together.
+#[derive(Debug)]
+pub struct Room(u64);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(MAX_KEPT_BYTES)
+    }
+}
+
 /// Keeps the bases of changes of which none is known yet. `seen` gives the ctime that a file of the
 /// host counts as having, if it is what the sandbox saw. May run in several threads at once, and be ended at any
 /// moment.
@@ -184,12 +194,13 @@ pub(crate) fn keep<'a>(
     trees: &Trees,
     changes: impl Iterator<Item = &'a Change> + Clone,
     seen: impl Fn(&Change, &Entry) -> Option<(i64, u32)>,
+    room: &mut Room,
 ) -> WriteResult {
     let path = set.join(BASES);
     let failed = |cause: Errno| WriteError::history("write", &path, cause);
     let mut place = None;
     let mut records = 0;
-    let mut left = MAX_KEPT_BYTES;
+    let Room(left) = room;
     let changes = changes.filter(|change| !is_of_git(&change.path));
     let files = changes.clone().filter(|change| is_file(change.before));
     for change in files.chain(outermost_new(changes)) {
@@ -215,11 +226,9 @@ pub(crate) fn keep<'a>(
         }
         let changed = change.before.and_then(|before| seen(change, &before));
         let known = change.before.filter(|_| changed.is_some());
-        let content = known.and_then(|before| content(trees, change, &before, left));
-        left -= content
-            .as_ref()
-            .map_or(0, |content| content.len() as u64)
-            .min(left);
+        let content = known.and_then(|before| content(trees, change, &before, *left));
+        let bytes = content.as_ref().map_or(0, |content| content.len() as u64);
+        *left = left.saturating_sub(bytes);
         let header = Header {
             version: VERSION,
             path: change.path.clone(),

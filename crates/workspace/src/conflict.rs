@@ -11,15 +11,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::bases::{Base, Bases, is_of_git};
-use crate::change::{Change, ChangeKind, Entry, Moment, NodeKind};
+use crate::bases::{Base, Bases, Room, is_of_git};
+use crate::change::{Change, ChangeKind, Content, Entry, Moment, NodeKind};
 use crate::checkpoint::Births;
 use crate::journal::Known;
 use crate::merge::ThreeWay;
 use crate::place::Place;
 use crate::rename;
 use crate::review::{Item, Review, sort};
-use crate::trees::Trees;
+use crate::trees::{Side, Trees};
 use crate::write_error::{WriteError, WriteResult};
 
 /// When a sandbox that used a change set began, by two clocks.
@@ -150,22 +150,50 @@ impl Conflicts {
         trees: &Trees,
         changes: impl Iterator<Item = &'a Change> + Clone,
     ) -> WriteResult {
-        crate::bases::keep(set, trees, changes, |change, before| {
+        self.keep_within(set, trees, changes, &mut Room::default())
+    }
+
+    /// The same while a sandbox runs, for files that it has begun to change: as long as the host's has not changed
+    /// since the start, it is what was there to be seen. Of others nothing is written down; they are looked
+    /// at when the sandbox has ended.
+    ///
+    /// # Errors
+    /// [`WriteError::History`] if they cannot be written.
+    pub fn keep_early<'a>(
+        &self,
+        set: &Path,
+        trees: &Trees,
+        paths: impl Iterator<Item = &'a Path>,
+        room: &mut Room,
+    ) -> WriteResult {
+        let seen = paths.filter_map(|path| {
+            let before = trees.entry(Side::Before, path).ok()??;
+            let change = Change::new(path.to_owned(), Some(before), None, Content::Differs);
+            self.is_seen(&change, &before).then_some(change)
+        });
+        let seen: Vec<Change> = seen.collect();
+        self.keep_within(set, trees, seen.iter(), room)
+    }
+
+    fn keep_within<'a>(
+        &self,
+        set: &Path,
+        trees: &Trees,
+        changes: impl Iterator<Item = &'a Change> + Clone,
+        room: &mut Room,
+    ) -> WriteResult {
+        let seen = |change: &Change, before: &Entry| {
             self.is_seen(change, before)
                 .then(|| seconds_of(self.changed(&change.path, before)))
-        })
+        };
+        crate::bases::keep(set, trees, changes, seen, room)
     }
 }
 
 /// What a change does to a file of the host: one that was moved is deleted where it was.
 fn source(item: &Item) -> Change {
     match &item.renamed {
-        Some(renamed) => Change::new(
-            renamed.from.clone(),
-            item.change.before,
-            None,
-            crate::change::Content::Differs,
-        ),
+        Some(renamed) => Change::new(renamed.from.clone(), item.change.before, None, Content::Differs),
         None => item.change.clone(),
     }
 }

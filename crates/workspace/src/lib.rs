@@ -35,7 +35,7 @@ mod write_error;
 
 pub use apply::{Applied, Decision, Request, apply, compose, preview};
 
-pub use bases::{BASES, Bases, MAX_MERGE_BYTES, forget};
+pub use bases::{BASES, Bases, MAX_MERGE_BYTES, Room, forget};
 pub use change::{
     Change, ChangeKind, ChangeSet, Content, Counts, Entry, Moment, NodeKind, Stamp, Unread, lossless,
 };

@@ -1,9 +1,10 @@
 //! Taking over to the host what was changed inside, and taking it back.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::{Duration, Instant};
 
 use stockade_conformance::tree::Tree;
-use stockade_conformance::{Ability, Behaviour, Verdict, World, ensure, program, run, skip};
+use stockade_conformance::{Ability, Behaviour, ControlKind, Verdict, World, ensure, program, run, skip};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test("apply-all", "the project becomes what stood inside", all).uses(&[Ability::Modes]),
@@ -14,6 +15,12 @@ pub const ALL: &[Behaviour] = &[
         owner,
     )
     .uses(&[Ability::Modes]),
+    Behaviour::test(
+        "apply-edited-meanwhile",
+        "a file that the host changed after the sandbox, during its run, is merged from what both began with",
+        edited_meanwhile,
+    )
+    .needs(&[ControlKind::WorkspaceCopyOnWrite]),
     Behaviour::test(
         "apply-setid",
         "no set-user-id bit and no file capability reaches the host",
@@ -322,5 +329,84 @@ fn continued(world: &World) -> Verdict {
     apply(world)?.expect(0)?;
     let text = std::fs::read_to_string(world.path("work/file"))?;
     ensure!(text == "edited\nmore\n", "{text}");
+    Ok(())
+}
+
+/// Repeats something until it can be seen.
+fn until(what: &str, mut see: impl FnMut() -> Verdict<bool>) -> Verdict {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !see()? {
+        ensure!(Instant::now() < deadline, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// True once what the host holds at a path has been kept.
+fn is_kept(world: &World, name: &str) -> bool {
+    let sets = std::fs::read_dir(world.path("state/stockade/changes"));
+    let bases = sets
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|set| set.path().join("bases"));
+    let records = bases
+        .filter_map(|bases| std::fs::read_dir(bases).ok())
+        .flatten()
+        .flatten();
+    let mut texts = records.filter_map(|record| std::fs::read(record.path()).ok());
+    let wanted = format!("\"{name}\"");
+    texts.any(|text| text.windows(wanted.len()).any(|part| part == wanted.as_bytes()))
+}
+
+fn edited_meanwhile(world: &World) -> Verdict {
+    const BASE: &str = "one\n2\n3\n4\nfive\n";
+    const HOST: &str = "uno\n2\n3\n4\nfive\n";
+    world.file("work/first-inside", BASE)?;
+    world.file("work/first-outside", BASE)?;
+    wait();
+    let detached = world.sandbox().flags(&["-q", "-d", "--name", "one"]);
+    detached.run(&["sleep", "1000"])?.expect(0)?;
+    until("the watch", || {
+        world.file("work/probe", "changed\n")?;
+        Ok(world
+            .stockade(&["ls"])?
+            .expect(0)?
+            .text()
+            .contains("(host changed)"))
+    })?;
+    let edit = "printf 'one\\n2\\n3\\n4\\ncinque\\n' >";
+    let inside = |name: &str| world.stockade(&["exec", "one", "sh", "-c", &format!("{edit} {name}")]);
+    inside("first-inside")?.expect(0)?;
+    until("the base", || Ok(is_kept(world, "first-inside")))?;
+    world.file("work/first-inside", HOST)?;
+    world.file("work/first-outside", HOST)?;
+    inside("first-outside")?.expect(0)?;
+    let details = world.stockade(&["inspect", "--json", "one"])?.expect(0)?.text();
+    ensure!(details.contains("host_changed"), "{details}");
+    world.stockade(&["stop", "--grace", "100ms", "one"])?.expect(0)?;
+    let recorded = world.stockade(&["audit", "show", "--kind", "host-changed"])?;
+    let recorded = recorded.expect(0)?.text();
+    ensure!(
+        recorded.contains("of the workspace: ") && recorded.contains("probe"),
+        "{recorded}"
+    );
+    // The control: what the sandbox saw of the other cannot be known, so nothing is put together.
+    let merged = world.stockade(&["apply", "--all", "--conflicts", "merge"])?;
+    ensure!(
+        merged.code == 1
+            && merged
+                .stderr
+                .contains("first-outside (conflict, not merged: base not known"),
+        "{}",
+        merged.all()
+    );
+    let read = |name: &str| std::fs::read_to_string(world.path(name));
+    ensure!(
+        read("work/first-inside")? == "uno\n2\n3\n4\ncinque\n",
+        "{}",
+        merged.all()
+    );
+    ensure!(read("work/first-outside")? == HOST, "{}", merged.all());
     Ok(())
 }

@@ -5,6 +5,7 @@ use stockade_domain::{Exit, Level, Plan, Receipt, Usage};
 
 use super::redact::Redactor;
 use crate::driver::Leftover;
+use crate::outside::HostChanges;
 use crate::session::Command;
 
 /// Longest argument that is written whole, in characters.
@@ -28,6 +29,7 @@ pub const KINDS: &[&str] = &[
     "limit-hit",
     "stopped",
     "checkpoint",
+    "host-changed",
     "destroyed",
     "continued",
     "lost",
@@ -132,6 +134,8 @@ pub enum Event {
         /// Why there is none.
         refused: Option<String>,
     },
+    /// Files of the workspace changed on the host while the sandbox ran, as far as that was seen.
+    HostChanged(HostChanges),
     /// The sandbox was removed.
     Destroyed {
         /// What it used.
@@ -323,6 +327,11 @@ impl Event {
             Self::Checkpoint { name, refused, .. } => {
                 for text in [name, refused].into_iter().flatten() {
                     *text = clean(redactor, text);
+                }
+            }
+            Self::HostChanged(changes) => {
+                for path in &mut changes.paths {
+                    *path = clean(redactor, path);
                 }
             }
             Self::Created { .. }

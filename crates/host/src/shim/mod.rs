@@ -69,6 +69,7 @@ use crate::control::{Defaults, Server};
 use crate::driver::{Boundary, Leftover};
 use crate::error::{Error, Result};
 use crate::logs::LogWriter;
+use crate::outside::Outside;
 use crate::session::{Command, Session};
 use crate::state::{KeptChanges, SandboxFolder};
 
@@ -155,6 +156,7 @@ pub struct Shim {
     started: Instant,
     problems: Vec<Error>,
     starts: Option<Recorder>,
+    outside: Option<Outside>,
 }
 
 impl Shim {
@@ -194,6 +196,7 @@ impl Shim {
             started: Instant::now(),
             problems: Vec::new(),
             starts: None,
+            outside: None,
         };
         match shim.publish() {
             Ok(()) => Ok(shim),
@@ -210,6 +213,11 @@ impl Shim {
         self.lock_audit().note(&Event::Receipt {
             receipt: self.boundary.receipt().clone(),
         })
+    }
+
+    /// Takes a watch of the host's side of the workspace, which ends with the sandbox and is in its record.
+    pub fn watch(&mut self, outside: Option<Outside>) {
+        self.outside = outside;
     }
 
     /// What others may ask of this supervisor.

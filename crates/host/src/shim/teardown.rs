@@ -11,6 +11,7 @@ use crate::audit::{AuditLog, Event};
 use crate::driver::{Boundary, Leftover};
 use crate::error::{Error, Result};
 use crate::open::unknown_leftover;
+use crate::outside::{HostChanges, Outside};
 use crate::state::{Finish, SandboxFolder};
 
 /// Attempts to remove a sandbox, and the pause between them.
@@ -43,9 +44,13 @@ impl Shim {
         let exit = result.as_ref().ok().map(|verdict| verdict.exit);
         self.session.close("the sandbox was removed");
         let leftovers = destroy(&mut *self.boundary).await;
+        // Before the changes are looked through, which it looks at, too.
+        let outside = self.outside.take().map(Outside::finish).unwrap_or_default();
         let mut problems = std::mem::take(&mut self.problems);
         problems.extend(self.starts.take().and_then(|starts| starts.finish().err()));
-        let mut unrecorded = self.close_log(&result, usage, output_bytes, &leftovers).err();
+        let mut unrecorded = self
+            .close_log(&result, usage, output_bytes, &leftovers, outside)
+            .err();
         let why = match &result {
             Ok(verdict) => verdict.why.clone(),
             Err(error) => Some(error.to_string()),
@@ -93,6 +98,7 @@ impl Shim {
         usage: Option<Usage>,
         output_bytes: u64,
         leftovers: &[Leftover],
+        outside: HostChanges,
     ) -> Result<()> {
         let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
         note_end(
@@ -101,6 +107,9 @@ impl Shim {
             usage.and_then(|usage| usage.oom_kills),
             output_bytes,
         )?;
+        if outside.count > 0 {
+            audit.note(&Event::HostChanged(outside))?;
+        }
         audit.note(&Event::Destroyed {
             usage,
             leftovers: leftovers.to_vec(),

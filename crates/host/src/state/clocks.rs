@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Listed, boot_time, unix_ms};
+use super::{Listed, Status, boot_time, unix_ms};
+
+/// The two clocks are not read in one moment.
+const APART_MS: u64 = 1_000;
 
 /// What the clocks say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,20 @@ impl Listed {
         let made = self.status.created_boot_ms.filter(|_| self.live);
         let by_boot = made.map(|made| clocks.since_boot.saturating_sub(Duration::from_millis(made)));
         by_boot.unwrap_or_else(by_day)
+    }
+}
+
+impl Status {
+    /// True if somebody has set the time of day back since the sandbox was made: then what the host wrote
+    /// afterwards can bear a time before that.
+    pub(super) fn saw_time_set_back(&self, now: Clocks) -> bool {
+        let passed = self
+            .created_boot_ms
+            .and_then(|made| now.boot_ms().checked_sub(made));
+        passed.is_some_and(|passed| {
+            let expected = self.created_ms.saturating_add(passed);
+            now.unix_ms.saturating_add(APART_MS) < expected
+        })
     }
 }
 
@@ -82,6 +99,34 @@ mod tests {
             // A day passes, and only then it is a day older.
             assert_eq!(listed.age(wait(set(begin, jump / 2), DAY)), young + DAY);
         }
+    }
+
+    #[test]
+    fn time_that_is_set_back_is_seen_and_time_that_passes_is_not() {
+        let (listed, begin) = listed();
+        let set_back = |clocks| listed.status.saw_time_set_back(clocks);
+        let hour_ms = 3_600_000;
+        for clocks in [
+            begin,
+            wait(begin, DAY),
+            set(begin, hour_ms),
+            set(wait(begin, DAY), hour_ms),
+        ] {
+            assert!(!set_back(clocks), "{clocks:?}");
+        }
+        for clocks in [
+            set(begin, -hour_ms),
+            set(wait(begin, DAY), -hour_ms),
+            set(begin, i64::MIN),
+        ] {
+            assert!(set_back(clocks), "{clocks:?}");
+        }
+        // After the machine was started anew nothing can be told, and nothing is claimed.
+        let anew = Clocks {
+            since_boot: Duration::ZERO,
+            ..set(begin, -hour_ms)
+        };
+        assert!(!set_back(anew));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use stockade_domain::Exit;
 use stockade_workspace::replica::Copied;
 
 use super::caches::CachesClaim;
-use super::changes::{self, ChangesClaim, ChangesWish, Found, KeptChanges};
+use super::changes::{self, ChangesClaim, ChangesWish, EarlyBases, Found, KeptChanges};
 use super::files::Dir;
 use super::process::ProcessRef;
 use super::spare::Kind;
@@ -309,6 +309,14 @@ impl SandboxFolder {
     pub fn changes_dir(&self) -> Option<&Path> {
         let apart = self.changes.as_ref().filter(|_| !self.live);
         apart.map(ChangesClaim::path)
+    }
+
+    /// Keeps what the host's files hold that its sandbox begins to change; none where its changes are not kept.
+    #[must_use]
+    pub fn early_bases(&self) -> Option<EarlyBases> {
+        let apart = self.changes.as_ref();
+        let claim = apart.filter(|_| !self.live && !self.status.discard_changes)?;
+        EarlyBases::new(&self.dirs, claim, &self.status)
     }
 
     /// Takes the directory for what is added to caches.

@@ -46,8 +46,8 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 pub use changes::{
-    ChangeMeta, ChangeSet, ChangesClaim, ChangesWish, Found, KeptChanges, LIVE, Look, PENDING, Restored,
-    RunMeta,
+    ChangeMeta, ChangeSet, ChangesClaim, ChangesWish, EarlyBases, Found, KeptChanges, LIVE, Look, PENDING,
+    Restored, RunMeta,
 };
 pub use clocks::Clocks;
 pub use files::{Durability, fsyncs};
@@ -55,7 +55,7 @@ pub use folder::{Finish, NewSandbox, SandboxFolder};
 pub(crate) use id::{boot_time, is_id, new_id, random_bytes, stamp_ms, unix_ms};
 pub use id::{check_name, owner_mark};
 pub use list::{LOST, Listed};
-pub use notes::{note, notes};
+pub use notes::{host_changes, note, note_host_changes, notes};
 pub use process::ProcessRef;
 pub use status::{Detached, Phase, Status};
 pub use trash::Emptied;

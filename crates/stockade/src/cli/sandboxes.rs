@@ -61,10 +61,11 @@ fn row(sandbox: &sandboxes::Sandbox) -> Vec<String> {
     ]
 }
 
-/// With the exit code of what ended.
+/// With the exit code of what ended, and a mark on what runs over files that the host has changed.
 fn state(sandbox: &sandboxes::Sandbox) -> String {
     match sandbox.exit {
         Some(exit) => format!("{} ({})", sandbox.state.name(), exit.code()),
+        None if sandbox.host_changed.is_some() => format!("{} (host changed)", sandbox.state.name()),
         None => sandbox.state.name().to_owned(),
     }
 }

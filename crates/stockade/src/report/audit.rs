@@ -68,6 +68,7 @@ fn describe(entry: &Entry) -> String {
         "limit-hit" => text("limit"),
         "stopped" => text("by"),
         "checkpoint" => checkpoint(entry),
+        "host-changed" => host_changed(entry),
         "destroyed" => {
             let left = entry
                 .event
@@ -92,6 +93,16 @@ fn describe(entry: &Entry) -> String {
         }
         _ => String::new(),
     }
+}
+
+fn host_changed(entry: &Entry) -> String {
+    let count = entry
+        .event
+        .get("count")
+        .and_then(Value::as_u64)
+        .unwrap_or_default();
+    let changes = if count == 1 { "change" } else { "changes" };
+    format!("{count} {changes} of the workspace: {}", words(entry, "paths"))
 }
 
 fn checkpoint(entry: &Entry) -> String {

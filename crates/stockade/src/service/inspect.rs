@@ -61,7 +61,7 @@ pub async fn inspect(name: &str) -> Result<Details> {
     let dirs = state()?;
     let found = dirs.find(name)?;
     let status = found.status.clone();
-    let sandbox = Sandbox::new(found, Clocks::now());
+    let sandbox = Sandbox::new(found, Clocks::now()).noted(&dirs);
     let is_up = matches!(sandbox.state, State::Running | State::Paused);
     let measured = if is_up {
         let asking = async { Client::connect(&dirs, &status.id).await?.inspect().await };

@@ -13,12 +13,14 @@ use stockade_domain::{Plan, Planned, Receipt, Spec, Target};
 use stockade_host::audit::{AuditLog, Event, Redactor};
 use stockade_host::driver::{Boundary, Driver, Seed, SeedOrigin};
 use stockade_host::drivers;
-use stockade_host::outside::{Outside, Told, Watched};
+use stockade_host::outside::{Inside, Outside, Told, Watched};
 use stockade_host::session::Command;
 use stockade_host::shim::screen::Rules;
 use stockade_host::shim::stdio::Io;
 use stockade_host::shim::{HostLimits, Life, Options, Outcome, RunEvent, Shim, ShimHandle, Signals};
-use stockade_host::state::{ChangesWish, Detached, Found, NewSandbox, SandboxFolder, note};
+use stockade_host::state::{
+    ChangesWish, Detached, EarlyBases, Found, NewSandbox, SandboxFolder, note, note_host_changes,
+};
 use stockade_host::view::explain_missing;
 use stockade_host::{CancellationToken, Error, open};
 
@@ -152,7 +154,8 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     if let Some(life) = &request.life {
         folder.detach(detached(&request, life, &shown, &receipt));
     }
-    let shim = Shim::start(boundary, folder, audit, options(signals, &shown)).await?;
+    let early = folder.early_bases();
+    let mut shim = Shim::start(boundary, folder, audit, options(signals, &shown)).await?;
     front.standing(&Standing {
         id: &id,
         name: &name,
@@ -162,7 +165,14 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         found,
         handle: shim.handle(),
     })?;
-    let _outside = watch_outside(&shown, Listener::of(&request, front, place), shim.handle(), &name);
+    let watcher = Watcher {
+        say: Listener::of(&request, front, place.clone()),
+        folder: place,
+        early,
+        shim: shim.handle(),
+        name: name.clone(),
+    };
+    shim.watch(watcher.watch(&shown));
     let command = Command {
         argv: request.command,
         env: shown.spec().environment.clone(),
@@ -224,28 +234,55 @@ impl Listener {
     }
 }
 
-/// Tells what happens to the workspace on the host meanwhile: an overlay shows it late or in part,
-/// and a mount goes away with the file on which it is. Where that was a protection, nothing inside
-/// goes on without somebody's word.
-fn watch_outside(plan: &Plan, listener: Listener, shim: ShimHandle, name: &str) -> Option<Outside> {
-    let spec = plan.spec();
-    let workspace = spec.workspace.as_ref()?;
-    let root = workspace.source.clone();
-    let watched = match workspace.mode {
-        WorkspaceMode::Cow => Watched::Below(root.clone()),
-        mode if mode.writes_through() => Watched::Held(held(spec, &root)),
-        _ => return None,
-    };
-    let say = Arc::new(Mutex::new(listener.say(matches!(watched, Watched::Held(_)))?));
-    let (name, runtime) = (name.to_owned(), tokio::runtime::Handle::current());
-    Outside::start(watched, move |told| {
-        let line = outside_line(&told, &root);
-        if matches!(told, Told::Replaced(_)) {
-            runtime.spawn(hold_back(shim.clone(), name.clone(), line, Arc::clone(&say)));
-        } else {
-            say.lock().unwrap_or_else(PoisonError::into_inner)(&line);
-        }
-    })
+/// Watches the workspace on the host.
+struct Watcher {
+    say: Listener,
+    folder: PathBuf,
+    early: Option<EarlyBases>,
+    shim: ShimHandle,
+    name: String,
+}
+
+impl Watcher {
+    /// Tells what happens to the workspace on the host meanwhile: an overlay shows it late or in part,
+    /// and a mount goes away with the file on which it is. Where that was a protection, nothing inside
+    /// goes on without somebody's word.
+    fn watch(self, plan: &Plan) -> Option<Outside> {
+        let spec = plan.spec();
+        let workspace = spec.workspace.as_ref()?;
+        let root = workspace.source.clone();
+        let watched = match workspace.mode {
+            mode if mode.keeps_apart() => Watched::Below {
+                root: root.clone(),
+                inside: self.early.map(inside),
+            },
+            mode if mode.writes_through() => Watched::Held(held(spec, &root)),
+            _ => return None,
+        };
+        let is_urgent = matches!(watched, Watched::Held(_));
+        let is_copy = matches!(&watched, Watched::Below { inside: Some(inside), .. } if inside.is_copy);
+        let say = self.say.say(is_urgent).unwrap_or_else(|| Box::new(|_| ()));
+        let say = Arc::new(Mutex::new(say));
+        let (shim, name, folder) = (self.shim, self.name, self.folder);
+        let runtime = tokio::runtime::Handle::current();
+        Outside::start(watched, move |told| match told {
+            Told::Sofar(changes) => note_host_changes(&folder, &changes),
+            Told::Replaced(_) => {
+                let line = outside_line(&told, &root, is_copy);
+                runtime.spawn(hold_back(shim.clone(), name.clone(), line, Arc::clone(&say)));
+            }
+            told => say.lock().unwrap_or_else(PoisonError::into_inner)(&outside_line(&told, &root, is_copy)),
+        })
+    }
+}
+
+fn inside(mut early: EarlyBases) -> Inside {
+    let (root, is_copy) = early.inside();
+    Inside {
+        root,
+        is_copy,
+        touched: Box::new(move |paths| early.keep(paths)),
+    }
 }
 
 /// Pauses a sandbox, or ends it where that cannot be.
@@ -281,13 +318,19 @@ fn held(spec: &Spec, root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn outside_line(told: &Told, root: &Path) -> String {
+fn outside_line(told: &Told, root: &Path, is_copy: bool) -> String {
     let short = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
     match told {
         Told::Changed(path) => format!(
-            "note: {} changed on the host; inside it may be seen late or in part. Further changes are counted",
-            short(path)
+            "note: {} changed on the host; inside it {}. Further changes are counted",
+            short(path),
+            if is_copy {
+                "is seen by the next run"
+            } else {
+                "may be seen late or in part"
+            }
         ),
+        Told::Sofar(changes) => format!("note: {} changes on the host so far", changes.count),
         Told::Count(count) => format!("note: {count} changes on the host while the sandbox ran"),
         Told::Unwatched(path) => format!(
             "warning: {} cannot be watched: whether it is replaced on the host, and so loses its protection, is not told",

@@ -10,7 +10,8 @@ use stockade_domain::Exit;
 use stockade_host::Error;
 use stockade_host::control::Client;
 use stockade_host::meter::Meter;
-use stockade_host::state::{Clocks, LOST, Listed, Phase};
+use stockade_host::outside::HostChanges;
+use stockade_host::state::{Clocks, LOST, Listed, Phase, StateDirs, host_changes};
 
 use super::budget::Shared;
 use super::{Result, state};
@@ -40,6 +41,9 @@ pub struct Sandbox {
     pub labels: BTreeMap<String, String>,
     /// It lives without a terminal.
     pub detached: bool,
+    /// What the host changed in its workspace while it ran, as far as that was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_changed: Option<HostChanges>,
 }
 
 /// Where a sandbox is in its life, as far as it can be seen from here.
@@ -83,6 +87,16 @@ impl Sandbox {
                 .or_else(|| (state == State::Lost).then(|| LOST.to_owned())),
             labels: status.labels,
             detached: status.detached.is_some(),
+            host_changed: None,
+        }
+    }
+
+    /// The same with what its supervisor noted of the host.
+    pub(super) fn noted(self, dirs: &StateDirs) -> Self {
+        let folder = dirs.path().join("sandboxes").join(&self.id);
+        Self {
+            host_changed: host_changes(&folder),
+            ..self
         }
     }
 
@@ -114,8 +128,10 @@ impl State {
 /// All sandboxes, oldest first, and why others cannot be read.
 pub fn list() -> Result<(Vec<Sandbox>, Vec<Error>)> {
     let now = Clocks::now();
-    let (all, unreadable) = state()?.list_all()?;
-    let all = all.into_iter().map(|listed| Sandbox::new(listed, now)).collect();
+    let dirs = state()?;
+    let (all, unreadable) = dirs.list_all()?;
+    let all = all.into_iter();
+    let all = all.map(|listed| Sandbox::new(listed, now).noted(&dirs)).collect();
     Ok((all, unreadable))
 }
 

@@ -8,8 +8,8 @@ use stockade_workspace::Counts;
 
 use super::KeptChanges;
 use crate::error::Result;
-use crate::state::Status;
 use crate::state::files::{Dir, Durability, from_json, to_json};
+use crate::state::{Clocks, Status};
 
 pub(super) const FILE: &str = "meta.json";
 const VERSION: u32 = 2;
@@ -46,6 +46,9 @@ pub struct RunMeta {
     /// that did not note it.
     #[serde(default)]
     pub stamp_ms: Option<u64>,
+    /// The time of day was set back while it ran, so times tell nothing of what it saw.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub time_set_back: bool,
     /// When it ended, in milliseconds since 1970; none if its shim was killed.
     pub ended_ms: Option<u64>,
     /// How it ended, if that is known.
@@ -61,7 +64,7 @@ impl RunMeta {
         self.name.as_deref().unwrap_or(&self.id)
     }
 
-    fn of(status: &Status) -> Self {
+    pub(super) fn of(status: &Status) -> Self {
         let record = status.record.as_ref();
         Self {
             id: status.id.clone(),
@@ -69,6 +72,7 @@ impl RunMeta {
             command: status.command.clone(),
             created_ms: status.created_ms,
             stamp_ms: status.stamp_ms,
+            time_set_back: status.saw_time_set_back(Clocks::now()),
             ended_ms: status.ended_ms,
             exit: status.exit,
             identity: record.and_then(|record| record.body.get("identity")).cloned(),

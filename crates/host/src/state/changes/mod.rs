@@ -29,6 +29,7 @@ use super::folder::is_locked;
 use super::{CHANGES, StateDirs, Status, check_name, id};
 use crate::error::{Error, Result};
 
+pub use bases::EarlyBases;
 pub(super) use live::open_live;
 pub use live::{LIVE, Restored};
 pub use look::Look;

@@ -5,7 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use stockade_workspace::{Decision, MAX_MERGE_BYTES, Merges, Start, ThreeWay, WriteError, forget};
+use stockade_workspace::{
+    Decision, MAX_MERGE_BYTES, Merges, Room, Start, ThreeWay, Trees, WriteError, forget,
+};
 
 use super::kill::run_child;
 use super::world::{World, contents, exactly, now_ms};
@@ -111,6 +113,40 @@ fn what_the_host_changed_before_a_look_has_no_base_and_stays_a_conflict() {
     world.run_ends(&[begun, again]);
     assert_eq!(world.conflicts(&[begun, again]), [true]);
     assert!(why(&world, "file").starts_with("base not known"));
+}
+
+/// What the host changes after the sandbox is merged; what it changed before, or during the look, is not known.
+#[test]
+fn what_is_kept_while_a_sandbox_runs_is_what_it_saw_and_nothing_else() {
+    let world = World::new();
+    for path in ["file", "changed-first", "large"] {
+        world.host(path, BASE);
+    }
+    let begun = wait_a_tick();
+    let look = |paths: &[&str], room: &mut Room| {
+        let trees = Trees::open(&world.upper(), &world.project()).expect("trees");
+        let paths = paths.iter().map(Path::new);
+        let facts = world.facts(&[begun]);
+        facts.keep_early(world.root(), &trees, paths, room).expect("kept");
+    };
+    world.host("changed-first", HOST);
+    for path in ["file", "changed-first", "large"] {
+        world.inside(path, INSIDE);
+    }
+    look(
+        &["file", "changed-first", "no-such", "../file"],
+        &mut Room::default(),
+    );
+    assert_eq!(
+        fs::read_dir(world.root().join("bases")).expect("bases").count(),
+        1
+    );
+    world.host("file", HOST);
+    world.run_ends(&[begun]);
+    assert_eq!(world.conflicts(&[begun]), [true, true, false]);
+    let whole = world.three_way("file").merged(false).expect("merged");
+    assert_eq!(whole.content, BOTH.as_bytes());
+    assert!(why(&world, "changed-first").starts_with("base not known"));
 }
 
 /// Nothing stood there when it was made inside, and a later run wrote it anew.
