@@ -45,6 +45,9 @@ pub enum Watched {
     Held(Vec<PathBuf>),
 }
 
+/// Is told of files.
+pub type Touched = Box<dyn FnMut(&[PathBuf]) + Send>;
+
 /// Where a sandbox writes.
 pub struct Inside {
     /// The directory. What is in it is hostile.
@@ -52,7 +55,7 @@ pub struct Inside {
     /// It is a copy of the workspace, and not only what differs from it.
     pub is_copy: bool,
     /// Is told which files the sandbox has begun to change, relative to the directory.
-    pub touched: Box<dyn FnMut(&[PathBuf]) + Send>,
+    pub touched: Touched,
 }
 
 impl std::fmt::Debug for Inside {

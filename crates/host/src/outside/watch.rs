@@ -162,7 +162,7 @@ impl<T: Fn(Told)> Watch<T> {
                 }
             }
         }
-        self.touched(events, found);
+        self.touched(events, &found);
     }
 
     fn add_host(&mut self, events: &OwnedFd, directory: &Path, more: WatchFlags) -> bool {
@@ -234,7 +234,7 @@ impl<T: Fn(Told)> Watch<T> {
                 Seen::Inside { path, .. } => touched.push(path),
             }
         }
-        self.touched(events, touched);
+        self.touched(events, &touched);
         Ok(())
     }
 
@@ -281,13 +281,13 @@ impl<T: Fn(Told)> Watch<T> {
         }
     }
 
-    fn touched(&mut self, events: &OwnedFd, paths: Vec<PathBuf>) {
+    fn touched(&mut self, events: &OwnedFd, paths: &[PathBuf]) {
         let Some(inside) = &mut self.inside else { return };
         if paths.is_empty() {
             return;
         }
         inside.looked_at += paths.len();
-        (inside.what.touched)(&paths);
+        (inside.what.touched)(paths);
         if inside.looked_at >= MAX_LOOKED_AT {
             // The rest is looked at when the sandbox has ended.
             self.inside = None;

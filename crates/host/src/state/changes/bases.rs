@@ -88,8 +88,14 @@ impl EarlyBases {
     /// Files that the sandbox has begun to change. What cannot be kept is looked at again when it has ended.
     pub fn keep(&mut self, paths: &[PathBuf]) {
         if self.facts.is_none() {
-            let trees = Trees::open(&self.upper, &self.workspace);
-            let facts = Conflicts::of(&self.set, &self.upper, &self.history, &self.starts);
+            // A copy in which there are no earlier changes was made for this sandbox, as all that is in it.
+            let upper = if self.upper.exists() {
+                self.upper.clone()
+            } else {
+                self.inside().0
+            };
+            let trees = Trees::open(&upper, &self.workspace);
+            let facts = Conflicts::of(&self.set, &upper, &self.history, &self.starts);
             self.facts = trees.ok().zip(facts.ok());
         }
         if let Some((trees, facts)) = &self.facts {

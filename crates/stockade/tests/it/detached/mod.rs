@@ -8,6 +8,7 @@ mod modes;
 mod moved;
 mod pause;
 mod real;
+mod renames;
 
 pub use pause::skip;
 
