@@ -59,9 +59,11 @@ pub fn preview(
 /// keeps its own. A repository that is new needs its directory.
 pub(super) fn decide(set: &ChangeSet, wishes: &[GitWish], decisions: &mut [Decision]) {
     for (change, decision) in set.changes.iter().zip(decisions) {
-        let of = wishes
+        let around = wishes
             .iter()
-            .find_map(|wish| change.path.strip_prefix(&wish.path).ok());
+            .filter_map(|wish| change.path.strip_prefix(&wish.path).ok());
+        // A submodule's repository lies in that of the project.
+        let of = around.min_by_key(|name| name.components().count());
         let Some(name) = of else { continue };
         if name.as_os_str().is_empty() {
             *decision = if change.before.is_none() {

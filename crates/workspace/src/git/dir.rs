@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::{GitError, GitResult};
+use super::modules;
 use crate::change::{Change, ChangeSet, Entry, NodeKind};
 use crate::trees::{Side, Trees};
 
@@ -13,16 +14,33 @@ pub(crate) struct GitDir<'a> {
     pub(crate) set: &'a ChangeSet,
     /// Where it is, relative to the workspace.
     pub(crate) path: PathBuf,
+    worktree: PathBuf,
 }
 
 impl<'a> GitDir<'a> {
     pub(crate) fn new(trees: &'a Trees, set: &'a ChangeSet, path: PathBuf) -> Self {
-        Self { trees, set, path }
+        let parent = path.parent().unwrap_or(Path::new("")).to_owned();
+        let mut dir = Self {
+            trees,
+            set,
+            path,
+            worktree: parent,
+        };
+        if dir.is_module() {
+            // Where there is none, `check` says so before anything asks.
+            dir.worktree = modules::worktree(&dir).unwrap_or_else(|_| dir.path.clone());
+        }
+        dir
     }
 
     /// The directory whose history it keeps.
     pub(crate) fn worktree(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new(""))
+        &self.worktree
+    }
+
+    /// It is the repository of a submodule.
+    pub(crate) fn is_module(&self) -> bool {
+        modules::is_module(&self.path)
     }
 
     /// True if the host has none yet.

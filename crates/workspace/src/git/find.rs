@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::dir::GitDir;
 use super::error::GitError;
 use super::form::{check, directories};
+use super::modules::is_module;
 use super::name::{Class, class};
 use super::tell::is_repository;
 use crate::change::ChangeSet;
@@ -56,10 +57,12 @@ impl Repositories {
     /// What a path is to git; none if it is a file like any other.
     #[must_use]
     pub fn file(&self, path: &Path) -> Option<GitFile> {
-        let (top, problem) = self.found.iter().find(|(top, _)| path.starts_with(top))?;
+        let around = self.found.iter().filter(|(top, _)| path.starts_with(top));
+        let (top, problem) = around.max_by_key(|(top, _)| top.components().count())?;
         let name = path.strip_prefix(top).ok()?;
         match (class(name), problem) {
             (Class::Alternates, _) => Some(GitFile::Alternates),
+            (_, Some(GitError::Form { .. })) if is_module(top) => Some(GitFile::Other),
             (_, Some(GitError::Form { .. })) => None,
             (Class::Data | Class::Scratch, Some(_)) => Some(GitFile::Broken),
             (Class::Data | Class::Scratch, None) => Some(GitFile::Data(top.clone())),

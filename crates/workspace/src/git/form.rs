@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::dir::GitDir;
 use super::error::{GitError, GitResult};
+use super::modules;
 use super::name::UNFINISHED;
 use crate::change::{ChangeSet, NodeKind};
 use crate::trees::Side;
@@ -47,12 +48,15 @@ pub(crate) fn directories(set: &ChangeSet) -> BTreeSet<PathBuf> {
     found
 }
 
-/// The outermost `.git` that a path is or lies in.
+/// The outermost `.git` that a path is or lies in, or the repository of a submodule in that.
 pub(crate) fn git_directory(path: &Path) -> Option<PathBuf> {
     let mut top = PathBuf::new();
     for part in path.components() {
         top.push(part);
         if part.as_os_str() == ".git" {
+            while let Some(inner) = modules::directory_in(&top, path) {
+                top = inner;
+            }
             return Some(top);
         }
     }
@@ -65,6 +69,9 @@ pub(crate) fn git_directory(path: &Path) -> Option<PathBuf> {
 pub(crate) fn check(dir: &GitDir<'_>) -> GitResult {
     if dir.set.truncated {
         return Err(GitError::inside("there are more changes than could be looked at"));
+    }
+    if dir.is_module() {
+        modules::check(dir)?;
     }
     if !dir.is_new() {
         form(dir, Side::Before)?;
@@ -129,23 +136,31 @@ fn expect(dir: &GitDir<'_>, side: Side, name: &str, wanted: NodeKind) -> GitResu
     }
 }
 
-/// Only what says in which form the repository is. Nothing in it is obeyed, no other file is
-/// included.
-fn config(dir: &GitDir<'_>, side: Side) -> GitResult {
+/// A repository's settings, without what they include.
+pub(super) fn parse_config(dir: &GitDir<'_>, side: Side) -> GitResult<Option<gix_config::File>> {
     let Some(bytes) = dir.read(side, Path::new("config"), MAX_CONFIG_BYTES)? else {
-        return Ok(());
+        return Ok(None);
     };
     let meta = gix_config::file::Metadata::api();
     let parsed =
         gix_config::File::from_bytes_no_includes(&bytes, meta, gix_config::file::init::Options::default());
     let parsed = parsed.map_err(|_| GitError::form("its settings cannot be read"))?;
+    Ok(Some(parsed))
+}
+
+/// Only what says in which form the repository is. Nothing in it is obeyed, no other file is
+/// included.
+fn config(dir: &GitDir<'_>, side: Side) -> GitResult {
+    let Some(parsed) = parse_config(dir, side)? else {
+        return Ok(());
+    };
     let text = |key: &str| parsed.string(key).map(|value| value.to_string().to_lowercase());
     if let Some(version) = text("core.repositoryformatversion")
         && !matches!(version.as_str(), "0" | "1")
     {
         return Err(GitError::form("its form has a version that is not known"));
     }
-    if parsed.string("core.worktree").is_some() {
+    if parsed.string("core.worktree").is_some() && !dir.is_module() {
         return Err(GitError::form("its files lie elsewhere (core.worktree)"));
     }
     for section in parsed.sections_by_name("extensions").into_iter().flatten() {

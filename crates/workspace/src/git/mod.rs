@@ -12,6 +12,7 @@ mod find;
 mod form;
 mod index;
 mod log;
+mod modules;
 mod name;
 mod object;
 mod places;

@@ -1,5 +1,6 @@
 //! What the files of a `.git` directory are for, by their names (gitrepository-layout(5)).
 
+use std::ffi::OsStr;
 use std::path::{Component, Path};
 
 /// What becomes of a file of a repository whose commits are taken over.
@@ -61,6 +62,36 @@ pub(crate) fn class(path: &Path) -> Class {
         (first, ..) if UNFINISHED.iter().any(|(name, _)| *name == first) => Class::Unfinished,
         _ => Class::Other,
     }
+}
+
+/// Names in a repository beside those above.
+const ENTRIES: &[&str] = &[
+    "HEAD",
+    "config",
+    "config.worktree",
+    "description",
+    "hooks",
+    "index",
+    "info",
+    "modules",
+    "objects",
+    "packed-refs",
+    "refs",
+    "shallow",
+    "worktrees",
+];
+
+/// True for a name that git gives what is in a repository.
+pub(super) fn is_entry(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let lists = [ENTRIES, SCRATCH, MESSAGES];
+    lists.iter().any(|list| list.contains(&name.as_ref()))
+        || UNFINISHED.iter().any(|(one, _)| *one == name)
+        || name.starts_with("sharedindex.")
+        || name.starts_with("BISECT_")
+        || Path::new(name.as_ref())
+            .extension()
+            .is_some_and(|extension| extension == "lock")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod hostile;
 mod places;
 mod repository;
 mod review;
+mod submodules;
 mod take;
 
 pub use repository::Repository;

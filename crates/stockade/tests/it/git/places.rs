@@ -79,42 +79,6 @@ fn a_branch_that_another_working_tree_has_checked_out_is_not_moved_under_it() {
 }
 
 #[test]
-fn a_submodule_is_left_until_it_is_named() {
-    let repository = Repository::new();
-    let library = repository.world.path("library");
-    let path = library.to_str().expect("UTF-8").to_owned();
-    repository.git(&["init", "-q", &path]);
-    repository.git(&["-C", &path, "commit", "-q", "--allow-empty", "-m", "library"]);
-    repository.git(&[
-        "-c",
-        "protocol.file.allow=always",
-        "submodule",
-        "add",
-        "-q",
-        &path,
-        "sub",
-    ]);
-    repository.git(&["commit", "-qm", "with a submodule"]);
-    repository.inside(
-        "cd sub; echo s > s; git add s; git commit -qm inside; cd ..; git add sub; git commit -qm bump",
-    );
-    let (code, said) = repository.told(&["apply", "."]);
-    assert_eq!(code, 1, "{said}");
-    assert!(
-        said.contains(".git/modules/sub/") && said.contains("it belongs to git"),
-        "{said}"
-    );
-    assert_eq!(repository.git(&["log", "-1", "--format=%s"]), "bump");
-    assert_eq!(repository.git(&["-C", "sub", "log", "--format=%s"]), "library");
-    assert_eq!(repository.told(&["apply", "--all"]).0, 0);
-    assert_eq!(
-        repository.git(&["-C", "sub", "log", "-1", "--format=%s"]),
-        "inside"
-    );
-    assert_eq!(repository.git(&["status", "--porcelain"]), "");
-}
-
-#[test]
 fn root_makes_files_for_the_owner_of_the_project() {
     let repository = Repository::new();
     let owned = std::process::Command::new("chown")
