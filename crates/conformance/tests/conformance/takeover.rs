@@ -44,6 +44,12 @@ pub const ALL: &[Behaviour] = &[
     )
     .uses(&[Ability::Modes]),
     Behaviour::test(
+        "apply-git-submodule",
+        "a commit made in a submodule comes out with the one that names it, and an undo takes both back",
+        git_submodule,
+    )
+    .uses(&[Ability::Modes]),
+    Behaviour::test(
         "apply-part",
         "of what was changed only the named part is taken over, and the rest waits",
         part,
@@ -206,16 +212,52 @@ fn git_moved(world: &World) -> Verdict {
     Ok(())
 }
 
+/// Git on the host, as its user.
+fn host_git(world: &World, words: &[&str]) -> Verdict<String> {
+    let mut command = world.command(std::path::Path::new("git"));
+    command.args(["-c", "user.name=Host", "-c", "user.email=host@localhost"]);
+    command.args(words);
+    Ok(run::finish(command, Vec::new(), None)?.expect(0)?.text())
+}
+
+fn git_submodule(world: &World) -> Verdict {
+    if program::find("git").is_none() {
+        return skip("git is missing");
+    }
+    let git = |words: &[&str]| host_git(world, words);
+    let library = world.path("outside/library").display().to_string();
+    git(&["init", "-q", "-b", "main", &library])?;
+    git(&["-C", &library, "commit", "-q", "--allow-empty", "-m", "outside"])?;
+    git(&["init", "-q", "-b", "main"])?;
+    let add = ["submodule", "add", "-q", library.as_str(), "sub"];
+    git(&[&["-c", "protocol.file.allow=always"], &add[..]].concat())?;
+    git(&["commit", "-q", "-m", "outside"])?;
+    wait();
+    let commit = "g='git -c user.name=x -c user.email=x@localhost'; cd sub && echo inside > file && git add file && \
+                  $g commit -q -m inside && cd .. && git add sub && $g commit -q -m inside";
+    world.shell(commit)?.expect(0)?;
+    let newest = || -> Verdict<[String; 3]> {
+        Ok([
+            git(&["log", "-1", "--format=%s"])?,
+            git(&["-C", "sub", "log", "-1", "--format=%s"])?,
+            git(&["status", "--porcelain"])?,
+        ])
+    };
+    let (before, after) = (["outside\n", "outside\n", ""], ["inside\n", "inside\n", ""]);
+    ensure!(newest()? == before, "the host changed by itself: {:?}", newest()?);
+    world.stockade(&["apply", "."])?.expect(0)?;
+    ensure!(newest()? == after, "{:?}", newest()?);
+    git(&["-C", "sub", "fsck", "--strict", "--full"])?;
+    world.stockade(&["undo"])?.expect(0)?;
+    ensure!(newest()? == before, "after the undo: {:?}", newest()?);
+    Ok(())
+}
+
 fn git_commit(world: &World) -> Verdict {
     if program::find("git").is_none() {
         return skip("git is missing");
     }
-    let git = |words: &[&str]| -> Verdict<String> {
-        let mut command = world.command(std::path::Path::new("git"));
-        command.args(["-c", "user.name=Host", "-c", "user.email=host@localhost"]);
-        command.args(words);
-        Ok(run::finish(command, Vec::new(), None)?.expect(0)?.text())
-    };
+    let git = |words: &[&str]| host_git(world, words);
     git(&["init", "-q", "-b", "main"])?;
     world.file("work/file", "outside\n")?;
     git(&["add", "."])?;
