@@ -150,11 +150,10 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         }
     };
     let receipt = boundary.receipt().clone();
-    let place = folder.path().to_owned();
+    let (place, early) = (folder.path().to_owned(), folder.early_bases());
     if let Some(life) = &request.life {
         folder.detach(detached(&request, life, &shown, &receipt));
     }
-    let early = folder.early_bases();
     let mut shim = Shim::start(boundary, folder, audit, options(signals, &shown)).await?;
     front.standing(&Standing {
         id: &id,
@@ -165,14 +164,8 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         found,
         handle: shim.handle(),
     })?;
-    let watcher = Watcher {
-        say: Listener::of(&request, front, place.clone()),
-        folder: place,
-        early,
-        shim: shim.handle(),
-        name: name.clone(),
-    };
-    shim.watch(watcher.watch(&shown));
+    let listener = Listener::of(&request, front, place.clone());
+    shim.watch(Watcher::new(listener, place, early, &shim, &name).watch(&shown));
     let command = Command {
         argv: request.command,
         env: shown.spec().environment.clone(),
@@ -187,14 +180,12 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         }
         Some(life) => shim.run_detached(command, life, |event| front.event(event)).await,
     };
-    let outcome = outcome.map_err(|error| explain(error, &shown, &host_path))?;
-    let limits = shown.spec().limits.clone();
     Ok(Finished {
         sandbox: name,
         driver: shown.driver(),
         receipt,
-        limits,
-        outcome,
+        limits: shown.spec().limits.clone(),
+        outcome: outcome.map_err(|error| explain(error, &shown, &host_path))?,
     })
 }
 
@@ -244,6 +235,16 @@ struct Watcher {
 }
 
 impl Watcher {
+    fn new(say: Listener, folder: PathBuf, early: Option<EarlyBases>, shim: &Shim, name: &str) -> Self {
+        Self {
+            say,
+            folder,
+            early,
+            shim: shim.handle(),
+            name: name.to_owned(),
+        }
+    }
+
     /// Tells what happens to the workspace on the host meanwhile: an overlay shows it late or in part,
     /// and a mount goes away with the file on which it is. Where that was a protection, nothing inside
     /// goes on without somebody's word.
