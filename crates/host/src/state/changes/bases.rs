@@ -58,6 +58,7 @@ pub struct EarlyBases {
     workspace: PathBuf,
     history: PathBuf,
     starts: Vec<Start>,
+    user: Status,
     room: Room,
     facts: Option<(Trees, Conflicts)>,
 }
@@ -70,6 +71,7 @@ impl EarlyBases {
             upper: claim.upper(),
             history: dirs.history_path(&workspace),
             starts: starts(meta::read(&claim.dir).ok()?.as_ref(), Some(user)),
+            user: user.clone(),
             workspace,
             room: Room::default(),
             facts: None,
@@ -87,6 +89,9 @@ impl EarlyBases {
 
     /// Files that the sandbox has begun to change. What cannot be kept is looked at again when it has ended.
     pub fn keep(&mut self, paths: &[PathBuf]) {
+        if self.user.saw_time_set_back(Clocks::now()) {
+            return;
+        }
         if self.facts.is_none() {
             // A copy in which there are no earlier changes was made for this sandbox, as all that is in it.
             let upper = if self.upper.exists() {
@@ -136,6 +141,31 @@ mod tests {
             assert_eq!(starts(None, Some(status)).len(), expected);
             assert_eq!(starts(Some(&ended(status)), None).len(), expected);
         }
+        // What changes on the host now would look as if it had been there at the start.
+        let kept = |user: &Status| {
+            let set = tempfile::tempdir().unwrap();
+            let part = |name: &str| set.path().join(name);
+            for name in ["upper", "workspace"] {
+                std::fs::create_dir(part(name)).unwrap();
+                std::fs::write(part(name).join("file"), name).unwrap();
+            }
+            let mut early = EarlyBases {
+                set: part(""),
+                upper: part("upper"),
+                workspace: part("workspace"),
+                history: part("history"),
+                starts: vec![Start {
+                    began_ms: u64::MAX,
+                    stamp_ms: 0,
+                }],
+                user: user.clone(),
+                room: Room::default(),
+                facts: None,
+            };
+            early.keep(&["file".into()]);
+            part("bases").exists()
+        };
+        assert_eq!((kept(&told), kept(&set_back)), (true, false));
         // One such run is enough.
         assert!(starts(Some(&ended(&set_back)), Some(&told)).is_empty());
     }
