@@ -25,6 +25,13 @@ impl Tree {
         Self::read(root, false)
     }
 
+    /// Without a path and all below it.
+    #[must_use]
+    pub fn without(mut self, gone: &Path) -> Self {
+        self.0.retain(|path, _| !path.starts_with(gone));
+        self
+    }
+
     fn read(root: &Path, names: bool) -> Self {
         let mut entries = BTreeMap::new();
         take(root, Path::new(""), names, &mut entries);

@@ -22,7 +22,7 @@ use sha1::{Digest, Sha1};
 
 use crate::change::{Change, Entry, NodeKind};
 use crate::files::random_name;
-use crate::journal::{Mark, VERSION};
+use crate::journal::{Mark, Pause, VERSION};
 use crate::overlay::is_opaque;
 use crate::place::Place;
 use crate::scan::each_name;
@@ -195,6 +195,7 @@ pub(crate) fn keep<'a>(
     changes: impl Iterator<Item = &'a Change> + Clone,
     seen: impl Fn(&Change, &Entry) -> Option<(i64, u32)>,
     room: &mut Room,
+    pause: Pause<'_>,
 ) -> WriteResult {
     let path = set.join(BASES);
     let failed = |cause: Errno| WriteError::history("write", &path, cause);
@@ -237,7 +238,9 @@ pub(crate) fn keep<'a>(
             has_content: content.is_some(),
             was_absent: change.before.is_none(),
         };
-        write(place, &name, &header, content.as_deref().unwrap_or_default()).map_err(failed)?;
+        pause("base");
+        let content = content.as_deref().unwrap_or_default();
+        write(place, &name, &header, content, pause).map_err(failed)?;
         records += 1;
     }
     Ok(())
@@ -300,7 +303,7 @@ pub(crate) fn exactly(trees: &Trees, side: Side, path: &Path, entry: &Entry) -> 
     (Mark::of(&now).is_entry(entry) && content.len() as u64 == entry.bytes).then_some(content)
 }
 
-fn write(place: &Place, name: &str, header: &Header, content: &[u8]) -> Result<(), Errno> {
+fn write(place: &Place, name: &str, header: &Header, content: &[u8], pause: Pause<'_>) -> Result<(), Errno> {
     let draft = format!(".{}", random_name());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let failed = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
@@ -308,11 +311,16 @@ fn write(place: &Place, name: &str, header: &Header, content: &[u8]) -> Result<(
     let mut line = serde_json::to_vec(header).map_err(|_| Errno::INVAL)?;
     line.push(b'\n');
     let mut file = File::from(file);
+    pause("base is empty");
     let written = file
         .write_all(&line)
-        .and_then(|()| file.write_all(content))
+        .and_then(|()| {
+            pause("base has no content");
+            file.write_all(content)
+        })
         .map_err(failed)
         .and_then(|()| {
+            pause("base has no name");
             match rustix::fs::renameat_with(place.root(), &draft, place.root(), name, RenameFlags::NOREPLACE)
             {
                 // Somebody else was faster.
@@ -347,7 +355,9 @@ pub fn forget(set: &Path, upper: &Path) -> WriteResult {
     let mut gone = Vec::new();
     let directory = place.directory(Path::new("")).map_err(failed)?;
     each_name(&directory, |name| {
-        let known = name.to_str().ok().and_then(|name| read(&place, name));
+        let is_draft = name.to_bytes().starts_with(b".");
+        let record = name.to_str().ok().filter(|_| !is_draft);
+        let known = record.and_then(|name| read(&place, name));
         if !known.is_some_and(|(header, _)| is_there(upper.as_ref(), &header.path)) {
             gone.push(name.to_owned());
         }

@@ -232,6 +232,10 @@ pub struct ChangeSet {
     /// A limit of the scan was reached, or a directory could not be read: there may be more
     /// changes than are told here.
     pub truncated: bool,
+    /// Not all were counted: there may be more than [`ChangeSet::counts`] says. A list that is full
+    /// is none of the reasons.
+    #[serde(skip)]
+    pub uncounted: bool,
     /// The first of the directories that could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<Unread>,

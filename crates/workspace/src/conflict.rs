@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::bases::{Base, Bases, Room, is_of_git};
 use crate::change::{Change, ChangeKind, Content, Entry, Moment, NodeKind};
 use crate::checkpoint::Births;
-use crate::journal::Known;
+use crate::journal::{Known, Pause};
 use crate::merge::ThreeWay;
 use crate::place::Place;
 use crate::rename;
@@ -149,8 +149,9 @@ impl Conflicts {
         set: &Path,
         trees: &Trees,
         changes: impl Iterator<Item = &'a Change> + Clone,
+        pause: Pause<'_>,
     ) -> WriteResult {
-        self.keep_within(set, trees, changes, &mut Room::default())
+        self.keep_within(set, trees, changes, &mut Room::default(), pause)
     }
 
     /// The same while a sandbox runs, for files that it has begun to change: as long as the host's has not changed
@@ -172,7 +173,7 @@ impl Conflicts {
             self.is_seen(&change, &before).then_some(change)
         });
         let seen: Vec<Change> = seen.collect();
-        self.keep_within(set, trees, seen.iter(), room)
+        self.keep_within(set, trees, seen.iter(), room, &|_| {})
     }
 
     fn keep_within<'a>(
@@ -181,12 +182,13 @@ impl Conflicts {
         trees: &Trees,
         changes: impl Iterator<Item = &'a Change> + Clone,
         room: &mut Room,
+        pause: Pause<'_>,
     ) -> WriteResult {
         let seen = |change: &Change, before: &Entry| {
             self.is_seen(change, before)
                 .then(|| seconds_of(self.changed(&change.path, before)))
         };
-        crate::bases::keep(set, trees, changes, seen, room)
+        crate::bases::keep(set, trees, changes, seen, room, pause)
     }
 }
 

@@ -195,13 +195,18 @@ impl Scan<'_> {
     }
 
     fn note_unread(&mut self, at: &Pending, cause: Errno) {
-        self.found.truncated = true;
+        self.not_all_counted();
         if self.found.unread.len() < NAMED_UNREAD {
             self.found.unread.push(Unread {
                 path: at.path.clone(),
                 why: std::io::Error::from(cause).to_string(),
             });
         }
+    }
+
+    fn not_all_counted(&mut self) {
+        self.found.truncated = true;
+        self.found.uncounted = true;
     }
 
     /// Sorted, so that two scans of the same trees take the same time and tell the same.
@@ -218,7 +223,9 @@ impl Scan<'_> {
             names.insert(name.to_owned());
             true
         });
-        self.found.truncated |= truncated;
+        if truncated {
+            self.not_all_counted();
+        }
         match listed {
             Ok(()) => Ok(names),
             Err(cause) => self.unread(at, cause).map(|()| names),

@@ -13,6 +13,7 @@ mod faults;
 mod guest;
 mod harmless;
 mod hostile;
+mod journey;
 mod kills;
 mod layers;
 mod leaks;
@@ -54,6 +55,7 @@ const OWN: &[(&str, &[Behaviour])] = &[
     ("harmless", harmless::ALL),
     ("hostile", hostile::ALL),
     ("work", work::ALL),
+    ("journey", journey::ALL),
     ("policy", policy::ALL),
     ("layers", layers::ALL),
     ("caches", caches::ALL),

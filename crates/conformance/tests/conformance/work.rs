@@ -42,7 +42,7 @@ pub const ALL: &[Behaviour] = &[
     .uses(&[Ability::Sockets, Ability::SharedMemory]),
 ];
 
-fn needs(name: &str) -> Verdict {
+pub fn needs(name: &str) -> Verdict {
     if program::find(name).is_none() {
         skip(format!("{name} is missing"))
     } else {
@@ -90,7 +90,7 @@ fn make(world: &World) -> Verdict {
 }
 
 /// The directory of the toolchain that builds this suite.
-fn toolchain() -> Option<String> {
+pub fn toolchain() -> Option<String> {
     let own = std::env::var("PATH").unwrap_or_default();
     let output = std::process::Command::new("rustc")
         .env("PATH", own)

@@ -22,6 +22,8 @@ pub(super) struct Builder<'a> {
     notes: Vec<Note>,
     home: Option<&'a Path>,
     policy_files: &'a [PathBuf],
+    /// Directories that a rule shows and that belong to the user.
+    own: Vec<PathBuf>,
 }
 
 impl<'a> Builder<'a> {
@@ -33,7 +35,18 @@ impl<'a> Builder<'a> {
             notes: Vec::new(),
             home,
             policy_files,
+            own: Vec::new(),
         }
+    }
+
+    /// A rule shows a directory that belongs to the user, whom the sandbox may not know.
+    pub(super) fn own(&mut self, directory: &Path) {
+        self.own.push(directory.to_owned());
+    }
+
+    /// Directories that rules show and that belong to the user.
+    pub(super) fn own_directories(&self) -> &[PathBuf] {
+        &self.own
     }
 
     /// Files that say what the next run may do.

@@ -92,22 +92,37 @@ pub(super) fn add(
             Vec::new()
         }
     };
-    content.extend(workspace.and_then(trusted).unwrap_or_default());
+    let worktree = workspace.filter(|workspace| super::git::repository_of(workspace).is_some());
+    content.extend(worktree.and_then(trusted).unwrap_or_default());
+    content.extend(
+        builder
+            .own_directories()
+            .iter()
+            .filter_map(|path| trusted_below(path))
+            .flatten(),
+    );
     if content.is_empty() {
         return Ok(());
     }
     builder.push(at, Content::File { content })
 }
 
-/// The repository of a worktree is shown as it is, and may belong to a user that does not exist
-/// inside: git would not look at it. It is read-only there, and nothing is lost by looking.
-fn trusted(workspace: &Path) -> Option<Vec<u8>> {
-    super::git::repository_of(workspace)?;
-    let path = workspace
+/// What is shown as it is belongs to a user that may not exist inside, and git does not look at
+/// other people's repositories. Where it is the user's own, it is read-only or meant to be written, and nothing is
+/// lost by looking.
+fn trusted(directory: &Path) -> Option<Vec<u8>> {
+    let path = directory
         .to_str()
         .filter(|path| !path.contains(char::is_control))?;
     let path = path.replace('\\', "\\\\").replace('"', "\\\"");
     Some(format!("[safe]\n\tdirectory = \"{path}\"\n").into_bytes())
+}
+
+/// A directory, its repository, and those further down, which git knows since 2.46.
+fn trusted_below(directory: &Path) -> Option<Vec<u8>> {
+    let all = [directory.to_owned(), directory.join(".git"), directory.join("*")];
+    let all: Option<Vec<Vec<u8>>> = all.iter().map(|path| trusted(path)).collect();
+    Some(all?.concat())
 }
 
 /// Where git looks for the user's settings, in its order.

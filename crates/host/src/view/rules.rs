@@ -1,6 +1,7 @@
 //! The rules of `[files]`, `--ro` and `--rw`.
 
-use std::path::{Component, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
 
 use stockade_domain::policy::paths::{self, Places};
 use stockade_domain::policy::{Clause, FileAccess, FileRule, Policy, protect};
@@ -96,6 +97,9 @@ fn show(builder: &mut Builder<'_>, rule: &Clause<FileRule>, resolved: &Resolved)
         FileAccess::ReadOnly | FileAccess::Hide => Access::ReadOnly,
     };
     builder.reveal(resolved, access)?;
+    if resolved.kind == Kind::Directory && is_roots_own(&resolved.real) {
+        builder.own(&resolved.real);
+    }
     if builder
         .home()
         .is_some_and(|home| protect::protected_parent(&resolved.real, home).is_some())
@@ -108,6 +112,12 @@ fn show(builder: &mut Builder<'_>, rule: &Clause<FileRule>, resolved: &Resolved)
         workspace::keep_read_only(builder, &resolved.real)?;
     }
     Ok(())
+}
+
+/// Root is somebody else inside; of an ordinary user that is said by the ids that the sandbox has.
+fn is_roots_own(directory: &Path) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    is_root && std::fs::metadata(directory).is_ok_and(|found| found.uid() == 0)
 }
 
 /// Covers a path. One that does not exist, or that nothing shows, is hidden already.

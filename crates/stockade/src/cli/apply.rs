@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 
 use serde::Serialize;
-use stockade_host::workspace::{Applied, Change, Decision, GitDone, Merges, lossless};
+use stockade_host::workspace::{Applied, Change, Decision, GitDone, Merges, NodeKind, lossless};
 
 use super::args::{ApplyArgs, ConflictArg, UndoArgs};
 use super::{Result, ask};
@@ -170,7 +170,7 @@ fn tell(
     report::note(&what);
     let lines = report::taken_lines(&git.done, &git.refused);
     if !lines.is_empty() {
-        report::note(&lines.join("\n"));
+        report::note(&format!("in git:\n{}", lines.join("\n")));
     }
     for (change, three) in open.open_conflicts().take(MAX_SHOWN) {
         let text = report::three_way_text(&change.path, &three, Paint::stderr());
@@ -208,7 +208,8 @@ fn planned(open: &Open) -> String {
 /// What is held back, with the reason and what to do.
 fn held_lines(open: &Open) -> String {
     let held: Vec<_> = open.held().collect();
-    let ignored = held.iter().filter(|(_, held)| **held == Held::Ignored).count();
+    let left_out = held.iter().filter(|(_, held)| **held == Held::Ignored);
+    let ignored = left_out.clone().count();
     let mut text = String::new();
     let shown = held.iter().filter(|(_, held)| **held != Held::Ignored);
     let total = held.len() - ignored;
@@ -228,10 +229,16 @@ fn held_lines(open: &Open) -> String {
         text.push_str(&remedies(&held));
     }
     if ignored > 0 {
-        let line = format!(
-            "{} in what git ignores left out (--ignored takes them, too)",
-            count(ignored as u64)
-        );
+        // As in a review: directories only hold what is told.
+        let files = match left_out
+            .filter(|(change, _)| change.node() != NodeKind::Directory)
+            .count()
+        {
+            0 => "directories".to_owned(),
+            1 => "1 file".to_owned(),
+            files => format!("{files} files"),
+        };
+        let line = format!("{files} in what git ignores left out (--ignored takes them, too)");
         text.push_str(if text.is_empty() { "" } else { "\n  " });
         text.push_str(&line);
     }

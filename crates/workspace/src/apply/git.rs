@@ -197,8 +197,9 @@ impl Repository<'_, '_, '_> {
         if !is_new && plan.head.is_some() {
             locks.push(self.builder.lock(self.dir.path.join("HEAD.lock"), self.like)?);
         }
-        for step in &plan.refs {
-            let path = self.path_of(&step.name);
+        let defaults = plan.defaults.iter().map(|default| &default.name);
+        for name in plan.refs.iter().map(|step| &step.name).chain(defaults) {
+            let path = self.path_of(name);
             self.parents(&path, &mut directories)?;
             if !is_new {
                 locks.push(self.builder.lock(with_lock(&path), self.like)?);
@@ -207,6 +208,11 @@ impl Repository<'_, '_, '_> {
         self.packed(plan, &mut locks)?;
         for step in &plan.refs {
             self.reference(step, plan)?;
+        }
+        for default in &plan.defaults {
+            let path = self.path_of(&default.name);
+            let content = [b"ref: ", default.to.as_slice(), b"\n"].concat();
+            self.builder.put(&path, &content, None, self.like)?;
         }
         self.head(plan)?;
         if let Some(stashes) = &plan.stashes {

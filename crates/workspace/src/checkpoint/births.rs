@@ -31,7 +31,7 @@ pub(super) struct Index {
 
 /// What a rewound change set knows of its files, which are copies.
 #[derive(Clone, Debug, Default)]
-pub struct Births(BTreeMap<PathBuf, Known>);
+pub struct Births(BTreeMap<(PathBuf, u64), Known>);
 
 /// In a change set's directory: of the files that the last rewind brought back.
 pub(super) const BIRTHS: &str = "births.json";
@@ -48,12 +48,21 @@ impl Births {
         Ok(Self::from(index.unwrap_or_default()))
     }
 
+    /// What is known of files that stand there now.
+    pub(super) fn standing(self, upper: &Place) -> impl Iterator<Item = Known> {
+        let stands = |known: &Known| {
+            let found = upper.stat(&known.path).ok().flatten();
+            found.is_some_and(|found| found.st_ino == known.inode)
+        };
+        self.0.into_values().filter(stands)
+    }
+
     /// When a file was made, in milliseconds since 1970.
     pub(crate) fn born_ms(&self, upper: &Place, path: &Path) -> Option<u64> {
         let (parent, name) = upper.parent(path).ok()?;
         let wanted = StatxFlags::BTIME | StatxFlags::INO;
         let found = rustix::fs::statx(&parent, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW, wanted).ok()?;
-        if let Some(known) = self.0.get(path).filter(|known| known.inode == found.stx_ino) {
+        if let Some(known) = self.0.get(&(path.to_owned(), found.stx_ino)) {
             return known.born_ms;
         }
         let has = found.stx_mask & StatxFlags::BTIME.bits() != 0;
@@ -69,7 +78,7 @@ impl From<Index> for Births {
             index
                 .files
                 .into_iter()
-                .map(|one| (one.path.clone(), one))
+                .map(|one| ((one.path.clone(), one.inode), one))
                 .collect(),
         )
     }

@@ -6,7 +6,7 @@ use rustix::fs::{Mode, RenameFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use super::births::{BIRTHS, Index, Known, changed};
+use super::births::{BIRTHS, Births, Index, Known, changed};
 use super::take::{index, take, unreadable};
 use super::{Checkpoint, DIRECTORY, UPPER, list};
 use crate::copy::TreeCopy;
@@ -79,11 +79,14 @@ pub fn rewind(set: &Path, trash: &Path, which: &str, now_ms: u64, pause: Pause<'
     )?;
     rustix::fs::mkdirat(dir.root(), NEW, Mode::RWXU).map_err(failed)?;
     let files = bring_back(&dir, &to, pause)?;
-    // Known of before anything is exchanged: an inode that is not there is no harm.
+    // Known of before anything is exchanged: an inode that is not there is no harm. What is known of the
+    // files that are there now must not be lost if it comes to no exchange.
     pause("births");
+    let upper = dir.below(UPPER).map_err(failed)?;
+    let known = Births::of(set)?.standing(&upper);
     let births = Index {
         version: VERSION,
-        files,
+        files: known.chain(files).collect(),
     };
     write_json(&dir, BIRTHS, &births).map_err(|cause| WriteError::history("write", set, cause))?;
     pause("exchange");

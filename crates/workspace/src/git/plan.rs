@@ -21,7 +21,7 @@ use super::dir::GitDir;
 use super::error::GitResult;
 use super::form::{check, check_finished};
 use super::reach::Reach;
-use super::refs::{self, Head, RefChange};
+use super::refs::{self, Head, RefChange, RemoteDefault};
 use super::store::Store;
 use super::tell::{RefFate, fate, text};
 use super::{index, log, places};
@@ -106,6 +106,7 @@ pub(crate) struct RefStep {
 /// All that is to be written.
 pub(crate) struct Plan {
     pub(crate) refs: Vec<RefStep>,
+    pub(crate) defaults: Vec<RemoteDefault>,
     pub(crate) head: Option<Head>,
     /// What the host has checked out before.
     pub(crate) host_head: Option<Head>,
@@ -159,6 +160,7 @@ impl Planner<'_> {
         }
         let mut plan = Plan {
             refs: Vec::new(),
+            defaults: Vec::new(),
             head: None,
             host_head: out.host.clone(),
             values: BTreeMap::new(),
@@ -175,6 +177,17 @@ impl Planner<'_> {
         for (name, why) in changes.left {
             plan.done
                 .push(self.done(&name, GitOutcome::Stays { why: why.to_owned() }, 0));
+        }
+        for default in changes.defaults {
+            let outcome = match places::blocked(self.dir, &default.name)? {
+                true => GitOutcome::Stays {
+                    why: "another reference of the host stands in the way of its name".to_owned(),
+                },
+                false => GitOutcome::Made,
+            };
+            let is_made = outcome == GitOutcome::Made;
+            plan.done.push(self.done(&default.name, outcome, 0));
+            plan.defaults.extend(is_made.then_some(default));
         }
         self.follow(&mut plan, &mut reach, &out)?;
         plan.objects = reach.into_new();

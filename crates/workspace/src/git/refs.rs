@@ -31,10 +31,20 @@ pub(crate) struct RefChange {
     pub(crate) after: Option<ObjectId>,
 }
 
+/// `refs/remotes/R/HEAD` names one of `refs/remotes/R/`. It only shortens what a person types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RemoteDefault {
+    pub(crate) name: BString,
+    pub(crate) to: BString,
+}
+
 /// What changed, and what of it is left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RefChanges {
     pub(crate) changed: Vec<RefChange>,
+    /// What a clone notes of the other side: which of a remote's branches is its default. Only where the host
+    /// has none.
+    pub(crate) defaults: Vec<RemoteDefault>,
     /// References that are not taken over, with the reason.
     pub(crate) left: Vec<(BString, &'static str)>,
 }
@@ -80,24 +90,33 @@ pub(crate) fn changed(dir: &GitDir<'_>) -> GitResult<RefChanges> {
             }
             continue;
         }
-        let before = if dir.is_new() {
-            Ok(None)
-        } else {
-            value(dir, Side::Before, &name, &packed.0)
-        }?;
-        let after = match value(dir, Side::After, &name, &packed.1) {
-            Ok(after) => after,
-            Err(Reading::Symbolic) => {
-                found.left.push((name, "it is a name for another reference"));
-                continue;
-            }
-            Err(Reading::Failed(error)) => return Err(error),
+        let before = match dir.is_new() {
+            true => Ok(None),
+            false => value(dir, Side::Before, &name, &packed.0),
         };
-        if before != after {
-            found.changed.push(RefChange { name, before, after });
+        match (before, value(dir, Side::After, &name, &packed.1)) {
+            (Err(Reading::Failed(error)), _) | (_, Err(Reading::Failed(error))) => return Err(error),
+            (Ok(before), Ok(after)) if before == after => {}
+            (Ok(before), Ok(after)) => found.changed.push(RefChange { name, before, after }),
+            (Ok(None), Err(Reading::Symbolic(to))) if is_in_same_remote(&name, &to) => {
+                found.defaults.push(RemoteDefault { name, to });
+            }
+            (Err(Reading::Symbolic(before)), Err(Reading::Symbolic(after))) if before == after => {}
+            _ => found.left.push((name, "it is a name for another reference")),
         }
     }
     Ok(found)
+}
+
+fn is_in_same_remote(name: &BString, to: &BString) -> bool {
+    let remote = name
+        .strip_prefix(b"refs/remotes/")
+        .and_then(|name| name.strip_suffix(b"/HEAD"));
+    let inner = remote.and_then(|remote| {
+        let to = to.strip_prefix(b"refs/remotes/")?.strip_prefix(remote)?;
+        to.strip_prefix(b"/")
+    });
+    inner.is_some_and(|inner| inner != b"HEAD") && left_alone(to).is_none()
 }
 
 /// Why a reference is not taken over, by its name.
@@ -116,7 +135,7 @@ fn left_alone(name: &BString) -> Option<&'static str> {
 /// What a reference holds, or why that is not said.
 pub(crate) enum Reading {
     /// It names another reference.
-    Symbolic,
+    Symbolic(BString),
     /// It cannot be read.
     Failed(GitError),
 }
@@ -124,7 +143,7 @@ pub(crate) enum Reading {
 impl From<Reading> for GitError {
     fn from(reading: Reading) -> Self {
         match reading {
-            Reading::Symbolic => Self::form("a branch or tag is a name for another reference"),
+            Reading::Symbolic(_) => Self::form("a branch or tag is a name for another reference"),
             Reading::Failed(error) => error,
         }
     }
@@ -137,7 +156,7 @@ fn value(dir: &GitDir<'_>, side: Side, name: &BString, packed: &Packed) -> Resul
         None => Ok(packed.get(name).copied()),
         Some(bytes) => match target(dir, path, &bytes).map_err(Reading::Failed)? {
             Target::Object(id) => Ok(Some(id)),
-            Target::Symbolic(_) => Err(Reading::Symbolic),
+            Target::Symbolic(name) => Err(Reading::Symbolic(name.as_bstr().to_owned())),
         },
     }
 }

@@ -145,6 +145,14 @@ fn fill(told: &mut Told, dir: &GitDir<'_>, live: bool) -> GitResult {
     for change in changes.changed.iter().take(MAX_TOLD) {
         told.refs.push(one(&store, change)?);
     }
+    told.refs.extend(changes.defaults.iter().map(|default| RefTold {
+        name: text(default.name.as_ref()),
+        fate: RefFate::New,
+        before: None,
+        after: None,
+        commits: 0,
+        newest: Vec::new(),
+    }));
     let before = if dir.is_new() {
         None
     } else {

@@ -84,7 +84,7 @@ pub(super) fn changed_since(journal: &Journal, done: &Done, ground: &Ground) -> 
     let mut changed = Vec::new();
     for placed in &done.placed {
         let now = project.stat(&placed.path).ok().flatten();
-        if !now.is_some_and(|now| placed.mark.is_unchanged(&Mark::of(&now))) {
+        if !now.is_some_and(|now| is_as_placed(placed, &Mark::of(&now))) {
             changed.push(placed.path.clone());
         }
     }
@@ -102,6 +102,26 @@ pub(super) fn changed_since(journal: &Journal, done: &Done, ground: &Ground) -> 
     changed.sort();
     changed.dedup();
     changed
+}
+
+/// In a repository that an apply brought, later ones add objects, and their undo leaves them there. An
+/// object alone is nobody's work: what leads to it is a reference, the index or a record, which are looked at.
+fn is_as_placed(placed: &Placed, now: &Mark) -> bool {
+    let mark = match placed.mark.is_directory() && is_of_objects(&placed.path) {
+        true => Mark {
+            modified: now.modified,
+            ..placed.mark
+        },
+        false => placed.mark,
+    };
+    mark.is_unchanged(now)
+}
+
+fn is_of_objects(path: &Path) -> bool {
+    let names: Vec<&OsStr> = path.iter().collect();
+    names
+        .windows(2)
+        .any(|two| two[0] == ".git" && two[1] == "objects")
 }
 
 fn is_free(project: &Place, path: &Path) -> bool {

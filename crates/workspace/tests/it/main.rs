@@ -337,9 +337,17 @@ fn too_many_names_end_the_scan_and_are_told() {
         },
     )
     .expect("a scan");
-    assert!(few.truncated);
+    assert!(few.truncated && few.uncounted);
     assert_eq!(few.changes.len(), 5);
     assert!(!found(&dirs).truncated);
+    // A short list keeps nothing from being counted.
+    let limits = ScanLimits {
+        listed: 5,
+        ..ScanLimits::COUNTS
+    };
+    let listed = scan(&dirs.upper, &dirs.lower, limits).expect("a scan");
+    assert!(listed.truncated && !listed.uncounted);
+    assert_eq!(listed.counts, found(&dirs).counts);
 }
 
 #[test]

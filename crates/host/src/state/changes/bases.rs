@@ -44,7 +44,7 @@ impl StateDirs {
             let starts = starts(meta::read(&claim.dir).ok()?.as_ref(), None);
             let history = self.history_path(workspace);
             let facts = Conflicts::of(claim.path(), &upper, &history, &starts).ok()?;
-            facts.keep(claim.path(), &trees, changes.iter()).ok()
+            facts.keep(claim.path(), &trees, changes.iter(), &|_| {}).ok()
         };
         let _ = keep();
     }

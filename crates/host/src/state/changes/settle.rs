@@ -108,7 +108,7 @@ pub(super) fn look_through(
     };
     let found = stockade_workspace::scan(&upper, workspace, limits).ok();
     let counts = found.as_ref().map(|found| found.counts);
-    let (truncated, changes) = found.map_or((false, Vec::new()), |found| (found.truncated, found.changes));
+    let (truncated, changes) = found.map_or((false, Vec::new()), |found| (found.uncounted, found.changes));
     // Copied-up directories in which nothing is different.
     if !truncated && counts.is_some_and(|counts| counts.is_empty()) {
         return None;

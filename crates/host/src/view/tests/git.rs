@@ -129,3 +129,28 @@ fn a_rule_for_the_file_wins() {
         at(&compiled, &path)
     );
 }
+
+/// Root is somebody else inside, and git does not look at other people's repositories.
+#[test]
+fn what_root_shows_of_its_own_is_looked_at_by_git_inside() {
+    let host = Host::new();
+    host.make("elsewhere/.git/").make("elsewhere/file");
+    let shown = host.path("elsewhere").display().to_string();
+    let compiled = host.compile(&format!("[files]\nro = [\"{shown}\", \"{shown}/file\"]"));
+    let text = settings(&compiled, &host);
+    if !rustix::process::geteuid().is_root() {
+        assert_eq!(text, None);
+        return;
+    }
+    let text = text.expect("settings");
+    if let Some(lines) = as_git_reads(&text) {
+        let trusted = ["", "/.git", "/*"].map(|below| format!("safe.directory={shown}{below}"));
+        assert_eq!(lines, trusted);
+    }
+    // The control: what belongs to somebody else is not.
+    std::os::unix::fs::chown(host.path("elsewhere"), Some(65534), None).expect("chown");
+    assert_eq!(
+        settings(&host.compile(&format!("[files]\nro = [\"{shown}\"]")), &host),
+        None
+    );
+}

@@ -26,6 +26,73 @@ fn a_repository_made_inside_a_new_directory_comes_with_its_commits() {
 }
 
 #[test]
+fn a_clone_made_inside_comes_with_its_remote_and_goes_with_objects_that_came_later() {
+    let repository = Repository::new();
+    repository.inside("git clone -q --no-hardlinks . copy; git -C copy remote set-head origin main");
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 0, "{said}");
+    let default = || repository.git(&["-C", "copy", "symbolic-ref", "refs/remotes/origin/HEAD"]);
+    assert_eq!(default(), "refs/remotes/origin/main");
+    assert_eq!(
+        repository.git(&["-C", "copy", "status", "--porcelain", "-b"]),
+        "## main...origin/main"
+    );
+    // Objects of later commits stay when these are taken back; the repository goes with them.
+    repository.inside("cd copy; echo later > later; git add later; git commit -qm later");
+    assert_eq!(repository.told(&["apply", "--all"]).0, 0);
+    for _ in 0..2 {
+        let (code, said) = repository.told(&["undo"]);
+        assert_eq!(code, 0, "{said}");
+    }
+    assert!(!repository.path("copy").exists());
+    // What the host does in it meanwhile keeps it there.
+    assert_eq!(repository.told(&["apply", "--all"]).0, 0);
+    repository.git(&["-C", "copy", "commit", "-q", "--allow-empty", "-m", "mine"]);
+    let (code, said) = repository.told(&["undo"]);
+    assert!(code == 125 && said.contains("copy/.git"), "{said}");
+    assert_eq!(
+        repository.git(&["-C", "copy", "log", "-1", "--format=%s"]),
+        "mine"
+    );
+}
+
+#[test]
+fn names_for_other_references_are_left_and_keep_nothing_else_back() {
+    let repository = Repository::new();
+    repository.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    repository.git(&[
+        "symbolic-ref",
+        "refs/remotes/origin/HEAD",
+        "refs/remotes/origin/main",
+    ]);
+    repository.inside(
+        "git symbolic-ref refs/heads/alias refs/heads/main; git symbolic-ref refs/remotes/evil/HEAD refs/heads/main; \
+         git symbolic-ref refs/remotes/up/HEAD refs/remotes/origin/main; git symbolic-ref -d refs/remotes/origin/HEAD; \
+         git commit -q --allow-empty -m second",
+    );
+    let (code, said) = repository.told(&["apply", "--all"]);
+    assert_eq!(code, 1, "{said}");
+    for name in [
+        "alias",
+        "remote evil/HEAD",
+        "remote up/HEAD",
+        "remote origin/HEAD",
+    ] {
+        let line = format!("{name}: left as it is: it is a name for another reference");
+        assert!(said.contains(&line), "{line} is not in {said}");
+    }
+    assert_eq!(repository.git(&["log", "-1", "--format=%s", "main"]), "second");
+    assert_eq!(
+        repository.git(&["rev-parse", "--symbolic-full-name", "origin/HEAD"]),
+        "refs/remotes/origin/main"
+    );
+    assert!(
+        !repository.path(".git/refs/heads/alias").exists()
+            && !repository.path(".git/refs/remotes/evil").exists()
+    );
+}
+
+#[test]
 fn in_a_linked_worktree_files_come_and_commits_are_refused_with_words() {
     let repository = Repository::new();
     let main = repository.world.path("main");

@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use stockade_workspace::WriteResult;
 use stockade_workspace::checkpoint::{Checkpoint, InsideLimits, Wish, list, take, take_inside};
+use stockade_workspace::{Pause, WriteResult};
 
 use super::world::{World, now_ms};
 
@@ -20,6 +20,16 @@ fn ask_until(
     limits: InsideLimits,
     stop: &dyn Fn() -> bool,
 ) -> WriteResult<Checkpoint> {
+    ask_with(world, name, limits, stop, &|_| {})
+}
+
+fn ask_with(
+    world: &World,
+    name: Option<&str>,
+    limits: InsideLimits,
+    stop: &dyn Fn() -> bool,
+    pause: Pause<'_>,
+) -> WriteResult<Checkpoint> {
     let wish = Wish {
         sandbox: "box",
         name,
@@ -29,7 +39,16 @@ fn ask_until(
         stop,
     };
     let trash = world.root().join("trash");
-    take_inside(world.root(), &world.upper(), &trash, &wish, &|_| {})
+    take_inside(world.root(), &world.upper(), &trash, &wish, pause)
+}
+
+/// One of the two that there may be.
+pub fn ask_watched(world: &World, pause: Pause<'_>) -> WriteResult<()> {
+    let limits = InsideLimits {
+        checkpoints: 2,
+        ..ROOMY
+    };
+    ask_with(world, Some("asked"), limits, &|| false, pause).map(drop)
 }
 
 fn outside(world: &World, name: &str) -> Checkpoint {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use stockade_workspace::Decision;
 use stockade_workspace::checkpoint::list;
+use stockade_workspace::{Decision, Start};
 
 use super::world::{Picture, World, contents, exactly};
 
@@ -15,11 +15,11 @@ const VARIABLE: &str = "STOCKADE_TEST_KILL";
 
 /// Every kind of step: new files and directories, exchanged files, a directory that becomes a
 /// file and one that is deleted, a mode, a path that stays.
-fn prepare() -> World {
+pub fn prepare() -> World {
     prepare_in(World::new())
 }
 
-fn prepare_in(world: World) -> World {
+pub fn prepare_in(world: World) -> World {
     world.host("changed", "before");
     world.host("tree/a", "a");
     world.host("tree/b/c", "c");
@@ -39,7 +39,7 @@ fn prepare_in(world: World) -> World {
     world
 }
 
-fn decide(path: &str) -> Decision {
+pub fn decide(path: &str) -> Decision {
     if path == "stays" {
         Decision::Leave
     } else {
@@ -65,6 +65,13 @@ fn child() {
         "apply" => drop(world.apply_watched(decide, &pause).expect("applied")),
         "merge" => drop(world.apply_watched(|_| Decision::Merge, &pause).expect("merged")),
         "checkpoint" => drop(world.checkpoint_watched(None, &pause).expect("taken")),
+        "asked" => super::inside::ask_watched(&world, &pause).expect("taken"),
+        "bases" => world.run_ends_watched(&[start()], &pause).expect("kept"),
+        "discard" => drop(
+            world
+                .apply_watched(|_| Decision::Keep, &pause)
+                .expect("discarded"),
+        ),
         "rewind" => drop(world.rewind_watched("1", &pause).expect("rewound")),
         "undo" => drop(world.undo_watched(&pause).expect("undone")),
         _ => drop(world.history_watched(&pause).expect("recovered")),
@@ -87,12 +94,12 @@ pub fn run_child(what: &str, at: u64, world: &World) -> bool {
     killed
 }
 
-struct Pictures {
-    before: Picture,
-    after: Picture,
+pub struct Pictures {
+    pub before: Picture,
+    pub after: Picture,
 }
 
-fn check(world: &World, pictures: &Pictures, what: &str, at: u64) {
+pub fn check(world: &World, pictures: &Pictures, what: &str, at: u64) {
     drop(world.history().expect("recovered"));
     let now = contents(&world.project());
     assert!(
@@ -107,7 +114,7 @@ fn check(world: &World, pictures: &Pictures, what: &str, at: u64) {
     assert!(leftovers.is_empty(), "{leftovers:?}");
 }
 
-fn pictures() -> Pictures {
+pub fn pictures() -> Pictures {
     let world = prepare();
     let before = contents(&world.project());
     world.apply(decide).expect("applied");
@@ -254,6 +261,142 @@ fn a_checkpoint_killed_at_any_effect_is_whole_or_not_there() {
         at += 1;
     }
     assert!(at > 10, "only {at} effects were seen");
+}
+
+/// A sandbox that begins now: it sees what the host has.
+pub fn start() -> Start {
+    let now = super::world::now_ms();
+    Start {
+        began_ms: now,
+        stamp_ms: now,
+    }
+}
+
+#[test]
+fn an_asked_checkpoint_killed_at_any_effect_is_whole_and_leaves_those_that_were_there() {
+    let mut at = 0;
+    loop {
+        let world = prepare();
+        world.checkpoint_watched(Some("mine"), &|_| {}).expect("taken");
+        for _ in 0..2 {
+            super::inside::ask_watched(&world, &|_| {}).expect("taken");
+        }
+        world.inside("changed", "once more");
+        let before = contents(&world.upper());
+        let killed = run_child("asked", at, &world);
+        assert_eq!(contents(&world.upper()), before);
+        let all = list(world.root()).expect("a list");
+        assert!(all.iter().any(|one| one.name.as_deref() == Some("mine")));
+        let asked: Vec<_> = all.iter().filter(|one| one.inside.is_some()).collect();
+        assert!(
+            (2..=3).contains(&asked.len()),
+            "{} when killed at {at}",
+            asked.len()
+        );
+        let newest = asked.last().expect("one").number;
+        if newest > 3 {
+            let copy = world.root().join(format!("checkpoints/{newest}/upper"));
+            assert_eq!(contents(&copy), before, "killed at {at}");
+        }
+        // The next one keeps the bound again.
+        super::inside::ask_watched(&world, &|_| {}).expect("the next one");
+        let all = list(world.root()).expect("a list");
+        assert_eq!(all.iter().filter(|one| one.inside.is_some()).count(), 2);
+        if !killed {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 10, "only {at} effects were seen");
+}
+
+#[test]
+fn bases_that_are_being_kept_when_it_is_killed_are_whole_or_not_there() {
+    let mut at = 0;
+    loop {
+        let world = prepare();
+        let before = (exactly(&world.project()), contents(&world.upper()));
+        let killed = run_child("bases", at, &world);
+        assert_eq!((exactly(&world.project()), contents(&world.upper())), before);
+        // What a later look does: drafts go, and what is not kept yet is.
+        stockade_workspace::forget(world.root(), &world.upper()).expect("cleaned");
+        let drafts = std::fs::read_dir(world.root().join("bases"))
+            .into_iter()
+            .flatten();
+        let drafts = drafts.map(|entry| entry.expect("an entry").file_name());
+        let drafts: Vec<_> = drafts.filter(|name| name.as_encoded_bytes()[0] == b'.').collect();
+        assert!(drafts.is_empty(), "{drafts:?} when killed at {at}");
+        world.run_ends(&[start()]);
+        std::thread::sleep(std::time::Duration::from_millis(25));
+        world.host("changed", "host");
+        // The base is known: else that would be said.
+        let why = world.three_way("changed").why_not().expect("one line of both");
+        assert!(
+            why.contains("both sides changed the same lines"),
+            "{why} when killed at {at}"
+        );
+        if !killed {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 10, "only {at} effects were seen");
+}
+
+#[test]
+fn a_discard_killed_at_any_effect_leaves_the_changes_before_or_after() {
+    let mut at = 0;
+    loop {
+        let world = prepare();
+        let (host, former) = (exactly(&world.project()), contents(&world.upper()));
+        let count = world.changes().changes.len();
+        let killed = run_child("discard", at, &world);
+        drop(world.history().expect("recovered"));
+        assert_eq!(exactly(&world.project()), host, "killed at {at}");
+        let is_former = contents(&world.upper()) == former;
+        assert!(
+            is_former || world.changes().changes.is_empty(),
+            "torn when it was killed at {at}"
+        );
+        if !is_former {
+            world.undo().expect("undone");
+            assert_eq!(world.changes().changes.len(), count, "killed at {at}");
+        }
+        if !killed {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 10, "only {at} effects were seen");
+}
+
+#[test]
+fn a_rewind_killed_at_any_effect_does_not_forget_when_files_were_made() {
+    let mut at = 0;
+    loop {
+        let world = World::new();
+        world.host("a", "1");
+        let tick = || {
+            std::thread::sleep(std::time::Duration::from_millis(25));
+            let start = start();
+            std::thread::sleep(std::time::Duration::from_millis(25));
+            start
+        };
+        let begun = tick();
+        world.inside("a", "2");
+        world.checkpoint_watched(None, &|_| {}).expect("taken");
+        tick();
+        world.host("a", "edited");
+        let again = tick();
+        world.rewind_watched("1", &|_| {}).expect("rewound");
+        let killed = run_child("rewind", at, &world);
+        assert_eq!(world.conflicts(&[begun, again]), [true], "killed at {at}");
+        if !killed {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 5, "only {at} effects were seen");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod faults;
+mod full;
 mod hostile;
 mod inside;
 mod kill;
@@ -10,6 +11,7 @@ mod partial;
 mod pending;
 mod random;
 mod repository;
+mod thousand;
 mod world;
 
 /// Sets the permission bits of a path.

@@ -173,10 +173,14 @@ impl World {
 
     /// What is done when a run has ended.
     pub fn run_ends(&self, runs: &[Start]) {
+        self.run_ends_watched(runs, &|_| {}).expect("kept");
+    }
+
+    pub fn run_ends_watched(&self, runs: &[Start], pause: &dyn Fn(&'static str)) -> WriteResult {
         let trees = Trees::open(&self.upper(), &self.project()).expect("trees");
         let set = self.changes();
-        let kept = self.facts(runs).keep(&self.root, &trees, set.changes.iter());
-        kept.expect("kept");
+        self.facts(runs)
+            .keep(&self.root, &trees, set.changes.iter(), pause)
     }
 
     /// A change from three sides.
