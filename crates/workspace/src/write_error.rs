@@ -76,9 +76,9 @@ pub enum WriteError {
         /// Where their former content is, by step.
         kept: PathBuf,
     },
-    /// What would become pending again is pending otherwise: a later sandbox wrote it.
+    /// What would become pending again is pending otherwise: a later sandbox wrote it, or a later apply was undone.
     #[error(
-        "cannot undo: a later sandbox wrote {}, which would become pending again; nothing was changed\n    fix: say --set-aside, and the pending changes are kept as a set of their own",
+        "cannot undo: newer changes of {} are pending (a later sandbox wrote them, or a later apply was undone); nothing was changed\n    fix: say --set-aside, and the pending changes are kept as a set of their own",
         list(paths)
     )]
     Pending {

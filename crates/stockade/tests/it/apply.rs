@@ -164,7 +164,8 @@ fn an_undo_does_not_lose_what_a_later_run_changed() {
     let (code, _, complaint) = told(&world, &["undo"]);
     assert_eq!(code, 125);
     assert!(
-        complaint.contains("cannot undo: a later sandbox wrote a,") && complaint.contains("--set-aside"),
+        complaint.contains("cannot undo: newer changes of a are pending")
+            && complaint.contains("--set-aside"),
         "{complaint}"
     );
     assert_eq!(read(&world, "a"), "2\n");
