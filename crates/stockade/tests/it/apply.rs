@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use crate::pty::Terminal;
 use crate::world::World;
@@ -209,6 +210,34 @@ fn while_its_sandbox_runs_a_set_is_not_applied() {
     assert_eq!(code, 125);
     assert!(complaint.contains("box uses it: stop that first"), "{complaint}");
     assert!(!world.project().join("by-first").exists());
+}
+
+#[test]
+fn of_several_applies_at_once_one_does_it_and_the_others_say_so() {
+    let world = World::new();
+    let script = "for i in $(seq 200); do echo $i > f$i; done";
+    let made = world.run_with(&["-q"], &["sh", "-c", script]).status();
+    assert!(made.expect("it runs").success());
+    let applies: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = world.stockade(&["apply", "--all"]);
+            command.stdin(Stdio::null()).stderr(Stdio::piped());
+            command.spawn().expect("it starts")
+        })
+        .collect();
+    let mut applied = 0;
+    for apply in applies {
+        let output = apply.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        match output.status.code() {
+            Some(0) if said.contains("applied 200 changes") => applied += 1,
+            // Who comes when all is done finds nothing; who comes meanwhile is told.
+            Some(0) => assert!(said.contains("nothing to apply"), "{said}"),
+            _ => assert!(said.contains("another command works on it"), "{said}"),
+        }
+    }
+    assert_eq!(applied, 1);
+    assert_eq!(fs::read_dir(world.project()).expect("a listing").count(), 200);
 }
 
 #[test]

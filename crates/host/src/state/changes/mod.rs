@@ -334,12 +334,12 @@ impl ChangeSet {
 }
 
 fn busy(name: &str, user: Option<&Status>) -> Error {
-    let by = user.map_or_else(
-        || "a sandbox".to_owned(),
-        |user| format!("sandbox {}", user.label()),
-    );
+    let why = match user {
+        Some(user) => format!("sandbox {} uses it: stop that first", user.label()),
+        None => "a sandbox uses it, or another command works on it: stop or await that".to_owned(),
+    };
     Error::Busy {
         what: format!("use the change set {name}"),
-        why: format!("{by} uses it: stop that first, or choose another with --changes"),
+        why: format!("{why}, or choose another with --changes"),
     }
 }
