@@ -102,6 +102,11 @@ fn descriptors(world: &World) -> Verdict {
         .flags(&["--name", "long"])
         .start_open(&["sleep", "58"])?;
     running.until_started()?;
+    // The supervisor begins to watch the host's side of the workspace a little later.
+    running.until("the watch", |running| {
+        let held = host::descriptors(running.supervisor()).unwrap_or_default();
+        held.iter().any(|name| name.contains("inotify")).then_some(())
+    })?;
     let exec = |count: u32| -> Verdict {
         for number in 0..count {
             let word = if number % 2 == 0 {
