@@ -27,6 +27,7 @@ mod starts;
 mod streams;
 mod takeover;
 mod terminal;
+mod unusual;
 mod view;
 mod work;
 mod workspace;
@@ -44,6 +45,7 @@ const OWN: &[(&str, &[Behaviour])] = &[
     ("workspace", workspace::ALL),
     ("modes", modes::ALL),
     ("takeover", takeover::ALL),
+    ("unusual", unusual::ALL),
     ("repositories", repositories::ALL),
     ("asks", asks::ALL),
     ("diffs", diffs::ALL),

@@ -62,6 +62,7 @@ impl<'a> Builder<'a> {
             changes: &request.set.changes,
             unread: &request.set.unread,
             maker: Maker {
+                project,
                 upper,
                 owners: request.owners,
                 clock: Clock::new(request.set.changes.iter(), request.now_ms),

@@ -1,5 +1,6 @@
 //! Copies of single nodes between two open directories: content, holes, attributes, mode.
 
+pub(crate) mod acl;
 mod attributes;
 mod content;
 mod tree;
