@@ -31,6 +31,9 @@ _stockade_fixed() {
             stockade,checkpoint)
                 cmd="stockade__subcmd__checkpoint"
                 ;;
+            stockade,choose)
+                cmd="stockade__subcmd__choose"
+                ;;
             stockade,completions)
                 cmd="stockade__subcmd__completions"
                 ;;
@@ -78,6 +81,9 @@ _stockade_fixed() {
                 ;;
             stockade,preset)
                 cmd="stockade__subcmd__preset"
+                ;;
+            stockade,probe)
+                cmd="stockade__subcmd__probe"
                 ;;
             stockade,resume)
                 cmd="stockade__subcmd__resume"
@@ -134,7 +140,7 @@ _stockade_fixed() {
 
     case "${cmd}" in
         stockade)
-            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff apply discard undo checkpoint rewind policy preset audit rpc gc doctor setup help completions man"
+            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff apply discard undo checkpoint rewind policy preset audit rpc gc probe choose doctor setup help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -264,6 +270,94 @@ _stockade_fixed() {
             case "${prev}" in
                 --changes)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__choose)
+            opts="-h -V --code --reads --data --network --tenancy --agents --lifetime --system --purpose --needs --start --paid --threat --policy-out --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --code)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --network)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tenancy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agents)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lifetime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --system)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --purpose)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --needs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --start)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --threat)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --policy-out)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 *)
@@ -920,6 +1014,32 @@ _stockade_fixed() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        stockade__subcmd__probe)
+            opts="-v -h -V --driver --category --id --list --json --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --driver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --category)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         stockade__subcmd__resume)
             opts="-h -V --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1246,7 +1366,7 @@ _stockade() {
         case "${before}" in
             --preset) known="locked standard toolchain" ;;
             --changes) known="$("${program}" changes --quiet 2>/dev/null)" ;;
-            --audit-fd|--conflicts|--cpus|--detach-keys|--dir|--disk|--driver|--env|--env-file|--from|--grace|--html|--idle|--image|--interval|--label|--limit|--log-size|--memory|--name|--output|--patch|--pids|--policy|--prefer|--program|--require|--ro|--root|--rw|--since|--status-fd|--tail|--timeout|--ttl|--workdir|--workspace|--workspace-mode|-e|-m|-n|-w) ;;
+            --agents|--audit-fd|--category|--code|--conflicts|--cpus|--data|--detach-keys|--dir|--disk|--driver|--env|--env-file|--from|--grace|--html|--id|--idle|--image|--interval|--label|--lifetime|--limit|--log-size|--memory|--name|--needs|--network|--output|--patch|--pids|--policy|--policy-out|--prefer|--program|--purpose|--reads|--require|--ro|--root|--rw|--since|--start|--status-fd|--system|--tail|--tenancy|--threat|--timeout|--ttl|--workdir|--workspace|--workspace-mode|-e|-m|-n|-w) ;;
             *)
                 case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
                     attach\ *|exec\ *|inspect\ *|logs\ *|pause\ *|resume\ *|rm\ *|stop\ *)

@@ -51,6 +51,8 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "preset" -d 'Shows
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "audit" -d 'Shows what happened to sandboxes, and checks that the record is whole'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "rpc" -d 'Lets a program drive sandboxes: JSON lines on standard input and output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "gc" -d 'Removes what a crash left behind: processes, cgroups, mounts, directories'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "probe" -d 'Attacks the walls of this host\'s drivers from inside, and tells what held'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "choose" -d 'Tells which wall is strong enough for a threat, and why not the others'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "doctor" -d 'Says what this host can do, what is missing, and how to get it'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "setup" -d 'Mends this host for ordinary users, as root: shows what it would write, and asks'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "help" -d 'Explains a concept or a command'
@@ -550,6 +552,31 @@ complete -c stockade -n "__fish_stockade_using_subcommand gc" -l all -d 'Also re
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -l dry-run -d 'Show what would be removed; remove nothing'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -l driver -d 'Only this driver; may be given several times' -r
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -l category -d 'Only this group of probes (--list shows them); may be given several times' -r
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -l id -d 'Only the probes whose id begins like this; may be given several times' -r
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -l list -d 'Show the probes and run none'
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -l json -d 'Write JSON, with every probe and what is claimed'
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -s v -l verbose -d 'Tell every probe, not only those that did not hold'
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l code -d 'Who wrote what will run: own, team, agent, public, hostile' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l reads -d 'What it reads, and could be steered by: trusted, untrusted' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l data -d 'The worth of what it can reach: none, internal, secret, regulated' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l network -d 'The network that it needs: none, allowlist, open' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l tenancy -d 'Whose sandboxes share the host: single, multi' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l agents -d 'How many run at once' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l lifetime -d 'How long each runs: short, long' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l system -d 'The operating system of the host: linux, macos, windows' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l purpose -d 'What it is for: try, development, production' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l needs -d 'What it needs besides: gpu, nested-docker, database, init, other-system, desktop, portable, images, many, fixed-function; may be given several times' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l start -d 'How long the start may take: 50ms, 2s' -r
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l threat -d 'Read the answers from a file of TOML; flags come on top' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l policy-out -d 'Write the policy that goes with the choice to a file' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l paid -d 'It may cost money by the hour'
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand choose" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand doctor" -l json -d 'Write JSON, with everything that was seen'
 complete -c stockade -n "__fish_stockade_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand doctor" -s V -l version -d 'Print version'

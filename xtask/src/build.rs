@@ -54,7 +54,14 @@ pub fn programs(tree: &Tree, arguments: &[&str], log: &str) -> Result<Vec<Progra
 pub fn release(tree: &Tree) -> Result<PathBuf> {
     let built = programs(
         tree,
-        &["build", "--release", "-p", "stockade", "--bin", "stockade"],
+        &[
+            "build",
+            "--release",
+            "--bin",
+            "stockade",
+            "--bin",
+            "stockade-probes",
+        ],
         "build-release",
     )?;
     let program = built

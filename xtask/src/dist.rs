@@ -20,7 +20,7 @@ struct Shipped {
     what: &'static str,
 }
 
-const PROGRAMS: [Shipped; 2] = [
+const PROGRAMS: [Shipped; 3] = [
     Shipped {
         name: "stockade",
         place: "bin/stockade",
@@ -30,6 +30,11 @@ const PROGRAMS: [Shipped; 2] = [
         name: "stockade-guest",
         place: "libexec/stockade/stockade-guest",
         what: "the guest alone: taken where it is installed here, or sent where the program is not",
+    },
+    Shipped {
+        name: "stockade-probes",
+        place: "libexec/stockade/stockade-probes",
+        what: "the inside half of `stockade probe`: attacks, which no guest holds",
     },
 ];
 

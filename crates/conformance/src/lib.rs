@@ -26,6 +26,8 @@ pub use driver::Driver;
 pub use run::{Finished, Running, Sandbox};
 pub use stockade_domain::ControlKind;
 // What attacks need, every behaviour needs.
-pub use stockade_probes::{Stop, Verdict, canary, denial, ensure, fail, host, inside as attack, skip, tree};
+pub use stockade_probes::{
+    Stop, Verdict, broken, canary, denial, ensure, fail, host, inside as attack, skip, tree,
+};
 pub use suite::Suite;
 pub use world::World;

@@ -141,8 +141,8 @@ pub fn run(suite: Suite, drivers: &[&'static Driver], groups: &[Group], argument
                 Standing::Refuses(says) => Some(*says),
                 Standing::Claims(_) | Standing::Unusable(_) => None,
             };
-            if let Err(Stop::Failed(why) | Stop::Skipped(why)) = shared.ledger.keep(subject.driver, refused) {
-                let _ = writeln!(std::io::stderr(), "the results were not kept: {why}");
+            if let Err(stop) = shared.ledger.keep(subject.driver, refused) {
+                let _ = writeln!(std::io::stderr(), "the results were not kept: {}", stop.why());
             }
         }
     }
@@ -157,7 +157,7 @@ fn subject(suite: &Suite, driver: &'static Driver) -> Subject {
         Some(says) => Standing::Refuses(says),
         None => match World::new(suite, driver, false).and_then(|world| Claims::read(&world)) {
             Ok(claims) => Standing::Claims(claims),
-            Err(Stop::Failed(why) | Stop::Skipped(why)) => Standing::Unusable(why),
+            Err(stop) => Standing::Unusable(stop.why()),
         },
     };
     Subject { driver, standing }
@@ -209,9 +209,7 @@ fn refuses(shared: &Shared, index: usize) -> Result<(), Failed> {
         }
         finished.complains(&[subject.driver.name, says]).map(drop)
     };
-    check().map_err(|stop| match stop {
-        Stop::Failed(why) | Stop::Skipped(why) => Failed::from(why),
-    })
+    check().map_err(|stop| Failed::from(stop.why()))
 }
 
 fn one(shared: &Shared, index: usize, group: &'static str, behaviour: &Behaviour) -> Result<(), Failed> {
@@ -260,7 +258,7 @@ fn check(shared: &Shared, subject: &Subject, behaviour: &Behaviour) -> (Outcome,
         },
         Ok(Some(not_claimed)) => (Outcome::NotClaimed, Some(not_claimed)),
         Err(Stop::Skipped(why)) => (Outcome::Skipped, Some(why)),
-        Err(Stop::Failed(why)) => (Outcome::Failed, Some(why)),
+        Err(Stop::Failed(why) | Stop::Broken(why)) => (Outcome::Failed, Some(why)),
     }
 }
 

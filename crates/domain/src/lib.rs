@@ -4,6 +4,7 @@
 //! Nothing here reads a file, asks the clock or calls the kernel: every function is a
 //! function of its arguments, so every decision can be tested from data.
 
+pub mod advise;
 pub mod control;
 pub mod demand;
 pub mod driver;

@@ -2,7 +2,7 @@
 
 use crate::canary::{Canary, Seen};
 use crate::finished::Finished;
-use crate::verdict::{Stop, Verdict, fail, skip};
+use crate::verdict::{Stop, Verdict, broken, fail, skip};
 use crate::wall::{Field, Setting};
 
 /// The last line of a payload that ran to its end.
@@ -79,7 +79,7 @@ impl Denial {
                 .take(400)
                 .collect();
             return match self.control {
-                Control::Anybody => fail(format!(
+                Control::Anybody => broken(format!(
                     "the control of {id} did not reach its canary, so nothing is shown; {said}"
                 )),
                 Control::If(reason) => skip(format!(
@@ -133,7 +133,7 @@ pub fn held(id: &str, inside: &Finished, canary: &mut dyn Canary) -> Verdict {
         return fail(format!("{id}: reached from inside: {how}\n{}", inside.all()));
     }
     if !inside.text().lines().any(|line| line == DONE) {
-        return fail(format!(
+        return broken(format!(
             "{id}: the attack did not run to its end (exit {}), so nothing is shown\n{}",
             inside.code,
             inside.all()
@@ -157,6 +157,6 @@ fn seen(finished: &Finished) -> Seen {
 fn with_control(stop: Stop, how: &str) -> Stop {
     match stop {
         Stop::Failed(why) => Stop::Failed(format!("{why}\n(control outside: {how})")),
-        skipped @ Stop::Skipped(_) => skipped,
+        other @ (Stop::Skipped(_) | Stop::Broken(_)) => other,
     }
 }

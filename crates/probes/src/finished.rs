@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::streams::{Streams, feed};
-use crate::verdict::{Verdict, fail};
+use crate::verdict::{Verdict, broken};
 
 /// Much longer than anything takes: a loaded machine makes a check slow, never wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program that has ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Finished {
     /// Exit code, or 128 and the signal that ended it.
     pub code: i32,
@@ -71,7 +71,7 @@ impl Finished {
         if self.code == code {
             return Ok(self);
         }
-        fail(format!(
+        broken(format!(
             "exit code {} instead of {code}\nstdout: {}\nstderr: {}",
             self.code,
             self.brief(),
@@ -88,7 +88,7 @@ impl Finished {
         if this.text().trim() == text {
             return Ok(this);
         }
-        fail(format!(
+        broken(format!(
             "wrote {:?} instead of {text:?}\nstderr: {}",
             this.brief(),
             this.stderr
@@ -102,7 +102,7 @@ impl Finished {
     pub fn complains(self, texts: &[&str]) -> Verdict<Self> {
         match texts.iter().find(|text| !self.stderr.contains(**text)) {
             None => Ok(self),
-            Some(missing) => fail(format!(
+            Some(missing) => broken(format!(
                 "standard error does not say {missing:?}:\n{}",
                 self.stderr
             )),
@@ -161,7 +161,7 @@ pub fn wait(child: &mut Child, deadline: Instant) -> Verdict<ExitStatus> {
         if Instant::now() > deadline {
             crate::host::kill_tree(child.id());
             child.wait()?;
-            return fail("it did not end in time and was killed");
+            return broken("it did not end in time and was killed");
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(10));

@@ -20,6 +20,8 @@ pub const PAYLOAD_INSIDE: &str = "./attack";
 pub struct Ground {
     root: tempfile::TempDir,
     payload: PathBuf,
+    /// Where sandboxes have their state, instead of in this ground.
+    state: Option<PathBuf>,
     numbers: Cell<u32>,
 }
 
@@ -38,8 +40,23 @@ impl Ground {
         Ok(Self {
             root,
             payload: payload.to_owned(),
+            state: None,
             numbers: Cell::new(0),
         })
+    }
+
+    /// Lets sandboxes have their state elsewhere (a directory as `XDG_STATE_HOME` names one): what is kept
+    /// there for later ones need not be made anew.
+    #[must_use]
+    pub fn with_state(mut self, state: PathBuf) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Where sandboxes have their state.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| self.path("state"))
     }
 
     /// A directory or file of this ground: `home`, `state`, `run`, `work` or `outside`, or below; all of
@@ -130,7 +147,7 @@ impl Ground {
             .env("LANG", "C.UTF-8");
         command
             .env("HOME", self.path("home"))
-            .env("XDG_STATE_HOME", self.path("state"));
+            .env("XDG_STATE_HOME", self.state());
         command
             .env("USER", "somebody")
             .env("TMPDIR", std::env::temp_dir());

@@ -10,6 +10,7 @@
 //! a sandbox's first process holds no attack. Who runs it there is a [`Wall`]; where canaries are
 //! planted is a [`Ground`].
 
+pub mod battery;
 pub mod canary;
 pub mod catalogue;
 pub mod denial;
@@ -18,6 +19,8 @@ pub mod ground;
 pub mod host;
 pub mod inside;
 pub mod probe;
+pub mod report;
+pub mod rpc;
 pub mod streams;
 pub mod tree;
 pub mod verdict;
@@ -26,5 +29,9 @@ pub mod wall;
 pub use finished::{Finished, finish};
 pub use ground::Ground;
 pub use probe::{Probe, Severity};
-pub use verdict::{Stop, Verdict, fail, skip};
+pub use report::{Outcome, Report};
+pub use verdict::{Stop, Verdict, broken, fail, skip};
+/// Names this build of the battery: its two halves must agree.
+pub const FINGERPRINT: &str = env!("STOCKADE_PROBES_FINGERPRINT");
+
 pub use wall::{Field, Setting, Wall};

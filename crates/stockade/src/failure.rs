@@ -164,6 +164,49 @@ pub enum Failure {
         /// The project.
         project: PathBuf,
     },
+    /// A file of answers cannot be used.
+    #[error("{}: {cause}\n    fix: write the answers as `stockade choose --json` shows them under `threat`, in TOML", path.display())]
+    Threat {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A question was not answered.
+    #[error("no answer: nothing was chosen\n    fix: give the answers as flags (stockade choose --help)")]
+    NoAnswer,
+    /// The tables of the advisor.
+    #[error(transparent)]
+    Advice(#[from] stockade_domain::advise::TableError),
+    /// There is no such group of probes, or no such probe.
+    #[error("there is no {what} called {name}{}\n    fix: stockade probe --list shows all", suggestion.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    UnknownProbes {
+        /// What was looked for.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The nearest that exists.
+        suggestion: Option<&'static str>,
+    },
+    /// The inside half of the battery is not installed.
+    #[error("the attacks of the battery are not installed: there is no {}\n    fix: install stockade-probes there, or build it: cargo build --release -p stockade-probes", places.iter().map(|at| at.display().to_string()).collect::<Vec<_>>().join(" and no "))]
+    NoProbes {
+        /// Where it was looked for.
+        places: Vec<PathBuf>,
+    },
+    /// The inside half of the battery cannot be used.
+    #[error("{}: {why}, so it cannot attack for this program\n    fix: install the stockade-probes of this build, owned by the owner of this program and writable for nobody else", path.display())]
+    ForeignProbes {
+        /// The program.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The battery itself could not work.
+    #[error(
+        "the battery cannot work here: {0}\n    fix: see that the directory for temporary files and the state directory can be written"
+    )]
+    Battery(String),
     /// There is no room for the program itself.
     #[error("cannot start: {0}\n    fix: raise the limit on open files (`ulimit -n`)")]
     Runtime(std::io::Error),

@@ -60,7 +60,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "stockade",
-        may_use: &["stockade-host", "stockade-domain", "stockade-guest"],
+        may_use: &[
+            "stockade-host",
+            "stockade-domain",
+            "stockade-guest",
+            "stockade-probes",
+        ],
         never: &[],
     },
     // Attacks drive the shipped program from outside, too; their inside half has no runtime.

@@ -1,5 +1,6 @@
 //! `test`: every check and every test of the project, in one command.
 
+mod battery;
 mod excerpt;
 mod other_guest;
 mod permitted;

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use crate::tree::Tree;
 use crate::user;
 
+/// The steps in which tests run as another user than the caller.
+const OF_ANOTHER_USER: [&str; 2] = ["user", "battery-user"];
+
 /// Where they stand.
 const FILE: &str = "xtask/skips.toml";
 
@@ -49,8 +52,7 @@ fn parse(text: &str) -> Result<Vec<Permitted>> {
 
 /// What to say of those that are not in it; each skip is `name: reason`.
 pub fn new_ones(permitted: &[Permitted], step: &str, skips: &[String]) -> Vec<String> {
-    // One step is another user's, all others are the caller's.
-    let who = if user::is_root() && step != "user" {
+    let who = if user::is_root() && !OF_ANOTHER_USER.contains(&step) {
         Who::Root
     } else {
         Who::User

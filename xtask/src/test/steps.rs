@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Report, Stage, Step, other_guest, readme, suites};
+use super::{Report, Stage, Step, battery, other_guest, readme, suites};
 use crate::process::{self, Stream};
 use crate::{Findings, build, dist, generated, imports, setup, shape, words};
 
@@ -70,6 +70,16 @@ pub const STEPS: &[Step] = &[
         name: "guest",
         shows: "what the guest does is the same where it is a program of its own",
         run: other_guest::conformance,
+    },
+    Step {
+        name: "battery",
+        shows: "what the drivers claim holds against the probes",
+        run: battery::as_this_user,
+    },
+    Step {
+        name: "battery-user",
+        shows: "the same as an ordinary user",
+        run: battery::as_test_user,
     },
     Step {
         name: "user",

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use stockade_conformance::{Ability, Behaviour, Finished, Verdict, World, ensure, fail, host, program, skip};
+use stockade_conformance::{
+    Ability, Behaviour, Finished, Stop, Verdict, World, ensure, fail, host, program, skip,
+};
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
@@ -150,8 +152,8 @@ fn each(world: &World, calls: &[&str], errors: &[&str], whens: &[&str]) -> Verdi
             for when in whens {
                 if let Err(stop) = whole_or_nothing(world, &format!("{call}:{error}{when}")) {
                     match stop {
-                        stockade_conformance::Stop::Failed(why) => wrong.push(why),
-                        skipped @ stockade_conformance::Stop::Skipped(_) => return Err(skipped),
+                        Stop::Failed(why) | Stop::Broken(why) => wrong.push(why),
+                        skipped @ Stop::Skipped(_) => return Err(skipped),
                     }
                 }
             }

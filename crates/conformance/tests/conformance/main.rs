@@ -35,7 +35,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use stockade_conformance::suite::{self, Group};
-use stockade_conformance::{Behaviour, Stop, Suite, attack};
+use stockade_conformance::{Behaviour, Suite, attack};
 use stockade_probes::catalogue;
 
 const OWN: &[(&str, &[Behaviour])] = &[
@@ -79,8 +79,8 @@ fn main() -> ExitCode {
     let chosen = suite::take_drivers(std::env::args().collect());
     let good = match chosen.and_then(|chosen| Ok((Suite::open()?, chosen))) {
         Ok((opened, (drivers, arguments))) => suite::run(opened, &drivers, &groups(), arguments),
-        Err(Stop::Failed(why) | Stop::Skipped(why)) => {
-            eprintln!("the suite cannot start: {why}");
+        Err(stop) => {
+            eprintln!("the suite cannot start: {}", stop.why());
             false
         }
     };

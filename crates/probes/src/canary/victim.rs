@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::{Canary, Seen, token, told};
-use crate::verdict::{Verdict, fail};
+use crate::verdict::{Verdict, broken};
 use crate::wall::Field;
 
 /// A program of ours that stays and answers questions.
@@ -25,7 +25,7 @@ impl Helper {
             .current_dir(field.ground.path("outside"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let Some(stdout) = child.stdout.take() else {
-            return fail("the helper has no output");
+            return broken("the helper has no output");
         };
         let mut helper = Self {
             child,
@@ -33,7 +33,7 @@ impl Helper {
         };
         match helper.line() {
             Some(line) if line.starts_with("ready") => Ok((helper, line)),
-            other => fail(format!("the helper {arguments:?} did not start: {other:?}")),
+            other => broken(format!("the helper {arguments:?} did not start: {other:?}")),
         }
     }
 
@@ -80,7 +80,7 @@ impl Victim {
         let secret = secret.display().to_string();
         let (mut helper, place) = Helper::start(field, &["victim", &token, &secret], &token)?;
         let Some(before) = helper.ask() else {
-            return fail("the victim does not answer");
+            return broken("the victim does not answer");
         };
         Ok(Box::new(Self {
             helper,

@@ -6,7 +6,7 @@ use stockade_domain::ControlKind;
 
 use crate::canary::{Canary, FileCanary, Proof, Seen, TreeCanary, token};
 use crate::denial::{Denial, arguments, held};
-use crate::{Field, Probe, Setting, Severity, Verdict, ensure, host, skip};
+use crate::{Field, Probe, Setting, Severity, Verdict, ensure, ensure_sound, host, skip};
 
 /// A read-only bind of the own, which root of its own namespace may change.
 const OWN_BIND: &[&str] = &[
@@ -204,7 +204,7 @@ fn system_directories(field: &Field) -> Verdict {
     let control = field
         .ground
         .outside(&[], &[], &["system-write".into(), name.clone(), own])?;
-    ensure!(
+    ensure_sound!(
         control.text().contains("REACHED"),
         "the control wrote nothing: {}",
         control.all()
@@ -229,7 +229,7 @@ fn system_directories(field: &Field) -> Verdict {
     .to_vec();
     let words = [vec!["system-write".to_owned(), name.clone()], directories.clone()].concat();
     let inside = field.wall.attack(&Setting::default(), &words)?;
-    ensure!(
+    ensure_sound!(
         inside.text().lines().any(|line| line == "DONE"),
         "it did not run to its end: {}",
         inside.all()

@@ -4,7 +4,7 @@ use stockade_domain::ControlKind;
 
 use crate::canary::{LauncherSecret, Proof};
 use crate::denial::Denial;
-use crate::{Field, Probe, Setting, Severity, Verdict, ensure, skip};
+use crate::{Field, Probe, Setting, Severity, Verdict, ensure, ensure_sound, skip};
 
 const ROOT: &str = "it needs root";
 const SETTING: &str = "the host's own settings refuse it";
@@ -142,7 +142,7 @@ fn devices(field: &Field) -> Verdict {
         .expect(0)?
         .text();
     ensure!(strangers(&inside).is_empty(), "{:?}", strangers(&inside));
-    ensure!(
+    ensure_sound!(
         inside.contains("null") && inside.contains("urandom"),
         "the harmless ones are missing: {inside}"
     );

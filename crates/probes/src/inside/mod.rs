@@ -51,6 +51,9 @@ const ROLES: &[(&str, Role)] = &[
     ("do", side::act),
 ];
 
+/// Says which build this is.
+pub const FINGERPRINT_ROLE: &str = "fingerprint";
+
 /// Whether this process was started as the payload.
 #[must_use]
 pub fn is_meant() -> bool {
@@ -66,6 +69,10 @@ pub fn main() -> ExitCode {
         .skip(1)
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
+    if arguments.first().is_some_and(|word| word == FINGERPRINT_ROLE) {
+        println!("{}", crate::FINGERPRINT);
+        return ExitCode::SUCCESS;
+    }
     let Some((name, rest)) = arguments.split_first() else {
         eprintln!("attack: name an attack or a role");
         return ExitCode::from(99);

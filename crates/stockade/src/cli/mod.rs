@@ -7,6 +7,7 @@ mod attach;
 mod audit;
 mod changes;
 mod checkpoint;
+mod choose;
 mod copy;
 mod detached;
 mod diff;
@@ -21,6 +22,7 @@ mod logs;
 mod overrides;
 mod pager;
 mod policy;
+mod probe;
 mod run;
 mod sandboxes;
 mod setup;
@@ -99,6 +101,8 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Audit(args) => audit::audit(&args),
         Command::Rpc(_) => program(),
         Command::Gc(args) => gc::gc(&args),
+        Command::Choose(args) => choose::choose(&args),
+        Command::Probe(args) => probe::probe(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Setup(args) => setup::setup(&args),
         Command::Help(args) => help::help(&args),

@@ -1,6 +1,7 @@
 //! What a person or a program reads: text that cannot trick a terminal, tables, plans,
 //! endings, events.
 
+mod advice;
 mod audit;
 mod budget;
 mod changes;
@@ -14,9 +15,11 @@ mod git;
 mod page;
 mod paint;
 mod plan;
+mod probe;
 mod shown;
 mod table;
 
+pub use advice::advice_text;
 pub use audit::record_line;
 pub use budget::budget_text;
 pub use changes::{change_line, counts_line, found_line};
@@ -32,6 +35,7 @@ pub use git::{git_lines, taken_lines};
 pub use page::review_page;
 pub use paint::Paint;
 pub use plan::plan_text;
+pub use probe::{probe_text, probes_text};
 pub use shown::{Shown, age, command_text, cut, harmless, shorten};
 pub use table::table;
 

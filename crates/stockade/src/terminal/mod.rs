@@ -2,6 +2,7 @@
 //! command that runs in it.
 
 mod console;
+mod progress;
 mod raw;
 mod screen;
 mod standard;
@@ -9,6 +10,7 @@ mod waiting;
 mod wiring;
 
 pub use console::{Console, usual_size};
+pub use progress::Progress;
 pub use raw::RawMode;
 pub use screen::Screen;
 pub use standard::hold_standard_streams;

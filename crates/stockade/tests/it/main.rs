@@ -18,6 +18,7 @@ mod interactive;
 mod jobs;
 mod merge;
 mod plan;
+mod probe;
 mod processes;
 mod pty;
 mod rpc;

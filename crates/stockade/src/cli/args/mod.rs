@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod changes;
 mod checkpoint;
+mod choose;
 mod copy;
 mod diff;
 mod doctor;
@@ -13,6 +14,7 @@ mod generate;
 mod help;
 mod label;
 mod policy;
+mod probe;
 mod program;
 mod run;
 mod sandboxes;
@@ -27,6 +29,7 @@ pub use apply::{ApplyArgs, ConflictArg, DiscardArgs, UndoArgs};
 pub use audit::{AuditArgs, AuditCommand, ShowArgs, VerifyArgs};
 pub use changes::ChangesArgs;
 pub use checkpoint::{CheckpointArgs, RewindArgs};
+pub use choose::ChooseArgs;
 pub use copy::CpArgs;
 pub use diff::DiffArgs;
 pub use doctor::DoctorArgs;
@@ -39,6 +42,7 @@ pub use policy::{
     CheckArgs, ExplainArgs, LayerArg, PolicyArgs, PolicyCommand, PolicyFlags, PresetArgs, PresetCommand,
     PresetShowArgs,
 };
+pub use probe::ProbeArgs;
 pub use program::RpcArgs;
 pub use run::{
     AuditFlags, ChangeSetArgs, CreateArgs, LifeArgs, LimitArgs, RunArgs, SandboxArgs, TerminalArgs, ViewArgs,
@@ -128,6 +132,8 @@ pub enum Command {
     Audit(AuditArgs),
     Rpc(RpcArgs),
     Gc(GcArgs),
+    Probe(ProbeArgs),
+    Choose(ChooseArgs),
     Doctor(DoctorArgs),
     Setup(SetupArgs),
     Help(HelpArgs),

@@ -1,0 +1,146 @@
+//! Runs the catalogue against a driver.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use stockade_domain::{ControlKind, Support};
+
+use crate::ground::Ground;
+use crate::probe::Probe;
+use crate::report::{ControlRow, DriverReport, Outcome, Row};
+use crate::rpc::RpcWall;
+use crate::verdict::{Stop, Verdict};
+use crate::wall::Field;
+
+/// Bytes of an explanation that a report keeps.
+const MAX_DETAIL: usize = 2_000;
+
+/// A driver that is to be probed.
+pub struct Subject {
+    /// Its name.
+    pub driver: String,
+    /// What it says of each control that can be demanded.
+    pub claims: Vec<(ControlKind, Support)>,
+    /// The flags of every sandbox: the driver, and what it gives up.
+    pub flags: Vec<String>,
+}
+
+/// What is run.
+pub struct Battery {
+    /// The program that makes sandboxes.
+    pub program: PathBuf,
+    /// The inside half.
+    pub payload: PathBuf,
+    /// Where sandboxes have their state, as `XDG_STATE_HOME` names it.
+    pub state: PathBuf,
+    /// The probes, with their groups.
+    pub probes: Vec<(&'static str, &'static Probe)>,
+}
+
+impl Battery {
+    /// Attacks a driver; `told` hears of each probe before it is tried.
+    ///
+    /// # Errors
+    /// The battery itself cannot work here.
+    pub fn attack(&self, subject: &Subject, told: &mut dyn FnMut(&Probe)) -> Verdict<DriverReport> {
+        let begun = Instant::now();
+        // A copy: what controls do to it, they must not do to what is installed.
+        let place = tempfile::tempdir()?;
+        let payload = place.path().join("attack");
+        std::fs::copy(&self.payload, &payload)?;
+        let ground = Ground::new(&payload)?.with_state(self.state.clone());
+        let wall = RpcWall::new(&self.program, subject.flags.clone(), &ground);
+        let unusable = subject
+            .nothing_claimed()
+            .or_else(|| wall.is_possible().err().map(Stop::why));
+        let field = Field {
+            ground: &ground,
+            wall: &wall,
+        };
+        let mut probes = Vec::new();
+        if unusable.is_none() {
+            for (group, probe) in &self.probes {
+                told(probe);
+                probes.push(row(group, probe, subject, &field));
+            }
+        }
+        Ok(DriverReport {
+            driver: subject.driver.clone(),
+            controls: controls(subject, &probes),
+            unusable,
+            probes,
+            took_ms: milliseconds(begun),
+        })
+    }
+}
+
+/// Tries one.
+fn row(group: &str, probe: &Probe, subject: &Subject, field: &Field) -> Row {
+    let begun = Instant::now();
+    let claimed = probe.needs.iter().all(|kind| subject.claims(*kind));
+    let (outcome, detail) = match probe.run(field) {
+        Ok(()) if claimed => (Outcome::Held, None),
+        Ok(()) => (Outcome::Bonus, None),
+        Err(Stop::Failed(why)) if claimed => (Outcome::NotHeld, Some(why)),
+        Err(Stop::Failed(why)) => (Outcome::NotExpected, Some(why)),
+        Err(Stop::Skipped(why) | Stop::Broken(why)) => (Outcome::Inconclusive, Some(why)),
+    };
+    Row {
+        id: probe.id.to_owned(),
+        group: group.to_owned(),
+        title: probe.title.to_owned(),
+        severity: probe.severity,
+        needs: probe.needs.to_vec(),
+        outcome,
+        detail: detail.map(|why| why.chars().take(MAX_DETAIL).collect()),
+        took_ms: milliseconds(begun),
+    }
+}
+
+/// What the probes say of each control.
+fn controls(subject: &Subject, rows: &[Row]) -> Vec<ControlRow> {
+    let claims = subject.claims.iter();
+    claims
+        .map(|(control, claim)| {
+            let mut probes = BTreeMap::new();
+            for row in rows.iter().filter(|row| row.needs.contains(control)) {
+                *probes.entry(row.outcome).or_insert(0) += 1;
+            }
+            ControlRow {
+                control: *control,
+                claim: claim.clone(),
+                probes,
+            }
+        })
+        .collect()
+}
+
+impl Subject {
+    /// Why it is no wall at all for whoever runs this, if it says so itself.
+    fn nothing_claimed(&self) -> Option<String> {
+        let files = self
+            .claims
+            .iter()
+            .find(|(kind, _)| *kind == ControlKind::FilesUnreadable);
+        match files {
+            Some((_, Support::Absent { why, fix })) => Some(match fix {
+                Some(fix) => format!("{why} ({fix})"),
+                None => why.clone(),
+            }),
+            Some(_) => None,
+            None => Some("it says nothing of files".to_owned()),
+        }
+    }
+
+    /// Whether it says that a control stands. A limit that is watched is said to stand, too.
+    #[must_use]
+    pub fn claims(&self, kind: ControlKind) -> bool {
+        let claim = self.claims.iter().find(|(claimed, _)| *claimed == kind);
+        claim.is_some_and(|(_, support)| !matches!(support, Support::Absent { .. }))
+    }
+}
+
+fn milliseconds(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,30 @@
+//! `stockade probe`.
+
+use clap::Args;
+
+/// Attacks the walls of this host's drivers from inside, and tells what held
+///
+/// Each check plants something of its own on the host, attacks it without a sandbox (it must be
+/// reached, else nothing is shown), and attacks it from inside a sandbox of the default policy.
+/// Nothing real is read, changed or left behind. Exit code 1 if a protection that is claimed did not hold.
+#[derive(Args, Debug)]
+pub struct ProbeArgs {
+    /// Only this driver; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub driver: Vec<String>,
+    /// Only this group of probes (--list shows them); may be given several times
+    #[arg(long, value_name = "GROUP")]
+    pub category: Vec<String>,
+    /// Only the probes whose id begins like this; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub id: Vec<String>,
+    /// Show the probes and run none
+    #[arg(long)]
+    pub list: bool,
+    /// Write JSON, with every probe and what is claimed
+    #[arg(long)]
+    pub json: bool,
+    /// Tell every probe, not only those that did not hold
+    #[arg(long, short)]
+    pub verbose: bool,
+}
