@@ -219,7 +219,7 @@ _stockade_fixed() {
             fi
             case "${prev}" in
                 --kind)
-                    COMPREPLY=($(compgen -W "created refused failed receipt exec-started exec-ended process-started process-ended limit-hit stopped checkpoint destroyed continued lost" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "created refused failed receipt exec-started exec-ended process-started process-ended limit-hit stopped checkpoint host-changed destroyed continued lost" -- "${cur}"))
                     return 0
                     ;;
                 *)

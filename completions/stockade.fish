@@ -533,6 +533,7 @@ process-ended\t''
 limit-hit\t''
 stopped\t''
 checkpoint\t''
+host-changed\t''
 destroyed\t''
 continued\t''
 lost\t''"
