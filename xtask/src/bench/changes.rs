@@ -13,6 +13,7 @@ use super::rows::Row;
 /// Files of the large project, and directories in which they are.
 const FILES: usize = 50_000;
 const DIRECTORIES: usize = 500;
+const UNCHANGED: &str = "some lines\nof text\n";
 /// What is changed for a comparison and a checkpoint, and for an apply.
 const FEW: usize = 100;
 const MANY: usize = 1_000;
@@ -31,14 +32,17 @@ pub fn measure(bench: &Bench) -> Result<Vec<Row>> {
     fill(&large.workspace()).context("making the large project")?;
     let mut rows = vec![start(bench, &empty, &large)?];
     change(&large, FEW)?;
+    expect_pending(&large, FEW)?;
     let diff = contender("diff", &large, &["diff", "--stat"]);
     let times = interleaved(&[diff], bench.runs, Duration::ZERO)?;
     let middle = times.first().map_or(f64::NAN, |times| median(times));
     rows.push(Row::new(&format!("diff of {FILES} files, {FEW} changed"), middle, "ms").at_most(DIFF_MS));
     let runs = bench.runs.min(MAX_FRESH);
     let kept = fresh(&large, runs, FEW, &["checkpoint"])?;
+    expect_pending(&large, FEW)?;
     rows.push(Row::new(&format!("checkpoint of {FEW} changed files"), kept, "ms").at_most(CHECKPOINT_MS));
     let applied = fresh(&large, runs, MANY, &["apply", "--all"])?;
+    expect_applied(&large, MANY)?;
     rows.push(Row::new(&format!("apply of {MANY} files"), applied, "ms").at_most(APPLY_MS));
     Ok(rows)
 }
@@ -71,6 +75,30 @@ fn fresh(place: &Place, runs: usize, files: usize, arguments: &'static [&'static
     Ok(median(&times))
 }
 
+/// That so many files are pending: else a figure would be of something else.
+fn expect_pending(place: &Place, files: usize) -> Result<()> {
+    let output = place.stockade(&["diff", "--name-only"]).output()?;
+    let pending = output.stdout.iter().filter(|byte| **byte == b'\n').count();
+    ensure!(
+        output.status.success() && pending == files,
+        "{pending} files are pending, not {files}: the figure would be worth nothing; {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
+
+/// That the last of so many files was taken over.
+fn expect_applied(place: &Place, files: usize) -> Result<()> {
+    expect_pending(place, 0)?;
+    let last = files - 1;
+    let file = place
+        .workspace()
+        .join(format!("{}/{}", last % DIRECTORIES, last / DIRECTORIES));
+    let text = std::fs::read_to_string(&file)?;
+    ensure!(text != UNCHANGED, "{} was not applied", file.display());
+    Ok(())
+}
+
 /// Has a sandbox write so many files of the project anew.
 fn change(place: &Place, files: usize) -> Result<()> {
     let script = format!(
@@ -90,7 +118,7 @@ fn fill(project: &Path) -> std::io::Result<()> {
         let directory = project.join(directory.to_string());
         std::fs::create_dir(&directory)?;
         for file in 0..FILES / DIRECTORIES {
-            std::fs::write(directory.join(file.to_string()), "some lines\nof text\n")?;
+            std::fs::write(directory.join(file.to_string()), UNCHANGED)?;
         }
     }
     Ok(())
