@@ -1,6 +1,7 @@
 //! Runs the catalogue against a driver.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use crate::ground::Ground;
 use crate::probe::Probe;
 use crate::report::{ControlRow, DriverReport, Outcome, Row};
 use crate::rpc::RpcWall;
-use crate::verdict::{Stop, Verdict};
+use crate::verdict::{Stop, Verdict, broken};
 use crate::wall::Field;
 
 /// Bytes of an explanation that a report keeps.
@@ -39,11 +40,16 @@ pub struct Battery {
 }
 
 impl Battery {
-    /// Attacks a driver; `told` hears of each probe before it is tried.
+    /// Attacks a driver; `told` hears of each probe before it is tried, and may stop everything: what was
+    /// planted is removed then as well.
     ///
     /// # Errors
-    /// The battery itself cannot work here.
-    pub fn attack(&self, subject: &Subject, told: &mut dyn FnMut(&Probe)) -> Verdict<DriverReport> {
+    /// The battery itself cannot work here, or was stopped.
+    pub fn attack(
+        &self,
+        subject: &Subject,
+        told: &mut dyn FnMut(&Probe) -> ControlFlow<()>,
+    ) -> Verdict<DriverReport> {
         let begun = Instant::now();
         // A copy: what controls do to it, they must not do to what is installed.
         let place = tempfile::tempdir()?;
@@ -61,7 +67,9 @@ impl Battery {
         let mut probes = Vec::new();
         if unusable.is_none() {
             for (group, probe) in &self.probes {
-                told(probe);
+                if told(probe).is_break() {
+                    return broken("it was interrupted");
+                }
                 probes.push(row(group, probe, subject, &field));
             }
         }

@@ -202,6 +202,11 @@ pub enum Failure {
         /// Why not.
         why: String,
     },
+    /// Somebody asked it to end.
+    #[error(
+        "interrupted: nothing is told of what was probed, and what was planted is removed\n    fix: run it again; --driver and --category make it shorter"
+    )]
+    Interrupted,
     /// The battery itself could not work.
     #[error(
         "the battery cannot work here: {0}\n    fix: see that the directory for temporary files and the state directory can be written"

@@ -1,16 +1,20 @@
 //! Attacking the walls of this host's drivers.
 
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stockade_domain::demand::Origin;
 use stockade_domain::{Control, ControlKind, Demand, Need, Support};
 use stockade_probes::battery::{Battery, Subject};
 use stockade_probes::catalogue::GROUPS;
-use stockade_probes::report::{Host, Report};
-use stockade_probes::{FINGERPRINT, Probe, inside::FINGERPRINT_ROLE};
+use stockade_probes::report::{DriverReport, Host, Report};
+use stockade_probes::{FINGERPRINT, Probe, Verdict, inside::FINGERPRINT_ROLE};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::plan::Launch;
 use super::policy::{Explained, explain};
@@ -91,10 +95,11 @@ fn is_known(id: &str) -> bool {
     all.any(|probe| begins(probe, id))
 }
 
-/// Runs the battery; `told` hears what is tried.
+/// Runs the battery; `told` hears what is tried. A signal that asks to end stops it before the next probe,
+/// so that nothing that was planted stays.
 ///
 /// # Errors
-/// The inside half is missing, or the policy cannot be used here.
+/// The inside half is missing, the policy cannot be used here, or it was interrupted.
 pub async fn probe(chosen: &Chosen, told: &dyn Fn(&str)) -> Result<Report> {
     let program = std::env::current_exe()?;
     let explained = explain(Launch::default()).await?;
@@ -104,26 +109,65 @@ pub async fn probe(chosen: &Chosen, told: &dyn Fn(&str)) -> Result<Report> {
         state: state_home()?,
         probes: chosen.list(),
     };
-    let mut drivers = Vec::new();
+    let mut subjects = Vec::new();
     for name in &chosen.drivers {
         let mut subject = subject(&explained, name);
         subject.claims.extend(others(&explained, name).await?);
-        let mut number = 0;
-        let count = battery.probes.len();
-        let made = battery.attack(&subject, &mut |probe| {
-            number += 1;
-            told(&format!("{name}: {number} of {count}: {}", probe.title));
-        });
-        drivers.push(made.map_err(|stop| Failure::Battery(stop.why()))?);
+        subjects.push(subject);
     }
+    let at_ms = now_ms();
     Ok(Report {
         version: Report::VERSION,
         stockade: env!("CARGO_PKG_VERSION").to_owned(),
         battery: FINGERPRINT.to_owned(),
-        at_ms: now_ms(),
+        at_ms,
         host: host(),
-        drivers,
+        drivers: attack(battery, subjects, told).await?,
     })
+}
+
+/// In a thread of its own: this process makes no sandbox itself.
+async fn attack(battery: Battery, subjects: Vec<Subject>, told: &dyn Fn(&str)) -> Result<Vec<DriverReport>> {
+    let (sender, mut heard) = tokio::sync::mpsc::channel(16);
+    let stopped = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&stopped);
+    let mut work = tokio::task::spawn_blocking(move || {
+        let mut made = Vec::new();
+        for subject in &subjects {
+            let (mut number, count) = (0, battery.probes.len());
+            made.push(battery.attack(subject, &mut |probe| {
+                number += 1;
+                let line = format!("{}: {number} of {count}: {}", subject.driver, probe.title);
+                // Nobody listens any more at the end.
+                let _ = sender.blocking_send(line);
+                match stopped.load(Ordering::Relaxed) {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            })?);
+        }
+        Ok(made)
+    });
+    let mut interrupt = heeded(SignalKind::interrupt())?;
+    let mut terminate = heeded(SignalKind::terminate())?;
+    let mut hangup = heeded(SignalKind::hangup())?;
+    let done: Verdict<Vec<DriverReport>> = loop {
+        tokio::select! {
+            done = &mut work => break done.map_err(|error| Failure::Battery(error.to_string()))?,
+            Some(line) = heard.recv() => told(&line),
+            _ = interrupt.recv() => stop.store(true, Ordering::Relaxed),
+            _ = terminate.recv() => stop.store(true, Ordering::Relaxed),
+            _ = hangup.recv() => stop.store(true, Ordering::Relaxed),
+        }
+    };
+    done.map_err(|problem| match stop.load(Ordering::Relaxed) {
+        true => Failure::Interrupted,
+        false => Failure::Battery(problem.why()),
+    })
+}
+
+fn heeded(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| Failure::Battery(format!("signals cannot be waited for: {error}")))
 }
 
 /// What a driver says under the policy that holds here, and how it is asked for sandboxes: what it
