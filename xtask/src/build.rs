@@ -57,10 +57,11 @@ pub fn release(tree: &Tree) -> Result<PathBuf> {
         &[
             "build",
             "--release",
-            "--bin",
+            "-p",
             "stockade",
-            "--bin",
+            "-p",
             "stockade-probes",
+            "--bins",
         ],
         "build-release",
     )?;
