@@ -55,7 +55,7 @@ impl Claims {
             match plan(world, &own) {
                 Ok(own) => all.extend(own),
                 // A driver without the mode says so; that it does is checked in place of the behaviour.
-                Err(Stop::Failed(why)) => {
+                Err(Stop::Failed(why) | Stop::Broken(why)) => {
                     let told = why.lines().find_map(|line| line.split_once("stockade: error: "));
                     let why = told.map_or(why.as_str(), |(_, told)| told).to_owned();
                     all.insert(*kind, Support::absent(why, "another mode of the workspace"));
