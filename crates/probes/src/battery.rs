@@ -25,6 +25,8 @@ pub struct Subject {
     pub claims: Vec<(ControlKind, Support)>,
     /// The flags of every sandbox: the driver, and what it gives up.
     pub flags: Vec<String>,
+    /// Why it is no wall at all for whoever runs this.
+    pub refused: Option<String>,
 }
 
 /// What is run.
@@ -58,7 +60,8 @@ impl Battery {
         let ground = Ground::new(&payload)?.with_state(self.state.clone());
         let wall = RpcWall::new(&self.program, subject.flags.clone(), &ground);
         let unusable = subject
-            .nothing_claimed()
+            .refused
+            .clone()
             .or_else(|| wall.is_possible().err().map(Stop::why));
         let field = Field {
             ground: &ground,
@@ -125,22 +128,6 @@ fn controls(subject: &Subject, rows: &[Row]) -> Vec<ControlRow> {
 }
 
 impl Subject {
-    /// Why it is no wall at all for whoever runs this, if it says so itself.
-    fn nothing_claimed(&self) -> Option<String> {
-        let files = self
-            .claims
-            .iter()
-            .find(|(kind, _)| *kind == ControlKind::FilesUnreadable);
-        match files {
-            Some((_, Support::Absent { why, fix })) => Some(match fix {
-                Some(fix) => format!("{why} ({fix})"),
-                None => why.clone(),
-            }),
-            Some(_) => None,
-            None => Some("it says nothing of files".to_owned()),
-        }
-    }
-
     /// Whether it says that a control stands. A limit that is watched is said to stand, too.
     #[must_use]
     pub fn claims(&self, kind: ControlKind) -> bool {

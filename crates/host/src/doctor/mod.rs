@@ -16,7 +16,7 @@ pub use drivers::{DriverReport, Shortfall, driver_report};
 pub use engines::{ENGINES, Engine, EngineFound};
 pub use gather::gather;
 pub use observed::{CgroupLayout, Cgroups, DefaultRun, Observed, Seen, System};
-pub use sources::{TRIAL, TRIALS, trial};
+pub use sources::{TRIAL, TRIALS, memory_encryption, trial};
 
 /// One question about the host, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use stockade_linux::trial::{self, Tried};
 
+use super::checks::{ENCRYPTION, is_on};
 use super::observed::{CgroupLayout, Cgroups, Seen, System};
 use crate::error::{Error, Result};
 
@@ -47,6 +48,15 @@ const CPU_FLAGS: [&str; 9] = [
     "tme",
     "tdx_guest",
 ];
+
+/// The first kind of encrypted memory that guests of this host can have, for who wants to know no more; none
+/// also where that cannot be read.
+#[must_use]
+pub fn memory_encryption() -> Option<&'static str> {
+    let is_set = |path: &str| std::fs::read_to_string(path).is_ok_and(|text| is_on(text.trim()));
+    let found = ENCRYPTION.into_iter().find(|(path, _)| is_set(path));
+    found.map(|(_, name)| name)
+}
 
 /// Does one try of [`TRIALS`] in this process and returns its outcome as JSON. The process
 /// should have been started for it: it may be confined afterwards, or never return.

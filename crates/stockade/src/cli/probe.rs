@@ -4,7 +4,7 @@ use super::Result;
 use super::args::ProbeArgs;
 use crate::report::{self, Paint};
 use crate::service::{self, probe};
-use crate::terminal::Progress;
+use crate::terminal::Waiting;
 
 /// The exit code where a protection that is claimed did not hold.
 const DIFFERS: i32 = 1;
@@ -17,8 +17,8 @@ pub fn probe(args: &ProbeArgs) -> Result {
         return Ok(0);
     }
     let made = {
-        let progress = Progress::begin("probing", args.json);
-        service::block_on(probe::probe(&chosen, &|what| progress.tell(what)))?
+        let waiting = Waiting::begin("probing", args.json);
+        service::block_on(probe::probe(&chosen, &|what| waiting.tell(what)))?
     };
     if args.json {
         report::json(&made)?;

@@ -7,6 +7,7 @@
 //! greeting.
 
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use crate::failure::Failure;
 /// Where the guest alone is, from the directory that holds `bin`.
 const INSTALLED: &str = "libexec/stockade/stockade-guest";
 /// The directories of [`INSTALLED`], and the program: whoever can write one can exchange it.
-const PARTS: usize = 3;
+pub(super) const PARTS: usize = 3;
 
 /// The program that becomes the guest.
 ///
@@ -56,20 +57,34 @@ fn installed(own: &Path) -> Result<Option<PathBuf>> {
     if !found.is_file() {
         return refuse(&path, "it is no regular file");
     }
-    let owner = own.metadata()?.uid();
-    for at in path.ancestors().take(PARTS) {
-        let seen = at
-            .symlink_metadata()
-            .map_err(|cause| Failure::read("the guest's program", at, cause))?;
-        if let Some(why) = changeable(&seen, owner) {
-            return refuse(at, why);
-        }
+    match changeable(own, &path, PARTS) {
+        Ok(None) => Ok(Some(path)),
+        Ok(Some((at, why))) => refuse(at, why),
+        Err((at, cause)) => Err(Failure::read("the guest's program", at, cause)),
     }
-    Ok(Some(path))
 }
 
-/// Why somebody else than the owner of this program, or root, could change a thing.
-fn changeable(seen: &Metadata, owner: u32) -> Option<&'static str> {
+/// Which of the last `parts` of a path somebody else than the owner of this program, or root, could change, and
+/// why.
+///
+/// # Errors
+/// A part, or this program itself, cannot be looked at.
+pub(super) fn changeable<'a>(
+    own: &'a Path,
+    path: &'a Path,
+    parts: usize,
+) -> std::result::Result<Option<(&'a Path, &'static str)>, (&'a Path, io::Error)> {
+    let owner = own.metadata().map_err(|cause| (own, cause))?.uid();
+    for at in path.ancestors().take(parts) {
+        let seen = at.symlink_metadata().map_err(|cause| (at, cause))?;
+        if let Some(why) = by_others(&seen, owner) {
+            return Ok(Some((at, why)));
+        }
+    }
+    Ok(None)
+}
+
+fn by_others(seen: &Metadata, owner: u32) -> Option<&'static str> {
     if seen.is_symlink() {
         return Some("it is a symbolic link");
     }

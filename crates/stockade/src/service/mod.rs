@@ -27,6 +27,7 @@ pub mod probe;
 pub mod run;
 pub mod sandboxes;
 pub mod setup;
+mod standing;
 pub mod top;
 
 use std::future::Future;

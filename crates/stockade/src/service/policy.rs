@@ -55,14 +55,19 @@ pub fn gather(launch: Launch) -> Result<Gathered> {
     })
 }
 
-/// The defaults of this machine.
-fn defaults() -> Policy {
+/// Physical memory of this machine.
+pub(super) fn memory_bytes() -> u64 {
     let seen = rustix::system::sysinfo();
     // The kernel's own type differs by architecture.
     #[allow(clippy::useless_conversion)]
     let units = u64::from(seen.totalram);
+    units.saturating_mul(u64::from(seen.mem_unit))
+}
+
+/// The defaults of this machine.
+fn defaults() -> Policy {
     Policy::defaults(&HostDefaults {
-        memory_bytes: units.saturating_mul(u64::from(seen.mem_unit)),
+        memory_bytes: memory_bytes(),
         processors: std::thread::available_parallelism()
             .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
     })

@@ -1,15 +1,12 @@
 //! Attacking the walls of this host's drivers.
 
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use stockade_domain::demand::Origin;
-use stockade_domain::{Control, ControlKind, Demand, Need, Support};
+use stockade_host::state::Clocks;
 use stockade_probes::battery::{Battery, Subject};
 use stockade_probes::catalogue::GROUPS;
 use stockade_probes::report::{DriverReport, Host, Report};
@@ -17,8 +14,9 @@ use stockade_probes::{FINGERPRINT, Probe, Verdict, inside::FINGERPRINT_ROLE};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::plan::Launch;
-use super::policy::{Explained, explain};
-use super::{DRIVERS, Result, driver, nearest, state_path, unknown_driver};
+use super::policy::explain;
+use super::standing::Standing;
+use super::{DRIVERS, Result, guest, nearest, state_path, unknown_driver};
 use crate::failure::Failure;
 
 /// The inside half, from the directory that holds `bin`.
@@ -111,11 +109,9 @@ pub async fn probe(chosen: &Chosen, told: &dyn Fn(&str)) -> Result<Report> {
     };
     let mut subjects = Vec::new();
     for name in &chosen.drivers {
-        let mut subject = subject(&explained, name);
-        subject.claims.extend(others(&explained, name).await?);
-        subjects.push(subject);
+        subjects.push(subject(name, Standing::of(&explained, name).await?));
     }
-    let at_ms = now_ms();
+    let at_ms = Clocks::now().unix_ms;
     Ok(Report {
         version: Report::VERSION,
         stockade: env!("CARGO_PKG_VERSION").to_owned(),
@@ -128,6 +124,9 @@ pub async fn probe(chosen: &Chosen, told: &dyn Fn(&str)) -> Result<Report> {
 
 /// In a thread of its own: this process makes no sandbox itself.
 async fn attack(battery: Battery, subjects: Vec<Subject>, told: &dyn Fn(&str)) -> Result<Vec<DriverReport>> {
+    let mut interrupt = heeded(SignalKind::interrupt())?;
+    let mut terminate = heeded(SignalKind::terminate())?;
+    let mut hangup = heeded(SignalKind::hangup())?;
     let (sender, mut heard) = tokio::sync::mpsc::channel(16);
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&stopped);
@@ -148,9 +147,6 @@ async fn attack(battery: Battery, subjects: Vec<Subject>, told: &dyn Fn(&str)) -
         }
         Ok(made)
     });
-    let mut interrupt = heeded(SignalKind::interrupt())?;
-    let mut terminate = heeded(SignalKind::terminate())?;
-    let mut hangup = heeded(SignalKind::hangup())?;
     let done: Verdict<Vec<DriverReport>> = loop {
         tokio::select! {
             done = &mut work => break done.map_err(|error| Failure::Battery(error.to_string()))?,
@@ -170,60 +166,32 @@ fn heeded(kind: SignalKind) -> Result<Signal> {
     signal(kind).map_err(|error| Failure::Battery(format!("signals cannot be waited for: {error}")))
 }
 
-/// What a driver says under the policy that holds here, and how it is asked for sandboxes: what it
-/// cannot enforce is given up.
-fn subject(explained: &Explained, name: &str) -> Subject {
-    let at = explained.drivers.iter().position(|row| row.driver == name);
-    let mut flags = vec!["--driver".to_owned(), name.to_owned()];
-    let mut claims = Vec::new();
-    for row in &explained.controls {
-        let kind = row.demand.control.kind();
-        let Some(support) = at.and_then(|at| row.support.get(at)) else {
-            continue;
-        };
-        if row.demand.need == Need::Require && matches!(support, Support::Absent { .. }) {
-            flags.extend(["--prefer".to_owned(), kind.name().to_owned()]);
-        }
-        claims.push((kind, support.clone()));
-    }
+/// How a driver is asked for sandboxes: what it cannot enforce is given up.
+fn subject(name: &str, standing: Standing) -> Subject {
+    let given_up = standing.given_up.iter();
+    let prefer = given_up.flat_map(|kind| ["--prefer".to_owned(), kind.name().to_owned()]);
     Subject {
         driver: name.to_owned(),
-        claims,
-        flags,
+        flags: ["--driver".to_owned(), name.to_owned()]
+            .into_iter()
+            .chain(prefer)
+            .collect(),
+        claims: standing.claims,
+        refused: standing.refused,
     }
 }
 
-/// What a driver says of the walls that the policy does not ask for.
-async fn others(explained: &Explained, name: &str) -> Result<Vec<(ControlKind, Support)>> {
-    let driver = driver(name)?;
-    let target = driver.survey().await?;
-    let asked = |kind: ControlKind| {
-        let mut rows = explained.controls.iter();
-        rows.any(|row| row.demand.control.kind() == kind)
-    };
-    let walls = ControlKind::ALL.into_iter().filter(|kind| !kind.is_limit());
-    let others = walls.filter(|kind| !asked(*kind)).map(|kind| {
-        let demand = Demand {
-            control: Control::Wall(kind),
-            need: Need::Prefer,
-            origin: Origin::Default,
-        };
-        (kind, driver.support(&target, &demand))
-    });
-    Ok(others.collect())
-}
-
-/// The inside half that belongs to this program.
+/// The inside half that belongs to this program: installed, or where both were built.
 fn payload(program: &Path) -> Result<PathBuf> {
-    let installed = program
-        .parent()
+    let beside = program.parent();
+    let installed = beside
         .and_then(Path::parent)
-        .map(|at| at.join(INSTALLED));
-    let built = program.parent().map(|at| at.join(BUILT));
-    let places = [installed, built];
-    let Some(path) = places.iter().flatten().find(|path| path.is_file()) else {
+        .map(|at| (at.join(INSTALLED), guest::PARTS));
+    let built = beside.map(|at| (at.join(BUILT), 1));
+    let places: Vec<(PathBuf, usize)> = [installed, built].into_iter().flatten().collect();
+    let Some((path, parts)) = places.iter().find(|(path, _)| path.is_file()) else {
         return Err(Failure::NoProbes {
-            places: places.into_iter().flatten().collect(),
+            places: places.into_iter().map(|(path, _)| path).collect(),
         });
     };
     let refuse = |why: String| Failure::ForeignProbes {
@@ -231,10 +199,10 @@ fn payload(program: &Path) -> Result<PathBuf> {
         why,
     };
     // It is run as whoever runs this: whoever could change it could have changed us.
-    let owner = program.metadata()?.uid();
-    let seen = path.metadata()?;
-    if (seen.uid() != 0 && seen.uid() != owner) || seen.mode() & 0o022 != 0 {
-        return Err(refuse("others could have changed it".to_owned()));
+    match guest::changeable(program, path, *parts) {
+        Ok(None) => {}
+        Ok(Some((at, why))) => return Err(refuse(format!("{}: {why}", at.display()))),
+        Err((at, cause)) => return Err(Failure::read("the probes' inside half", at, cause)),
     }
     let told = Command::new(path).arg(FINGERPRINT_ROLE).env_clear().output();
     let told = told.map_err(|cause| refuse(cause.to_string()))?;
@@ -265,9 +233,4 @@ fn host() -> Host {
             .map_or_else(|_| "not told".to_owned(), |text| text.trim().to_owned()),
         root: rustix::process::geteuid().is_root(),
     }
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

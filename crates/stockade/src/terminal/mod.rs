@@ -2,7 +2,6 @@
 //! command that runs in it.
 
 mod console;
-mod progress;
 mod raw;
 mod screen;
 mod standard;
@@ -10,7 +9,6 @@ mod waiting;
 mod wiring;
 
 pub use console::{Console, usual_size};
-pub use progress::Progress;
 pub use raw::RawMode;
 pub use screen::Screen;
 pub use standard::hold_standard_streams;

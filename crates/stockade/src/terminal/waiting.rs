@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -14,7 +14,8 @@ const TURN: Duration = Duration::from_millis(100);
 /// A line on standard error for as long as this lives, if that is long; it leaves nothing behind.
 /// Where standard error is no terminal, nothing is ever written.
 pub struct Waiting {
-    end: Option<Sender<()>>,
+    /// What it is about now; the thread ends with it.
+    told: Option<Sender<String>>,
     shown: Option<JoinHandle<()>>,
 }
 
@@ -23,16 +24,20 @@ impl Waiting {
     pub fn begin(what: &str, quiet: bool) -> Self {
         if quiet || !std::io::stderr().is_terminal() {
             return Self {
-                end: None,
+                told: None,
                 shown: None,
             };
         }
-        let (end, ended) = channel::<()>();
-        let what = what.to_owned();
+        let (told, heard) = channel();
+        let mut what = what.to_owned();
         let show = move || {
-            let is_over = |after| ended.recv_timeout(after) != Err(RecvTimeoutError::Timeout);
-            if is_over(PATIENCE) {
-                return;
+            let until = Instant::now() + PATIENCE;
+            while let Some(left) = until.checked_duration_since(Instant::now()) {
+                match heard.recv_timeout(left) {
+                    Ok(next) => what = next,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
             }
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             // Without colours: nothing here needs one.
@@ -40,13 +45,17 @@ impl Waiting {
                 bar.set_style(style);
             }
             bar.set_message(what);
-            while !is_over(TURN) {
-                bar.tick();
+            loop {
+                match heard.recv_timeout(TURN) {
+                    Ok(next) => bar.set_message(next),
+                    Err(RecvTimeoutError::Timeout) => bar.tick(),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             }
             bar.finish_and_clear();
         };
         Self {
-            end: Some(end),
+            told: Some(told),
             // Without a thread there is no line, and the work is done all the same.
             shown: std::thread::Builder::new()
                 .name("waiting".to_owned())
@@ -56,9 +65,19 @@ impl Waiting {
     }
 }
 
+impl Waiting {
+    /// What it is about from now on.
+    pub fn tell(&self, what: &str) {
+        if let Some(told) = &self.told {
+            // Without a thread nobody listens.
+            let _ = told.send(what.to_owned());
+        }
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
-        drop(self.end.take());
+        drop(self.told.take());
         if let Some(shown) = self.shown.take() {
             // The line is gone before anything else is written.
             let _ = shown.join();

@@ -6,12 +6,17 @@ use crate::doctor::observed::{Observed, Seen};
 use crate::doctor::{Check, Verdict};
 
 /// Switches of the kernel's modules, with what each stands for.
-const ENCRYPTION: [(&str, &str); 4] = [
+pub(in crate::doctor) const ENCRYPTION: [(&str, &str); 4] = [
     ("/sys/module/kvm_amd/parameters/sev", "AMD SEV"),
     ("/sys/module/kvm_amd/parameters/sev_es", "AMD SEV-ES"),
     ("/sys/module/kvm_amd/parameters/sev_snp", "AMD SEV-SNP"),
     ("/sys/module/kvm_intel/parameters/tdx", "Intel TDX"),
 ];
+
+/// What such a switch says.
+pub(in crate::doctor) fn is_on(value: &str) -> bool {
+    matches!(value, "1" | "Y" | "y")
+}
 
 pub(super) fn checks(seen: &Observed) -> Vec<Check> {
     vec![
@@ -70,7 +75,7 @@ fn encryption(seen: &Observed) -> Verdict {
     let mut unread = Vec::new();
     for (path, name) in ENCRYPTION {
         match seen.file(path) {
-            Seen::Text(value) if matches!(value.as_str(), "1" | "Y" | "y") => on.push(name),
+            Seen::Text(value) if is_on(value.as_str()) => on.push(name),
             Seen::Text(_) | Seen::Absent => {}
             Seen::Unreadable(why) => unread.push(format!("{path}: {why}")),
         }

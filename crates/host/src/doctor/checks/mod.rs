@@ -6,6 +6,8 @@ mod machines;
 mod namespaces;
 mod walls;
 
+pub(super) use machines::{ENCRYPTION, is_on};
+
 use stockade_domain::target::{Fact, Facts, HostFacts};
 use stockade_linux::trial::Tried;
 
