@@ -8,11 +8,13 @@ mod watch;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
+use tokio::task::AbortHandle;
 
 use watch::Watch;
 
@@ -22,7 +24,7 @@ const MAX_DIRECTORIES: usize = 4_096;
 const MAX_INSIDE: usize = 1_024;
 /// Names that the sandbox writes and that are looked at. It can write as many as it likes, and this is not its time.
 const MAX_LOOKED_AT: usize = 20_000;
-/// A short run is not slowed down by looking around.
+/// A short run is not slowed down by a thread that looks around.
 const BEFORE_LOOKING: Duration = Duration::from_millis(300);
 /// Looking around takes no longer.
 const LOOKING: Duration = Duration::from_secs(2);
@@ -89,10 +91,10 @@ pub struct HostChanges {
 }
 
 /// A watch that ends with this.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outside {
-    stop: Option<OwnedFd>,
-    thread: Option<JoinHandle<HostChanges>>,
+    running: Arc<Mutex<Option<Running>>>,
+    soon: Option<AbortHandle>,
 }
 
 impl Drop for Outside {
@@ -102,18 +104,29 @@ impl Drop for Outside {
 }
 
 impl Outside {
-    /// Watches from a thread of its own. None where that cannot be had: nothing depends on it.
-    pub fn start(watched: Watched, tell: impl Fn(Told) + Send + 'static) -> Option<Self> {
-        let (stopped, stop) = pipe_with(PipeFlags::CLOEXEC).ok()?;
-        let body = move || Watch::new(stopped, tell).run(watched);
-        let thread = std::thread::Builder::new()
-            .name("outside".to_owned())
-            .spawn(body)
-            .ok()?;
-        Some(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+    /// Watches from a thread of its own: held paths at once, what is below a directory in a moment, for which
+    /// this has to be called in a Tokio runtime. Where that cannot be had nothing is watched: nothing depends on it.
+    pub fn start(watched: Watched, tell: impl Fn(Told) + Send + 'static) -> Self {
+        if matches!(watched, Watched::Held(_)) {
+            return Self::now(watched, tell);
+        }
+        let mut this = Self::default();
+        let running = Arc::downgrade(&this.running);
+        let soon = async move {
+            tokio::time::sleep(BEFORE_LOOKING).await;
+            if let Some(running) = running.upgrade() {
+                *lock(&running) = Running::start(watched, tell);
+            }
+        };
+        this.soon = Some(tokio::spawn(soon).abort_handle());
+        this
+    }
+
+    fn now(watched: Watched, tell: impl Fn(Told) + Send + 'static) -> Self {
+        Self {
+            running: Arc::new(Mutex::new(Running::start(watched, tell))),
+            soon: None,
+        }
     }
 
     /// Ends it: what was changed on the host.
@@ -123,10 +136,40 @@ impl Outside {
     }
 
     fn end(&mut self) -> HostChanges {
-        drop(self.stop.take());
+        if let Some(soon) = self.soon.take() {
+            soon.abort();
+        }
+        let running = lock(&self.running).take();
+        running.map(Running::end).unwrap_or_default()
+    }
+}
+
+fn lock(running: &Mutex<Option<Running>>) -> MutexGuard<'_, Option<Running>> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread, which ends with the pipe.
+#[derive(Debug)]
+struct Running {
+    stop: OwnedFd,
+    thread: JoinHandle<HostChanges>,
+}
+
+impl Running {
+    fn start(watched: Watched, tell: impl Fn(Told) + Send + 'static) -> Option<Self> {
+        let (stopped, stop) = pipe_with(PipeFlags::CLOEXEC).ok()?;
+        let body = move || Watch::new(stopped, tell).run(watched);
+        let thread = std::thread::Builder::new()
+            .name("outside".to_owned())
+            .spawn(body)
+            .ok()?;
+        Some(Self { stop, thread })
+    }
+
+    fn end(self) -> HostChanges {
+        drop(self.stop);
         // What a thread that failed would have told is lost with it.
-        let ended = self.thread.take().and_then(|thread| thread.join().ok());
-        ended.unwrap_or_default()
+        self.thread.join().unwrap_or_default()
     }
 }
 
@@ -151,12 +194,11 @@ mod tests {
 
     fn watch(watched: Watched) -> (Outside, Receiver<Told>) {
         let (tell, told) = channel();
-        let outside = Outside::start(watched, move |one| {
+        let outside = Outside::now(watched, move |one| {
             if !matches!(one, Told::Sofar(_)) {
                 drop(tell.send(one));
             }
-        })
-        .unwrap();
+        });
         (outside, told)
     }
 
@@ -183,6 +225,29 @@ mod tests {
         fs::remove_file(&file).unwrap();
         drop(outside);
         assert!(matches!(told.recv().unwrap(), Told::Count(2..)));
+    }
+
+    #[tokio::test]
+    async fn what_is_below_a_directory_is_watched_a_little_later() {
+        let place = tempfile::tempdir().unwrap();
+        let (tell, told) = channel();
+        let _outside = Outside::start(below(place.path()), move |one| {
+            if matches!(one, Told::Changed(_)) {
+                drop(tell.send(one));
+            }
+        });
+        tokio::time::sleep(2 * BEFORE_LOOKING).await;
+        until_told(&told, || fs::write(place.path().join("file"), "1").unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_ends_before_is_never_watched() {
+        let place = tempfile::tempdir().unwrap();
+        let outside = Outside::start(below(place.path()), |_| ());
+        let running = Arc::clone(&outside.running);
+        assert_eq!(outside.finish(), HostChanges::default());
+        tokio::time::sleep(2 * BEFORE_LOOKING).await;
+        assert!(lock(&running).is_none());
     }
 
     #[test]
@@ -237,7 +302,7 @@ mod tests {
             root: host.path().to_owned(),
             inside: Some(inside),
         };
-        let _outside = Outside::start(watched, |_| ()).unwrap();
+        let _outside = Outside::now(watched, |_| ());
         let began = Instant::now();
         let mut all = Vec::new();
         loop {

@@ -16,8 +16,7 @@ use rustix::time::Timespec;
 use stockade_workspace::lossless;
 
 use super::{
-    BEFORE_LOOKING, HostChanges, Inside, LOOKING, MAX_DIRECTORIES, MAX_INSIDE, MAX_LOOKED_AT, NAMED, SKIPPED,
-    Told, Watched,
+    HostChanges, Inside, LOOKING, MAX_DIRECTORIES, MAX_INSIDE, MAX_LOOKED_AT, NAMED, SKIPPED, Told, Watched,
 };
 
 /// A watched directory.
@@ -79,9 +78,6 @@ impl<T: Fn(Told)> Watch<T> {
         let open = || inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
         let events = match watched {
             Watched::Below { root, inside } => {
-                if self.is_stopped(BEFORE_LOOKING) {
-                    return Ok(());
-                }
                 let events = open()?;
                 // First: what the host changes before its file is kept has no base.
                 self.inside = inside.and_then(InsideWatch::new);

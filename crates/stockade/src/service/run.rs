@@ -266,14 +266,14 @@ impl Watcher {
         let say = Arc::new(Mutex::new(say));
         let (shim, name, folder) = (self.shim, self.name, self.folder);
         let runtime = tokio::runtime::Handle::current();
-        Outside::start(watched, move |told| match told {
+        Some(Outside::start(watched, move |told| match told {
             Told::Sofar(changes) => note_host_changes(&folder, &changes),
             Told::Replaced(_) => {
                 let line = outside_line(&told, &root, is_copy);
                 runtime.spawn(hold_back(shim.clone(), name.clone(), line, Arc::clone(&say)));
             }
             told => say.lock().unwrap_or_else(PoisonError::into_inner)(&outside_line(&told, &root, is_copy)),
-        })
+        }))
     }
 }
 
