@@ -11,6 +11,7 @@ mod dist;
 mod generated;
 mod imports;
 mod matrix;
+mod mutants;
 mod process;
 mod setup;
 mod shape;
@@ -51,6 +52,8 @@ enum Command {
     },
     /// Write docs/matrix.md from the results of the conformance suite
     Matrix,
+    /// Attack sandboxes that lack one protection each, and write docs/mutants.md from what was noticed
+    Mutants,
     /// Measure against other programs, side by side
     Bench(bench::Options),
     /// Boot an ordinary Debian in QEMU and run tests on it
@@ -77,6 +80,7 @@ fn run() -> Result<ExitCode> {
         Command::Words => report(&words::check(&tree)?)?,
         Command::Man { check } => generated::run(&tree, check)?,
         Command::Matrix => matrix::write(&tree)?,
+        Command::Mutants => mutants::write(&tree)?,
         Command::Bench(options) => bench::run(&tree, &options)?,
         Command::Vm => vm::command(&tree)?,
         Command::Dist => drop(dist::run(&tree)?),

@@ -56,6 +56,8 @@ pub mod tool;
 pub mod view;
 
 pub use error::{Error, Result};
+#[cfg(feature = "mutation")]
+pub use local::mutants;
 pub use sandbox::Sandbox;
 pub use stockade_workspace as workspace;
 pub use sys::ignore_broken_pipes;

@@ -26,6 +26,10 @@ const NAMESPACES: [i32; 6] = [
     libc::CLONE_NEWTIME,
 ];
 
+/// Test only: a namespace that guests of this process do not get.
+#[cfg(feature = "mutation")]
+pub static LEFT_OUT: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
+
 /// What is needed to start a guest.
 pub struct SpawnRequest<'a> {
     /// The program and how to reach it.
@@ -187,6 +191,8 @@ impl Namespaces {
         let Self::Own { network } = self else { return 0 };
         let network = network.then_some(libc::CLONE_NEWNET);
         let flags = NAMESPACES.into_iter().chain(network);
+        #[cfg(feature = "mutation")]
+        let flags = flags.filter(|flag| *flag != LEFT_OUT.load(std::sync::atomic::Ordering::Relaxed));
         flags.map(i32::unsigned_abs).map(u64::from).sum()
     }
 }

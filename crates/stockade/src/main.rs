@@ -29,6 +29,10 @@ fn start() -> i32 {
     }
     stockade_host::ignore_broken_pipes();
     failure::tell_panics();
+    #[cfg(feature = "mutants")]
+    if let Some(code) = service::mutants::begin() {
+        return code;
+    }
     service::run::start_guest_early();
     cli::main(rpc::serve)
 }

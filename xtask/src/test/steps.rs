@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Report, Stage, Step, battery, other_guest, readme, suites};
 use crate::process::{self, Stream};
-use crate::{Findings, build, dist, generated, imports, setup, shape, words};
+use crate::{Findings, build, dist, generated, imports, mutants, setup, shape, user, words};
 
 /// In the order in which they run: cheap checks first, so that they fail first.
 pub const STEPS: &[Step] = &[
@@ -82,6 +82,11 @@ pub const STEPS: &[Step] = &[
         run: battery::as_test_user,
     },
     Step {
+        name: "mutants",
+        shows: "the probes notice when a protection is missing",
+        run: mutants,
+    },
+    Step {
         name: "user",
         shows: "integration and conformance tests, as an ordinary user",
         run: suites::as_test_user,
@@ -135,6 +140,13 @@ fn check_imports(stage: &mut Stage) -> Result<Report> {
 
 fn check_words(stage: &mut Stage) -> Result<Report> {
     Ok(findings(words::check(stage.tree)?))
+}
+
+fn mutants(stage: &mut Stage) -> Result<Report> {
+    if !user::is_root() {
+        return Ok(Report::skipped("mutants", "not root: more walls refuse the same"));
+    }
+    Ok(findings(mutants::check(stage.tree)?))
 }
 
 fn release(stage: &mut Stage) -> Result<Report> {

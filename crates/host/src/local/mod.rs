@@ -9,6 +9,8 @@ pub(crate) mod group;
 pub(crate) mod identity;
 pub(crate) mod jail;
 pub(crate) mod layers;
+#[cfg(feature = "mutation")]
+pub mod mutants;
 pub(crate) mod receipt;
 pub(crate) mod setup;
 pub(crate) mod start;

@@ -20,6 +20,8 @@ pub mod garbage;
 mod guest;
 pub mod inside;
 pub mod inspect;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod not_started;
 pub mod plan;
 pub mod policy;

@@ -144,6 +144,8 @@ async fn hand_over(
         ),
     );
     host.mutate(&mut compiled.program);
+    #[cfg(feature = "mutation")]
+    crate::mutants::damage_native(&mut compiled);
     if plan.enforces(ControlKind::ProcessStarts) {
         wall.watch_starts()?;
     }
