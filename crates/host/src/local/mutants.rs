@@ -118,13 +118,6 @@ pub const MUTANTS: &[Mutant] = &[
         "a workspace whose changes are kept apart",
         workspace_in_place,
     ),
-    steps("ids", "ids of its own", |it| {
-        for op in &mut it.program.ops {
-            if let Op::TakeIds { uid, gid, .. } = op {
-                (*uid, *gid) = (0, 0);
-            }
-        }
-    }),
     steps("groups", "no supplementary groups", |it| {
         for op in &mut it.program.ops {
             if let Op::TakeIds { drop_groups, .. } = op {
