@@ -3,11 +3,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use stockade_conformance::canary::{Seen, Victim};
-use stockade_conformance::denial::arguments;
 use stockade_conformance::{
     Ability, Behaviour, ControlKind, Sandbox, Verdict, World, ensure, fail, host, skip, tree,
 };
+use stockade_probes::catalogue::guest_control;
 
 pub const ALL: &[Behaviour] = &[
     Behaviour::test(
@@ -52,24 +51,7 @@ pub const ALL: &[Behaviour] = &[
 
 /// The control: the same attack on a process of the same user that does not protect itself.
 fn control(world: &World) -> Verdict {
-    let mut victim = Victim::plant(&world.field())?;
-    let words = arguments("PR09", victim.outside());
-    let outside = world.outside(&[], &[], &words)?;
-    let found = outside
-        .text()
-        .lines()
-        .filter(|line| line.starts_with("REACHED"))
-        .count();
-    ensure!(
-        found >= 5,
-        "the control found only {found} holes: {}",
-        outside.all()
-    );
-    let reached = victim.reached(&Seen {
-        output: outside.text(),
-    });
-    ensure!(reached.is_some(), "the control's victim lives on");
-    Ok(())
+    guest_control(&world.field())
 }
 
 fn attacked(world: &World) -> Verdict {

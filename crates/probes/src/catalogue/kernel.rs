@@ -1,12 +1,20 @@
 //! The kernel's other doors: gates, rings, keys, devices, settings.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use stockade_domain::ControlKind;
 
+use super::privileges::{NO_NAMESPACES, OWN_NAMESPACES};
+use super::running::beside;
 use crate::canary::{LauncherSecret, Proof};
-use crate::denial::Denial;
-use crate::{Field, Probe, Setting, Severity, Verdict, ensure, ensure_sound, skip};
+use crate::denial::{DONE, Denial, arguments};
+use crate::finished::PATIENCE;
+use crate::ground::PAYLOAD_INSIDE;
+use crate::inside::{OWN_FILTER, OWN_RULES};
+use crate::{Field, Probe, Setting, Severity, Verdict, broken, ensure, ensure_sound, skip};
 
-const ROOT: &str = "it needs root";
 const SETTING: &str = "the host's own settings refuse it";
 
 pub const ALL: &[Probe] = &[
@@ -80,75 +88,162 @@ pub const ALL: &[Probe] = &[
         Denial::new("KS14", Proof::plant).control_if("this machine has none"),
     )
     .needs(&[ControlKind::SyscallFilter]),
-    Probe::denial(
-        "DV01",
-        Severity::Critical,
-        "device nodes of the host",
-        Denial::new("DV01", Proof::plant).control_if(ROOT),
-    )
-    .needs(&[ControlKind::DevicesHidden]),
-    Probe::denial(
-        "DV02",
-        Severity::Critical,
-        "new device nodes",
-        Denial::new("DV02", Proof::plant).control_if(ROOT),
-    )
-    .needs(&[ControlKind::DevicesHidden]),
     Probe::question(
-        "DV03",
+        "KS01",
         Severity::Medium,
-        "/dev has only what is harmless",
-        devices,
+        "calls that no program needs, each by its number",
+        by_number,
     )
-    .needs(&[ControlKind::DevicesHidden]),
+    .needs(&[ControlKind::SyscallFilter]),
     Probe::denial(
-        "KN01",
+        "KS09",
         Severity::Critical,
-        "kernel settings, to write",
-        Denial::new("KN", Proof::plant).control_if(ROOT),
+        "loading modules and other kernels",
+        Denial::new("KS09", Proof::plant).control_if("it needs root and a kernel that can"),
     )
-    .needs(&[ControlKind::KernelKnobsProtected]),
+    .needs(&[ControlKind::Privileges]),
     Probe::denial(
-        "KN06",
-        Severity::Critical,
-        "cgroup files, to write",
-        Denial::new("KN06", Proof::plant).control_if(ROOT),
+        "KS10",
+        Severity::High,
+        "mounting piece by piece, by the new calls",
+        Denial::new("KS10", Proof::plant)
+            .wrapped(OWN_NAMESPACES)
+            .control_if(NO_NAMESPACES),
     )
-    .needs(&[ControlKind::KernelKnobsProtected]),
+    .needs(&[ControlKind::Privileges]),
+    Probe::denial(
+        "KS13",
+        Severity::Low,
+        "memory that is predictable, or executable as a whole",
+        Denial::new("KS13", Proof::plant),
+    )
+    .needs(&[ControlKind::SyscallFilter]),
+    Probe::question(
+        "KS15",
+        Severity::Low,
+        "tracing and signalling another command of the same sandbox",
+        neighbours,
+    )
+    .needs(&[ControlKind::SecondWall])
+    .small(),
+    Probe::denial(
+        "KS16",
+        Severity::Low,
+        "quotas, swap, accounting, file handles",
+        Denial::new("KS16", Proof::plant),
+    )
+    .needs(&[ControlKind::SyscallFilter]),
+    Probe::question(
+        "KS17",
+        Severity::Low,
+        "a program inside can put walls around itself",
+        own_walls,
+    ),
 ];
 
-fn devices(field: &Field) -> Verdict {
-    const HARMLESS: [&str; 14] = [
-        "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout",
-        "tty", "urandom",
-    ];
-    let control = field
-        .ground
-        .outside(&[], &[], &["nodes".into()])?
-        .expect(0)?
-        .text();
-    let strangers = |text: &str| -> Vec<String> {
-        text.lines()
-            .next()
-            .unwrap_or_default()
-            .split(' ')
-            .filter(|name| *name != "zero" && !HARMLESS.contains(name))
-            .map(str::to_owned)
-            .collect()
-    };
-    let inside = field
-        .wall
-        .attack(&Setting::default(), &["nodes".into()])?
-        .expect(0)?
-        .text();
-    ensure!(strangers(&inside).is_empty(), "{:?}", strangers(&inside));
-    ensure_sound!(
-        inside.contains("null") && inside.contains("urandom"),
-        "the harmless ones are missing: {inside}"
-    );
-    // The control: the same listing outside names more, on any host but one made for this.
-    if strangers(&control).is_empty() {
-        return skip("inconclusive: the host's /dev has nothing else either");
+/// Errors by which a call is refused without a look at its arguments.
+const REFUSED: [&str; 3] = ["1", "38", "killed"];
+/// Calls of which the control has to show something, or the host is no measure.
+const ENOUGH: usize = 12;
+
+/// How each call was answered.
+fn answers(text: &str) -> BTreeMap<&str, &str> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("call "));
+    lines
+        .filter_map(|line| {
+            let (name, answer) = line.split_once(' ')?;
+            Some((name, answer.split(' ').next().unwrap_or(answer)))
+        })
+        .collect()
+}
+
+/// What looks at its arguments outside must not do so inside.
+fn by_number(field: &Field) -> Verdict {
+    let words = ["KS01".to_owned()];
+    let control = field.ground.outside(&[], &[], &words)?.expect(0)?.text();
+    let shown: Vec<&str> = answers(&control)
+        .into_iter()
+        .filter(|(_, answer)| !REFUSED.contains(answer))
+        .map(|(name, _)| name)
+        .collect();
+    if shown.len() < ENOUGH {
+        return skip(format!(
+            "inconclusive: outside they are refused, too, but for {shown:?}"
+        ));
     }
+    let inside = field.wall.attack(&Setting::default(), &words)?;
+    let text = inside.text();
+    let inside = answers(&text);
+    for name in shown {
+        let Some(answer) = inside.get(name) else {
+            return broken(format!("{name} was not tried inside: {text}"));
+        };
+        ensure!(REFUSED.contains(answer), "{name} answers with error {answer}");
+    }
+    Ok(())
+}
+
+/// Tells where a process is that stays.
+const NEIGHBOUR: &str = "neighbour";
+
+/// Two commands of one sandbox.
+fn neighbours(field: &Field) -> Verdict {
+    drop(field.ground.payload());
+    let words = arguments("KS15", vec![NEIGHBOUR.to_owned()]);
+    let stay = ["linger", NEIGHBOUR, "50"];
+    let mut victim = field.ground.command(field.ground.helper());
+    let mut victim = victim.args(stay).spawn()?;
+    let control = until_there(&field.ground.work().join(NEIGHBOUR))
+        .and_then(|()| field.ground.outside(&[], &[], &words));
+    victim.kill()?;
+    victim.wait()?;
+    std::fs::remove_file(field.ground.work().join(NEIGHBOUR))?;
+    let control = control?;
+    ensure_sound!(
+        control.text().matches("REACHED").count() == 3,
+        "the control could not do it all: {}",
+        control.all()
+    );
+    let start = [&[PAYLOAD_INSIDE][..], &stay].concat();
+    let inside = beside(field, "neighbour", &start, |exec| {
+        let wait = "until [ -s \"$1\" ]; do sleep 0.02; done; shift; exec \"$@\"";
+        exec(&[
+            "sh",
+            "-c",
+            wait,
+            "sh",
+            NEIGHBOUR,
+            PAYLOAD_INSIDE,
+            "KS15",
+            NEIGHBOUR,
+        ])
+    })?;
+    ensure_sound!(inside.text().contains(DONE), "{}", inside.all());
+    ensure!(!inside.text().contains("REACHED"), "{}", inside.all());
+    Ok(())
+}
+
+fn until_there(path: &Path) -> Verdict {
+    let deadline = Instant::now() + PATIENCE;
+    while std::fs::read(path).is_ok_and(|text| text.is_empty()) || !path.exists() {
+        ensure_sound!(Instant::now() < deadline, "{} does not come", path.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Not a wall of ours, but whoever needs one more must get it.
+fn own_walls(field: &Field) -> Verdict {
+    let words = ["KS17".to_owned()];
+    let works = |text: &str| [OWN_FILTER, OWN_RULES].map(|what| text.contains(what));
+    let control = field.ground.outside(&[], &[], &words)?;
+    if works(&control.text()) != [true, true] {
+        return skip(
+            "inconclusive: outside it does not work either: the kernel has no Landlock or no filters",
+        );
+    }
+    let inside = field.wall.attack(&Setting::default(), &words)?;
+    ensure_sound!(inside.text().contains(DONE), "{}", inside.all());
+    ensure!(works(&inside.text()) == [true, true], "{}", inside.all());
     Ok(())
 }

@@ -1,10 +1,16 @@
 //! The probes, by the ids of the catalogue of boundary checks, as data.
 
+mod devices;
 mod files;
+mod identity;
 mod kernel;
 mod outside;
 mod privileges;
 mod processes;
+mod running;
+mod settings;
+
+pub use processes::guest_control;
 
 use crate::probe::Probe;
 
@@ -16,6 +22,9 @@ pub const GROUPS: &[Group] = &[
     ("files", files::ALL),
     ("processes", processes::ALL),
     ("privileges", privileges::ALL),
+    ("identity", identity::ALL),
     ("kernel", kernel::ALL),
+    ("devices", devices::ALL),
+    ("settings", settings::ALL),
     ("outside", outside::ALL),
 ];

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use stockade_domain::ControlKind;
 
+use super::running::stockade;
 use crate::canary::{FileCanary, IpcCanary, LauncherSecret, SocketCanary};
 use crate::denial::{Denial, arguments};
-use crate::finished::{Finished, finish};
+use crate::finished::finish;
 use crate::ground::PAYLOAD_INSIDE;
 use crate::{Field, Probe, Setting, Severity, Verdict, ensure, ensure_sound};
 
@@ -164,13 +165,6 @@ fn try_own_sockets(field: &Field) -> Verdict {
         ensure!(!inside.text().contains("REACHED"), "{who}: {}", inside.all());
     }
     Ok(())
-}
-
-/// Runs the program that starts sandboxes.
-fn stockade(field: &Field, words: &[&str]) -> Verdict<Finished> {
-    let mut command = field.ground.command(field.wall.program());
-    command.args(words);
-    finish(command, Vec::new(), None)
 }
 
 /// Standard output goes to a file of the host that holds a secret already.

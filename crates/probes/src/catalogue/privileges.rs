@@ -1,10 +1,11 @@
 //! Rights of root, ids, time, names.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 
 use stockade_domain::ControlKind;
 
+use super::identity::open_to_all;
 use crate::canary::{Canary, Proof, Seen};
 use crate::denial::Denial;
 use crate::{Field, Probe, Severity, Verdict, host, skip};
@@ -12,7 +13,7 @@ use crate::{Field, Probe, Severity, Verdict, host, skip};
 /// An ordinary user of the host.
 const AS_NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 /// Root of namespaces of its own.
-const OWN_NAMESPACES: &[&str] = &[
+pub(super) const OWN_NAMESPACES: &[&str] = &[
     "unshare",
     "--user",
     "--map-root-user",
@@ -21,6 +22,7 @@ const OWN_NAMESPACES: &[&str] = &[
     "--fork",
     "--uts",
 ];
+pub(super) const NO_NAMESPACES: &str = "ordinary users cannot make namespaces here";
 
 pub const ALL: &[Probe] = &[
     Probe::denial(
@@ -38,19 +40,26 @@ pub const ALL: &[Probe] = &[
     )
     .needs(&[ControlKind::Privileges]),
     Probe::denial(
+        "PV06",
+        Severity::High,
+        "set-id programs in the workspace, found there and made there",
+        Denial::new("PV06", SetId::in_workspace).wrapped(AS_NOBODY),
+    )
+    .needs(&[ControlKind::Privileges]),
+    Probe::denial(
         "PV07",
         Severity::High,
         "becoming root or another group",
         Denial::new("PV07", Proof::plant)
             .wrapped(OWN_NAMESPACES)
-            .control_if("ordinary users cannot make namespaces here"),
+            .control_if(NO_NAMESPACES),
     )
     .needs(&[ControlKind::Privileges]),
     Probe::denial(
         "PV09",
         Severity::High,
         "new user namespaces, by every call",
-        Denial::new("PV09", Proof::plant).control_if("ordinary users cannot make namespaces here"),
+        Denial::new("PV09", Proof::plant).control_if(NO_NAMESPACES),
     )
     .needs(&[ControlKind::NestedNamespacesOff]),
     Probe::denial(
@@ -59,7 +68,7 @@ pub const ALL: &[Probe] = &[
         "mounting anything, by the old calls and the new",
         Denial::new("DV04", Proof::plant)
             .wrapped(OWN_NAMESPACES)
-            .control_if("ordinary users cannot make namespaces here"),
+            .control_if(NO_NAMESPACES),
     )
     .needs(&[ControlKind::Privileges]),
     Probe::denial(
@@ -75,7 +84,7 @@ pub const ALL: &[Probe] = &[
         "setting the host's name",
         Denial::new("TM02", Proof::plant)
             .wrapped(OWN_NAMESPACES)
-            .control_if("ordinary users cannot make namespaces here"),
+            .control_if(NO_NAMESPACES),
     )
     .needs(&[ControlKind::Privileges]),
     Probe::denial(
@@ -87,23 +96,42 @@ pub const ALL: &[Probe] = &[
     .needs(&[ControlKind::Privileges]),
 ];
 
-/// The payload, owned by root with the set-id bits, where everybody can execute it.
+/// The payload with the set-id bits and another owner, where everybody can execute it.
 struct SetId {
     program: PathBuf,
+    flags: Vec<String>,
 }
 
 impl SetId {
+    /// Root's, shown to the sandbox.
     fn plant(field: &Field) -> Verdict<Box<dyn Canary>> {
+        let mut this = Self::at(field, "outside/attack-set-id", 0)?;
+        this.flags = vec!["--ro".into(), this.program.display().to_string()];
+        Ok(Box::new(this))
+    }
+
+    /// Another user's, in the workspace.
+    fn in_workspace(field: &Field) -> Verdict<Box<dyn Canary>> {
+        const SOMEBODY: u32 = 60_606;
+        let mut this = Self::at(field, "work/attack-set-id", SOMEBODY)?;
+        // A sandbox of its own: copies of the workspace that others have do not hold it.
+        this.flags = vec!["--env".into(), "SET_ID=1".into()];
+        Ok(Box::new(this))
+    }
+
+    fn at(field: &Field, name: &str, owner: u32) -> Verdict<Self> {
         if !host::is_root() {
             return skip("a set-id program of another owner needs root");
         }
-        for name in ["", "outside", "work"] {
-            std::fs::set_permissions(field.ground.path(name), std::fs::Permissions::from_mode(0o755))?;
-        }
-        let program = field.ground.path("outside/attack-set-id");
+        open_to_all(field)?;
+        let program = field.ground.path(name);
         std::fs::copy(field.ground.payload(), &program)?;
+        chown(&program, Some(owner), Some(owner))?;
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o6755))?;
-        Ok(Box::new(Self { program }))
+        Ok(Self {
+            program,
+            flags: Vec::new(),
+        })
     }
 }
 
@@ -120,6 +148,12 @@ impl Canary for SetId {
     }
 
     fn flags(&self) -> Vec<String> {
-        vec!["--ro".into(), self.program.display().to_string()]
+        self.flags.clone()
+    }
+}
+
+impl Drop for SetId {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.program);
     }
 }

@@ -108,3 +108,19 @@ pub fn ipc(arguments: &[String]) -> ExitCode {
     let _ = sys::duplicate(-1);
     ExitCode::SUCCESS
 }
+
+/// Writes its process id to a file and stays for a while, where everybody may trace it.
+pub fn linger(arguments: &[String]) -> ExitCode {
+    const ANY_TRACER: i64 = -1;
+    let tracer = i64::from(libc::PR_SET_PTRACER);
+    let zero = || Arg::Int(0);
+    let mut allow = [Arg::Int(tracer), Arg::Int(ANY_TRACER), zero(), zero(), zero()];
+    let _ = call(libc::SYS_prctl, &mut allow);
+    if let Err(error) = std::fs::write(argument(arguments, 0), std::process::id().to_string()) {
+        eprintln!("attack linger: {error}");
+        return ExitCode::FAILURE;
+    }
+    let seconds = u64::try_from(number(arguments, 1)).unwrap_or(0);
+    std::thread::sleep(std::time::Duration::from_secs(seconds));
+    ExitCode::SUCCESS
+}

@@ -13,14 +13,20 @@ mod kernel;
 mod launch;
 mod load;
 mod mounts;
+mod nested;
 mod network;
 mod out;
 mod privileges;
 mod processes;
+mod rights;
 mod side;
+mod surface;
+mod sweep;
 mod sys;
 
 use std::process::ExitCode;
+
+pub use nested::{OWN_FILTER, OWN_RULES};
 
 /// What an attack is: its arguments are those after its name.
 type Attack = fn(&[String]);
@@ -36,7 +42,11 @@ const TABLES: &[Table] = &[
     mounts::ATTACKS,
     processes::ATTACKS,
     privileges::ATTACKS,
+    rights::ATTACKS,
+    nested::ATTACKS,
     kernel::ATTACKS,
+    surface::ATTACKS,
+    sweep::ATTACKS,
     devices::ATTACKS,
     ipc::ATTACKS,
     network::ATTACKS,
@@ -47,6 +57,7 @@ const ROLES: &[(&str, Role)] = &[
     ("launch", launch::run),
     ("victim", helpers::victim),
     ("ipc", helpers::ipc),
+    ("linger", helpers::linger),
     ("load", load::run),
     ("do", side::act),
 ];

@@ -50,3 +50,9 @@ pub fn argument(arguments: &[String], index: usize) -> &str {
 pub fn number(arguments: &[String], index: usize) -> i64 {
     argument(arguments, index).parse().unwrap_or(0)
 }
+
+/// Ends an attack that cannot be made: it shows nothing, and never says that it is done.
+pub fn give_up(why: impl Display) -> ! {
+    note(why);
+    std::process::exit(98)
+}

@@ -95,8 +95,21 @@ fn set_uid_programs(arguments: &[String]) {
     }
 }
 
-/// A copy of the own program with the set-id bits, in every writable place.
-fn own_set_uid_copy(_: &[String]) {
+/// A set-id program that is given, and copies of the own one with these bits in every writable place.
+fn own_set_uid_copy(arguments: &[String]) {
+    for name in arguments {
+        // Inside, the workspace may lie at another path.
+        let beside = std::path::Path::new(name).file_name().unwrap_or_default();
+        for program in [
+            std::path::Path::new(name),
+            &std::path::Path::new(".").join(beside),
+        ] {
+            match std::process::Command::new(program).arg("ids").output() {
+                Ok(output) => read(&output.stdout),
+                Err(error) => note(format!("{}: {error}", program.display())),
+            }
+        }
+    }
     let Ok(own) = std::env::current_exe() else { return };
     let home = std::env::var("HOME").unwrap_or_default();
     for directory in [".", "/tmp", "/dev/shm", home.as_str()] {

@@ -21,6 +21,8 @@ pub const ATTACKS: super::Table = &[
     ("PR07", read_proc),
     ("PR08", change_scheduling),
     ("PR09", attack_guest),
+    ("PR09-guest", attack_own_guest),
+    ("PR10", leave_the_tree),
     ("PR11", overwrite_program),
 ];
 
@@ -270,6 +272,44 @@ fn attack_guest(arguments: &[String]) {
                 &mut [Arg::Int(guest), Arg::Int(i64::from(signal))]
             )
         ));
+    }
+}
+
+/// Whoever started this program: the guest, under whatever number.
+fn attack_own_guest(_: &[String]) {
+    match call(libc::SYS_getppid, &mut []) {
+        Ok(parent) if parent > 0 => attack_guest(&[parent.to_string()]),
+        other => super::out::give_up(format!("no parent that can be named: {other:?}")),
+    }
+}
+
+/// A child of a child that has ended: whoever takes it in must be whoever started this program.
+fn leave_the_tree(_: &[String]) {
+    let Ok(starter) = call(libc::SYS_getppid, &mut []) else {
+        super::out::give_up("no parent");
+    };
+    let Ok((mut reader, writer)) = std::io::pipe() else {
+        super::out::give_up("no pipe");
+    };
+    let child = sys::fork(|| {
+        let own = i64::from(std::process::id());
+        let _ = sys::fork(|| {
+            let adopter = || call(libc::SYS_getppid, &mut []).unwrap_or(-1);
+            while adopter() == own {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            let mut writer = &writer;
+            let _ = std::io::Write::write_all(&mut writer, adopter().to_string().as_bytes());
+        });
+    });
+    drop(writer);
+    note(format!("{:?}", child.and_then(sys::wait)));
+    let mut adopter = String::new();
+    let told = reader.read_to_string(&mut adopter);
+    match adopter.parse::<i64>() {
+        Ok(adopter) if adopter == starter => note("the orphan stays with whoever started this"),
+        Ok(adopter) => reached(format!("the orphan went to {adopter}, not to {starter}")),
+        Err(_) => super::out::give_up(format!("the orphan said {adopter:?}, {told:?}")),
     }
 }
 
