@@ -285,6 +285,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand create" -l rm -d 'Begi
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l fresh -d 'Begin without changes; those that are there are set aside, not lost'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l audit-syslog -d 'Send the audit records to the system\'s log (journald or syslog) as well'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l keep -d 'Keep the record of the sandbox when it ends (the default)'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l probing -d 'For the battery alone: what it showed last does not keep it from looking anew'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l json -d 'Write what was made, or with --dry-run the plan, as JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -s q -l quiet -d 'No notes'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -556,6 +557,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand gc" -s V -l version -d
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l driver -d 'Only this driver; may be given several times' -r
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l category -d 'Only this group of probes (--list shows them); may be given several times' -r
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l id -d 'Only the probes whose id begins like this; may be given several times' -r
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -l reprobe -d 'Attack again where the last result still counts'
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l list -d 'Show the probes and run none'
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l json -d 'Write JSON, with every probe and what is claimed'
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -s v -l verbose -d 'Tell every probe, not only those that did not hold'

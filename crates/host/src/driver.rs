@@ -24,6 +24,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Driver: Send + Sync {
     /// The name users write: `native`, `docker` …
     fn name(&self) -> &'static str;
+    /// Of what builds the wall: a driver that uses an engine of its own adds that engine's.
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
     /// Finds the facts about what this driver works on. Costs little; changes nothing.
     fn survey(&self) -> BoxFuture<'_, Result<Target>>;
     /// What a sandbox will share with the host.

@@ -45,6 +45,7 @@ pub mod logs;
 pub mod meter;
 pub mod open;
 pub mod outside;
+pub mod probed;
 pub mod sandbox;
 pub mod session;
 pub mod setup;

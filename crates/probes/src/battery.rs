@@ -82,6 +82,7 @@ impl Battery {
             unusable,
             probes,
             took_ms: milliseconds(begun),
+            kept_for_ms: None,
         })
     }
 }

@@ -70,6 +70,9 @@ pub struct DriverReport {
     pub probes: Vec<Row>,
     /// How long it took.
     pub took_ms: u64,
+    /// How long ago it was made, in milliseconds, where it was not made now but kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_for_ms: Option<u64>,
 }
 
 /// Where a report was made.

@@ -76,6 +76,9 @@ pub enum Failure {
         /// All that were asked.
         others: Vec<crate::service::auto::PassedOver>,
     },
+    /// The last probe of the driver that was named shows that it does not hold what is required.
+    #[error(transparent)]
+    Contradicted(Box<crate::service::probed::Contradicted>),
     /// `--status-fd` names no open descriptor.
     #[error(
         "--status-fd {number}: {cause}\n    fix: open it for the command, for example with 3>events.json"
@@ -276,8 +279,14 @@ impl Failure {
                 refusal: Some(refusal),
                 ..
             } => &refusal.missing,
+            Self::Contradicted(one) => &one.missing,
             _ => &[],
         }
+    }
+
+    /// No sandbox is begun because a wall is not as it has to be: that is recorded.
+    pub fn is_refusal(&self) -> bool {
+        !self.missing().is_empty() || matches!(self, Self::Contradicted(_) | Self::NoDriver { .. })
     }
 }
 

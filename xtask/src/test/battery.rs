@@ -27,6 +27,7 @@ struct Told {
 struct Driver {
     driver: String,
     unusable: Option<String>,
+    kept_for_ms: Option<u64>,
     probes: Vec<Probe>,
 }
 
@@ -42,8 +43,11 @@ struct Probe {
 pub fn as_this_user(stage: &mut Stage) -> Result<Report> {
     let program = dist::run(stage.tree)?;
     let state = stage.tree.target.join("battery");
-    let mut command = Command::new(&program);
-    command.env("XDG_STATE_HOME", &state);
+    let command = || {
+        let mut command = Command::new(&program);
+        command.env("XDG_STATE_HOME", &state);
+        command
+    };
     let report = one(stage, command, "battery");
     // What drivers keep there would only be in the way.
     let _ = std::fs::remove_dir_all(&state);
@@ -61,11 +65,30 @@ pub fn as_test_user(stage: &mut Stage) -> Result<Report> {
     let program = dist::run(stage.tree)?;
     let user = user::ensure_exists()?;
     let place = Place::make(&user, &program)?;
-    one(stage, user.command(&place.0.join("bin/stockade")), "battery-user")
+    let program = place.0.join("bin/stockade");
+    one(stage, || user.command(&program), "battery-user")
 }
 
-fn one(stage: &Stage, mut command: Command, name: &str) -> Result<Report> {
-    command.args(["probe", "--json"]);
+/// The whole battery; then it has to be kept, also when a part of it was run anew.
+fn one(stage: &Stage, command: impl Fn() -> Command, name: &str) -> Result<Report> {
+    let told = tell(stage, command(), &["--reprobe"], name)?;
+    let report = count(&told, name);
+    ensure!(report.counts.passed > 0, "{name}: nothing was probed");
+    tell(stage, command(), &["--id", "FS03"], &format!("{name}-part"))?;
+    let again = tell(stage, command(), &[], &format!("{name}-kept"))?;
+    for (before, after) in told.drivers.iter().zip(&again.drivers) {
+        let is_kept = after.kept_for_ms.is_some() && after.probes.len() == before.probes.len();
+        ensure!(
+            is_kept || before.unusable.is_some(),
+            "{name}: the result of {} was not kept, or not all of it",
+            before.driver
+        );
+    }
+    Ok(report)
+}
+
+fn tell(stage: &Stage, mut command: Command, flags: &[&str], name: &str) -> Result<Told> {
+    command.args(["probe", "--json"]).args(flags);
     let mut text = String::new();
     let mut see = |stream: Stream, line: &str| {
         if stream == Stream::Out {
@@ -81,10 +104,7 @@ fn one(stage: &Stage, mut command: Command, name: &str) -> Result<Report> {
         "{name}: stockade probe failed: see {}",
         log.display()
     );
-    let told: Told = serde_json::from_str(&text).with_context(|| format!("the JSON in {}", log.display()))?;
-    let report = count(&told, name);
-    ensure!(report.counts.passed > 0, "{name}: nothing was probed");
-    Ok(report)
+    serde_json::from_str(&text).with_context(|| format!("the JSON in {}", log.display()))
 }
 
 fn count(told: &Told, name: &str) -> Report {

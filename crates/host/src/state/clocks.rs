@@ -27,7 +27,7 @@ impl Clocks {
     }
 
     /// The latter in milliseconds.
-    pub(super) fn boot_ms(&self) -> u64 {
+    pub(crate) fn boot_ms(&self) -> u64 {
         u64::try_from(self.since_boot.as_millis()).unwrap_or(u64::MAX)
     }
 }

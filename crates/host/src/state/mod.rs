@@ -13,6 +13,7 @@
 //!     audit/YEAR-MONTH.NUMBER.jsonl  what happened; outlives the sandboxes
 //!     spare/                         empty directories for the next runs
 //!     trees/KEY-NUMBER/              copies of system directories, for the next sandbox that needs one
+//!     probes/DRIVER.json             what its last probe showed here; the whole report beside it
 //!     trash/                         what is to be freed when nobody waits
 //! ```
 //!
@@ -60,9 +61,10 @@ pub use process::ProcessRef;
 pub use status::{Detached, Phase, Status};
 pub use trash::Emptied;
 
-pub(crate) use files::Dir;
+pub(crate) use files::{Dir, MAX_FILE_BYTES, from_json, to_json};
 pub(crate) use folder::{Claim, is_claimed};
 pub(crate) use list::status_in;
+pub(crate) use status_file::{seal, unseal};
 
 use crate::error::{Error, Result};
 use trash::Trash;

@@ -60,7 +60,7 @@ impl StatusFile {
 }
 
 /// Adds the hash as the last field.
-fn seal(mut json: Vec<u8>) -> Vec<u8> {
+pub(crate) fn seal(mut json: Vec<u8>) -> Vec<u8> {
     json.truncate(json.trim_ascii_end().len());
     let digest = hash(&json);
     json.pop(); // the closing brace
@@ -71,7 +71,7 @@ fn seal(mut json: Vec<u8>) -> Vec<u8> {
 }
 
 /// What was sealed; none if it is not whole.
-fn unseal(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unseal(bytes: &[u8]) -> Option<Vec<u8>> {
     let text = bytes.trim_ascii_end().strip_suffix(b"\"}")?;
     let (sealed, digest) = text.split_at_checked(text.len().checked_sub(HASH_LENGTH)?)?;
     let mut json = sealed.strip_suffix(CHECK.as_bytes())?.to_vec();

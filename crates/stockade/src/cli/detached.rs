@@ -46,7 +46,10 @@ impl From<CreateArgs> for Wanted {
     fn from(args: CreateArgs) -> Self {
         Self {
             command: Vec::new(),
-            sandbox: args.sandbox,
+            sandbox: SandboxArgs {
+                probing: args.probing,
+                ..args.sandbox
+            },
             terminal: TerminalArgs::default(),
             quiet: args.quiet,
         }

@@ -46,6 +46,7 @@ pub fn launch(policy: &PolicyFlags, seen: &ViewArgs, bounds: &LimitArgs) -> Resu
         overrides: overrides(policy, seen, bounds)?,
         preset: flag("--preset", policy.preset.clone()),
         policy: policy.policy.clone(),
+        probing: false,
     })
 }
 

@@ -47,10 +47,12 @@ pub fn report_failure(code: Result, status: Option<&StatusFd>) -> Result {
 
 /// What would be built.
 pub async fn prepare(args: &SandboxArgs, command: &[OsString]) -> service::Result<Prepared> {
-    let prepared = plan::prepare(overrides::launch(&args.policy, &args.view, &args.limits)?).await;
+    let mut launch = overrides::launch(&args.policy, &args.view, &args.limits)?;
+    launch.probing = args.probing;
+    let prepared = plan::prepare(launch).await;
     match prepared {
         // A mistyped flag is no refusal, and leaves nothing behind.
-        Err(failure) if !args.dry_run && !failure.missing().is_empty() => {
+        Err(failure) if !args.dry_run && failure.is_refusal() => {
             if let Err(unwritten) = service::audit::refused(command, &failure) {
                 report::note(&format!("the refusal could not be recorded: {unwritten}"));
             }
@@ -67,6 +69,9 @@ pub fn say_notes(prepared: &Prepared, quiet: bool) {
             report::note(&format!("note: {note}"));
         }
         for note in &prepared.notes {
+            report::note(&format!("note: {note}"));
+        }
+        if let Some(note) = &prepared.probed {
             report::note(&format!("note: {note}"));
         }
     }

@@ -24,6 +24,15 @@ pub fn diagnosis_text(diagnosis: &Diagnosis, paint: Paint) -> String {
         &["DRIVER", "LEVEL", "WITH THE DEFAULT POLICY"],
         diagnosis.drivers.iter().map(|driver| driver_row(driver, paint)),
     ));
+    for (driver, last) in diagnosis.drivers.iter().zip(&diagnosis.probed) {
+        let line = Shown::new(&last.to_string()).to_string();
+        let line = if last.probe.contradictions().is_empty() {
+            line
+        } else {
+            paint.red(&line)
+        };
+        let _ = writeln!(text, "{}: {line}", driver.name);
+    }
     text.push('\n');
     text.push_str(&table(
         paint,

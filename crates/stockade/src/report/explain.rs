@@ -102,6 +102,15 @@ fn drivers(paint: Paint, explained: &Explained) -> String {
             driver.driver,
             level(driver.level)
         );
+        let probed = Shown::new(&driver.probed.to_string()).to_string();
+        let _ = writeln!(
+            text,
+            "  {}",
+            match driver.contradicted {
+                true => paint.red(&format!("refused: {probed}")),
+                false => probed,
+            }
+        );
         for row in &explained.controls {
             let Some(why) = row.support.get(index).and_then(shortfall) else {
                 continue;

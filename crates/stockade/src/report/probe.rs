@@ -1,12 +1,14 @@
 //! What the battery found, for a person: who holds, what does not, in a screen.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use stockade_domain::Support;
 use stockade_probes::report::{ControlRow, DriverReport, Outcome, Report, Row};
 use stockade_probes::{Probe, Severity};
 
 use super::{Paint, table};
+use crate::service::probed::short_age;
 
 /// A probe as it is listed.
 type Listed = (&'static str, &'static Probe);
@@ -69,6 +71,12 @@ fn summary(report: &Report, paint: Paint) -> String {
         if let Some(why) = &driver.unusable {
             let first = why.lines().next().unwrap_or_default();
             let _ = writeln!(text, "{}: not probed: {first}", driver.driver);
+        }
+    }
+    for driver in &report.drivers {
+        if let Some(kept) = driver.kept_for_ms {
+            let age = short_age(Duration::from_millis(kept));
+            let _ = writeln!(text, "{}: from {age} ago; --reprobe to try anew", driver.driver);
         }
     }
     text
@@ -254,6 +262,7 @@ mod tests {
                 ),
             ],
             took_ms: 3_456,
+            kept_for_ms: Some(5 * 60 * 1000 + 1),
         };
         let none = DriverReport {
             driver: "chroot".to_owned(),
@@ -261,6 +270,7 @@ mod tests {
             controls: Vec::new(),
             probes: Vec::new(),
             took_ms: 1,
+            kept_for_ms: None,
         };
         Report {
             version: Report::VERSION,
@@ -284,6 +294,7 @@ mod tests {
         DRIVER              HELD  INCONCLUSIVE  NOT CLAIMED       TIME
         native  1 NOT HELD  1     1             1 open, 0 closed  3.4 s
         chroot: not probed: only root can change the root directory
+        native: from 5 minutes ago; --reprobe to try anew
 
         native
           CONTROL           CLAIMED   MEASURED
@@ -305,6 +316,7 @@ mod tests {
         DRIVER              HELD  INCONCLUSIVE  NOT CLAIMED       TIME
         native  1 NOT HELD  1     1             1 open, 0 closed  3.4 s
         chroot: not probed: only root can change the root directory
+        native: from 5 minutes ago; --reprobe to try anew
 
         native
           CONTROL           CLAIMED   MEASURED

@@ -8,6 +8,7 @@ use serde::Serialize;
 use stockade_domain::{ControlKind, Refusal, Support};
 use stockade_host::driver::Driver;
 
+use super::probed::Contradicted;
 use super::{DRIVERS, Result, driver};
 
 pub use stockade_domain::policy::DEFAULT_DRIVER as AUTO;
@@ -94,6 +95,15 @@ impl PassedOver {
             driver: refusal.driver.clone(),
             missing,
             why,
+        }
+    }
+
+    /// One whose last probe showed that it does not hold what the policy requires.
+    pub(super) fn contradicted(found: &Contradicted) -> Self {
+        Self {
+            driver: found.driver.to_owned(),
+            missing: found.missing.iter().map(|one| one.control.kind()).collect(),
+            why: found.brief(),
         }
     }
 

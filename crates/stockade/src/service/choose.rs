@@ -10,8 +10,9 @@ use stockade_host::doctor;
 
 use super::plan::Launch;
 use super::policy::{explain, memory_bytes};
+use super::probed::{self, Last};
 use super::standing::Standing;
-use super::{DRIVERS, Result};
+use super::{DRIVERS, Result, driver};
 
 /// The answer, with the policy that goes with the first choice.
 pub struct Chosen {
@@ -45,7 +46,23 @@ pub async fn choose(threat: &Threat) -> Result<Chosen> {
     let mut strategies = BTreeMap::new();
     for name in DRIVERS {
         let standing = Standing::of(&explained, name).await?;
-        strategies.insert(name.to_owned(), here(&standing, &demands));
+        let last = probed::last(driver(name)?.as_ref())?;
+        let required = explained.controls.iter().map(|row| &row.demand);
+        let contradicted = probed::matters(last.probe.contradictions(), required)
+            || last
+                .probe
+                .contradictions()
+                .iter()
+                .any(|one| one.controls.iter().any(|kind| demands.contains(kind)));
+        strategies.insert(
+            name.to_owned(),
+            match contradicted {
+                true => Here::No {
+                    why: format!("{last} (stockade probe --driver {name} --reprobe)"),
+                },
+                false => here(&standing, &demands, &last),
+            },
+        );
     }
     let host = HostHas {
         strategies,
@@ -58,7 +75,7 @@ pub async fn choose(threat: &Threat) -> Result<Chosen> {
 }
 
 /// What this host has of a driver, for what the threat asks.
-fn here(standing: &Standing, demands: &[ControlKind]) -> Here {
+fn here(standing: &Standing, demands: &[ControlKind], last: &Last) -> Here {
     let lacking = |kind: &ControlKind| {
         let why = standing.absence(*kind)?;
         Some(format!("it cannot enforce {kind} here: {why}"))
@@ -70,7 +87,10 @@ fn here(standing: &Standing, demands: &[ControlKind]) -> Here {
     {
         Some(why) => Here::No { why },
         None => Here::Yes {
-            measured: given_up_line(&standing.given_up).into_iter().collect(),
+            measured: given_up_line(&standing.given_up)
+                .into_iter()
+                .chain([last.to_string()])
+                .collect(),
             start_ms: None,
         },
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use stockade_host::doctor::{self, Check, DriverReport, Observed, Verdict};
 
+use super::probed::{self, Last};
 use super::{Result, driver, drivers};
 
 /// The driver that knows most about this host.
@@ -17,6 +18,8 @@ pub struct Diagnosis {
     pub works: bool,
     /// Each driver with the default policy.
     pub drivers: Vec<DriverReport>,
+    /// What is known of each from probes, in the same order.
+    pub probed: Vec<Last>,
     /// The questions, each with its answer.
     pub checks: Vec<Check>,
     /// Everything that was seen.
@@ -31,16 +34,18 @@ pub async fn diagnose() -> Result<Diagnosis> {
     // The facts of this host are the same for every driver on it.
     let target = driver(NATIVE)?.survey().await?;
     let observed = doctor::gather(&std::env::current_exe()?, target).await?;
-    let mut reports = Vec::new();
+    let (mut reports, mut probed) = (Vec::new(), Vec::new());
     for driver in drivers()? {
         let target = driver.survey().await?;
         reports.push(doctor::driver_report(driver.as_ref(), &target));
+        probed.push(probed::last(driver.as_ref())?);
     }
     let checks = doctor::checks(&observed);
     Ok(Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         works: works(&checks),
         drivers: reports,
+        probed,
         checks,
         observed,
     })

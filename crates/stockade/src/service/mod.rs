@@ -26,6 +26,7 @@ pub mod not_started;
 pub mod plan;
 pub mod policy;
 pub mod probe;
+pub mod probed;
 pub mod run;
 pub mod sandboxes;
 pub mod setup;

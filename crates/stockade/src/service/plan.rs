@@ -16,6 +16,7 @@ use stockade_host::view::{Context, Note};
 use super::Result;
 use super::auto::{self, AUTO, Choice, PassedOver};
 use super::policy::{Gathered, gather};
+use super::probed::{self, Contradicted, Heeded};
 use crate::failure::Failure;
 
 /// What is asked for beside the layers that are found: each comes on top of the one before.
@@ -27,6 +28,8 @@ pub struct Launch {
     pub policy: Option<PathBuf>,
     /// What is nearer than any file.
     pub overrides: Overrides,
+    /// It is the battery that asks: what its last run showed does not keep it from looking anew.
+    pub probing: bool,
 }
 
 /// A plan with everything that is needed to carry it out.
@@ -41,6 +44,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// What the user should know about the file view.
     pub notes: Vec<Note>,
+    /// What the user should know about the driver's last probe.
+    pub probed: Option<String>,
     /// `PATH` of the host: to tell where a command is that cannot be found inside.
     pub host_path: String,
     /// Where the command starts: the current directory, if it exists inside.
@@ -65,6 +70,7 @@ pub struct Shown<'a> {
 /// # Errors
 /// A policy that cannot be used here, or the refusal with all that is missing.
 pub async fn prepare(launch: Launch) -> Result<Prepared> {
+    let heed = !launch.probing;
     let Gathered {
         layers,
         context,
@@ -74,6 +80,7 @@ pub async fn prepare(launch: Launch) -> Result<Prepared> {
     let is_named = named != AUTO;
     let mut passed_over = Vec::new();
     let mut strongest: Option<Refusal> = None;
+    let mut contradicted = None;
     for driver in auto::candidates(&named)? {
         match ask(&driver, &layers, &context).await? {
             Asked::Refused(refusal) => {
@@ -86,12 +93,25 @@ pub async fn prepare(launch: Launch) -> Result<Prepared> {
                     passed_over.push(PassedOver::unusable(driver.name(), &found));
                     continue;
                 }
+                let heeded = if heed {
+                    probed::heed(driver.as_ref(), &plan)
+                } else {
+                    Heeded::default()
+                };
+                if let Some(one) = heeded.against {
+                    passed_over.push(PassedOver::contradicted(&one));
+                    contradicted.get_or_insert(one);
+                    continue;
+                }
                 let choice = Choice::new(driver.name(), is_named, passed_over);
-                return Ok(prepared(driver, target, plan, notes, choice, &context));
+                return Ok(Prepared {
+                    probed: heeded.note,
+                    ..prepared(driver, target, plan, notes, choice, &context)
+                });
             }
         }
     }
-    Err(nobody(strongest, passed_over))
+    Err(nobody(strongest, contradicted, passed_over))
 }
 
 /// What a driver says to a policy.
@@ -127,8 +147,17 @@ fn copy_if_needed(driver: &dyn Driver, target: &Target, context: &Context, compo
 }
 
 /// No driver can: what the strongest lacks is told in full, the others in short.
-fn nobody(strongest: Option<Refusal>, passed_over: Vec<PassedOver>) -> Failure {
+fn nobody(
+    strongest: Option<Refusal>,
+    contradicted: Option<Contradicted>,
+    passed_over: Vec<PassedOver>,
+) -> Failure {
     match strongest {
+        None if passed_over.len() == 1
+            && let Some(one) = contradicted =>
+        {
+            Failure::Contradicted(Box::new(one))
+        }
         Some(refusal) if passed_over.len() == 1 => stockade_host::Error::Refused(refusal).into(),
         strongest => Failure::NoDriver {
             refusal: strongest,
@@ -153,6 +182,7 @@ fn prepared(
         target,
         plan,
         notes,
+        probed: None,
         host_path,
         cwd,
     }

@@ -15,6 +15,7 @@ use stockade_host::layers::{Found, LayerFile, Places};
 use stockade_host::view::{self, Context};
 
 use super::plan::Launch;
+use super::probed::{self, Last};
 use super::{Result, auto, drivers, state_path};
 use crate::failure::Failure;
 
@@ -121,6 +122,10 @@ pub struct DriverRow {
     pub level: Level,
     /// Required controls that it cannot enforce here: none means that a run is possible.
     pub refused: usize,
+    /// What is known of it from probes.
+    pub probed: Last,
+    /// Whether that keeps a run from being begun.
+    pub contradicted: bool,
 }
 
 impl Explained {
@@ -128,7 +133,10 @@ impl Explained {
     #[must_use]
     pub fn is_possible(&self) -> bool {
         let asked = |row: &&DriverRow| self.driver == auto::AUTO || self.driver == row.driver;
-        self.drivers.iter().filter(asked).any(|row| row.refused == 0)
+        self.drivers
+            .iter()
+            .filter(asked)
+            .any(|row| row.refused == 0 && !row.contradicted)
     }
 }
 
@@ -180,10 +188,13 @@ async fn ask(driver: &dyn Driver, demands: &Demands, controls: &mut [ControlRow]
         refused += usize::from(row.demand.need == Need::Require && !support.is_enforced());
         row.support.push(support);
     }
+    let probed = probed::last(driver)?;
     Ok(DriverRow {
         driver: driver.name(),
         level: driver.level(&target, demands),
         refused,
+        contradicted: probed::matters(probed.probe.contradictions(), demands.iter()),
+        probed,
     })
 }
 

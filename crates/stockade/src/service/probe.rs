@@ -1,5 +1,7 @@
 //! Attacking the walls of this host's drivers.
 
+mod kept;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,17 +20,28 @@ use super::policy::explain;
 use super::standing::Standing;
 use super::{DRIVERS, Result, guest, nearest, state_path, unknown_driver};
 use crate::failure::Failure;
+use kept::Keeping;
 
 /// The inside half, from the directory that holds `bin`.
 const INSTALLED: &str = "libexec/stockade/stockade-probes";
 /// The same where it was built: beside the program.
 const BUILT: &str = "stockade-probes";
 
+/// What is said while it runs.
+pub enum Told<'a> {
+    /// What is tried now.
+    Doing(&'a str),
+    /// What has to be known afterwards, too.
+    Note(&'a str),
+}
+
 /// Which probes of which drivers.
 pub struct Chosen {
     drivers: Vec<&'static str>,
     categories: Vec<String>,
     ids: Vec<String>,
+    /// Attack those as well whose last result still counts.
+    anew: bool,
 }
 
 impl Chosen {
@@ -36,7 +49,7 @@ impl Chosen {
     ///
     /// # Errors
     /// There is no such driver, group or probe.
-    pub fn new(drivers: &[String], categories: &[String], ids: &[String]) -> Result<Self> {
+    pub fn new(drivers: &[String], categories: &[String], ids: &[String], anew: bool) -> Result<Self> {
         let known = |name: &String| DRIVERS.into_iter().find(|known| known == name);
         let drivers = drivers
             .iter()
@@ -58,6 +71,7 @@ impl Chosen {
             },
             categories: categories.to_vec(),
             ids: ids.iter().map(|id| id.to_ascii_uppercase()).collect(),
+            anew,
         };
         if let Some(id) = this.ids.iter().find(|id| !is_known(id)) {
             return Err(Failure::UnknownProbes {
@@ -75,6 +89,11 @@ impl Chosen {
             .iter()
             .flat_map(|(group, probes)| probes.iter().map(move |probe| (*group, probe)));
         all.filter(|(group, probe)| self.has(group, probe)).collect()
+    }
+
+    /// Whether that is the whole battery: a part of it says nothing of the rest, and is not kept.
+    fn is_whole(&self) -> bool {
+        self.categories.is_empty() && self.ids.is_empty()
     }
 
     fn has(&self, group: &str, probe: &Probe) -> bool {
@@ -98,32 +117,73 @@ fn is_known(id: &str) -> bool {
 ///
 /// # Errors
 /// The inside half is missing, the policy cannot be used here, or it was interrupted.
-pub async fn probe(chosen: &Chosen, told: &dyn Fn(&str)) -> Result<Report> {
+pub async fn probe(chosen: &Chosen, told: &dyn Fn(Told<'_>)) -> Result<Report> {
     let program = std::env::current_exe()?;
     let explained = explain(Launch::default()).await?;
+    let mut tasks = Vec::new();
+    for name in &chosen.drivers {
+        let kept = match chosen.is_whole() && !chosen.anew {
+            true => kept::still_valid(name)?,
+            false => None,
+        };
+        tasks.push(match kept {
+            Some(report) => Task::Kept(Box::new(report)),
+            None => Task::Attack(Box::new(subject(name, Standing::of(&explained, name).await?))),
+        });
+    }
+    // What is told again needs nobody to attack.
+    let payload = match tasks.iter().any(|task| matches!(task, Task::Attack(_))) {
+        true => payload(&program)?,
+        false => PathBuf::new(),
+    };
     let battery = Battery {
-        payload: payload(&program)?,
+        payload,
         program,
         state: state_home()?,
         probes: chosen.list(),
     };
-    let mut subjects = Vec::new();
-    for name in &chosen.drivers {
-        subjects.push(subject(name, Standing::of(&explained, name).await?));
-    }
     let at_ms = Clocks::now().unix_ms;
-    Ok(Report {
+    let blank = Report {
         version: Report::VERSION,
         stockade: env!("CARGO_PKG_VERSION").to_owned(),
         battery: FINGERPRINT.to_owned(),
         at_ms,
         host: host(),
-        drivers: attack(battery, subjects, told).await?,
+        drivers: Vec::new(),
+    };
+    let keeper = chosen.is_whole().then(|| blank.clone());
+    Ok(Report {
+        drivers: attack(battery, tasks, keeper, told).await?,
+        ..blank
     })
 }
 
+/// What is to be done for a driver.
+enum Task {
+    Kept(Box<DriverReport>),
+    Attack(Box<Subject>),
+}
+
+/// What the battery's thread has to say.
+enum Heard {
+    Doing(String),
+    Note(String),
+}
+
+fn tell(heard: &Heard, told: &dyn Fn(Told<'_>)) {
+    match heard {
+        Heard::Doing(line) => told(Told::Doing(line)),
+        Heard::Note(line) => told(Told::Note(line)),
+    }
+}
+
 /// In a thread of its own: this process makes no sandbox itself.
-async fn attack(battery: Battery, subjects: Vec<Subject>, told: &dyn Fn(&str)) -> Result<Vec<DriverReport>> {
+async fn attack(
+    battery: Battery,
+    tasks: Vec<Task>,
+    keeper: Option<Report>,
+    told: &dyn Fn(Told<'_>),
+) -> Result<Vec<DriverReport>> {
     let mut interrupt = heeded(SignalKind::interrupt())?;
     let mut terminate = heeded(SignalKind::terminate())?;
     let mut hangup = heeded(SignalKind::hangup())?;
@@ -132,30 +192,47 @@ async fn attack(battery: Battery, subjects: Vec<Subject>, told: &dyn Fn(&str)) -
     let stop = Arc::clone(&stopped);
     let mut work = tokio::task::spawn_blocking(move || {
         let mut made = Vec::new();
-        for subject in &subjects {
+        for task in tasks {
+            let subject = match task {
+                Task::Kept(report) => {
+                    made.push(*report);
+                    continue;
+                }
+                Task::Attack(subject) => subject,
+            };
+            let keeping = keeper
+                .as_ref()
+                .map(|blank| Keeping::begin(&subject.driver, blank));
             let (mut number, count) = (0, battery.probes.len());
-            made.push(battery.attack(subject, &mut |probe| {
+            let report = battery.attack(&subject, &mut |probe| {
                 number += 1;
                 let line = format!("{}: {number} of {count}: {}", subject.driver, probe.title);
                 // Nobody listens any more at the end.
-                let _ = sender.blocking_send(line);
+                let _ = sender.blocking_send(Heard::Doing(line));
                 match stopped.load(Ordering::Relaxed) {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
                 }
-            })?);
+            })?;
+            if let Some(why) = keeping.and_then(|keeping| keeping.end(&report)) {
+                let _ = sender.blocking_send(Heard::Note(why));
+            }
+            made.push(report);
         }
         Ok(made)
     });
     let done: Verdict<Vec<DriverReport>> = loop {
         tokio::select! {
             done = &mut work => break done.map_err(|error| Failure::Battery(error.to_string()))?,
-            Some(line) = heard.recv() => told(&line),
+            Some(heard) = heard.recv() => tell(&heard, told),
             _ = interrupt.recv() => stop.store(true, Ordering::Relaxed),
             _ = terminate.recv() => stop.store(true, Ordering::Relaxed),
             _ = hangup.recv() => stop.store(true, Ordering::Relaxed),
         }
     };
+    while let Ok(late) = heard.try_recv() {
+        tell(&late, told);
+    }
     done.map_err(|problem| match stop.load(Ordering::Relaxed) {
         true => Failure::Interrupted,
         false => Failure::Battery(problem.why()),
@@ -172,7 +249,7 @@ fn subject(name: &str, standing: Standing) -> Subject {
     let prefer = given_up.flat_map(|kind| ["--prefer".to_owned(), kind.name().to_owned()]);
     Subject {
         driver: name.to_owned(),
-        flags: ["--driver".to_owned(), name.to_owned()]
+        flags: ["--probing".to_owned(), "--driver".to_owned(), name.to_owned()]
             .into_iter()
             .chain(prefer)
             .collect(),

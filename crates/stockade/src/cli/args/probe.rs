@@ -18,6 +18,13 @@ pub struct ProbeArgs {
     /// Only the probes whose id begins like this; may be given several times
     #[arg(long, value_name = "ID")]
     pub id: Vec<String>,
+    /// Attack again where the last result still counts
+    ///
+    /// A whole result is kept and counts until the machine is started anew, or its kernel, a setting that
+    /// matters, the organisation's policy or Stockade changes. Sandboxes are refused that would need what it
+    /// contradicts.
+    #[arg(long)]
+    pub reprobe: bool,
     /// Show the probes and run none
     #[arg(long)]
     pub list: bool,

@@ -18,6 +18,7 @@ fn diagnosis(differs: &str) -> Diagnosis {
         version: "1.2.3",
         works: crate::service::doctor::works(&checks),
         drivers: vec![driver_report(&Native::new(), &observed.target)],
+        probed: Vec::new(),
         checks,
         observed,
     }
