@@ -46,10 +46,7 @@ impl From<CreateArgs> for Wanted {
     fn from(args: CreateArgs) -> Self {
         Self {
             command: Vec::new(),
-            sandbox: SandboxArgs {
-                probing: args.probing,
-                ..args.sandbox
-            },
+            sandbox: args.sandbox,
             terminal: TerminalArgs::default(),
             quiet: args.quiet,
         }

@@ -339,3 +339,10 @@ fn skip(name: &str, reason: &str) {
         writeln!(file.expect("the log"), "SKIP probed::{name}: {reason}").expect("written");
     }
 }
+
+#[test]
+fn the_battery_itself_can_look_anew() {
+    let world = refusing();
+    let said = said(&mut world.run_with(&["--probing", "--driver", "native"], &["echo", "ran"]));
+    assert!(said.code == Some(0) && said.out.contains("ran"), "{}", said.err);
+}

@@ -70,8 +70,8 @@ pub struct SandboxArgs {
     pub status_fd: Option<RawFd>,
     #[command(flatten)]
     pub audit: AuditFlags,
-    /// The battery asks
-    #[arg(skip)]
+    /// For the battery alone: what it showed last does not keep it from looking anew
+    #[arg(long, hide = true)]
     pub probing: bool,
 }
 
@@ -115,9 +115,6 @@ pub struct CreateArgs {
     /// Keep the record of the sandbox when it ends (the default)
     #[arg(long, hide = true)]
     pub keep: bool,
-    /// For the battery alone: what it showed last does not keep it from looking anew
-    #[arg(long, hide = true)]
-    pub probing: bool,
     /// Write what was made, or with --dry-run the plan, as JSON
     #[arg(long, help_heading = "Reports")]
     pub json: bool,
