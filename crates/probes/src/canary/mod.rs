@@ -70,14 +70,19 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// For an attack without arguments, or with those of another canary.
+    pub(crate) fn new() -> Self {
+        Self {
+            arguments: Vec::new(),
+        }
+    }
+
     /// No arguments.
     ///
     /// # Errors
     /// None.
     pub fn plant(_: &Field) -> Verdict<Box<dyn Canary>> {
-        Ok(Box::new(Self {
-            arguments: Vec::new(),
-        }))
+        Ok(Box::new(Self::new()))
     }
 
     /// A random value that has to come back through the kernel.

@@ -13,18 +13,25 @@ pub(super) fn stockade(field: &Field, words: &[&str]) -> Verdict<Finished> {
     finish(command, Vec::new(), None)
 }
 
+/// A name that no sandbox of the user's has.
+pub(super) fn own_name(field: &Field, what: &str) -> String {
+    format!("probe-{what}-{}-{}", std::process::id(), field.ground.number())
+}
+
 /// Keeps a sandbox running with a command, while `act` executes others in it.
 ///
 /// # Errors
 /// It does not start, or what `act` says.
 pub(super) fn beside<T>(
     field: &Field,
-    name: &str,
+    what: &str,
     command: &[&str],
     act: impl FnOnce(&dyn Fn(&[&str]) -> Verdict<Finished>) -> Verdict<T>,
 ) -> Verdict<T> {
     // Before the workspace is copied, where it is.
     drop(field.ground.payload());
+    let name = own_name(field, what);
+    let name = name.as_str();
     let flags = field.wall.flags();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let start = [&["run", "-q", "-d", "--name", name], &flags[..], &["--"], command].concat();

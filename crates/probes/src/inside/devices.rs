@@ -1,19 +1,13 @@
-//! Device nodes and kernel settings. Settings are only opened for writing, never written.
+//! Device nodes, there and new.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use super::out::{argument, note, reached, succeeded};
+use super::out::{note, reached, succeeded};
 use super::sys::{Arg, call};
 
 /// By the ids of the catalogue.
-pub const ATTACKS: super::Table = &[
-    ("DV01", open_nodes),
-    ("DV02", make_nodes),
-    ("KN", open_settings),
-    ("KN06", cgroups),
-    ("nodes", names),
-];
+pub const ATTACKS: super::Table = &[("DV01", open_nodes), ("DV02", make_nodes), ("nodes", names)];
 
 /// Never a watchdog: opening one starts it.
 const NODES: [&str; 24] = [
@@ -80,100 +74,9 @@ fn make_nodes(_: &[String]) {
     }
 }
 
-const SETTINGS: [&str; 26] = [
-    "/proc/sys/kernel/core_pattern",
-    "/proc/sys/kernel/modprobe",
-    "/proc/sys/kernel/hotplug",
-    "/proc/sys/kernel/panic",
-    "/proc/sys/kernel/sysrq",
-    "/proc/sys/kernel/randomize_va_space",
-    "/proc/sys/kernel/yama/ptrace_scope",
-    "/proc/sys/kernel/hostname",
-    "/proc/sys/kernel/ns_last_pid",
-    "/proc/sys/fs/binfmt_misc/register",
-    "/proc/sys/fs/suid_dumpable",
-    "/proc/sys/fs/protected_symlinks",
-    "/proc/sys/user/max_user_namespaces",
-    "/proc/sys/vm/drop_caches",
-    "/proc/sys/vm/panic_on_oom",
-    "/proc/sys/vm/overcommit_memory",
-    "/proc/sys/net/ipv4/ip_forward",
-    "/proc/sys/net/ipv4/conf/all/route_localnet",
-    "/proc/sysrq-trigger",
-    "/proc/irq/default_smp_affinity",
-    "/proc/1/oom_score_adj",
-    "/proc/self/setgroups",
-    "/sys/power/state",
-    "/sys/kernel/uevent_helper",
-    "/sys/module/kernel/parameters/panic",
-    "/sys/fs/cgroup/cgroup.procs",
-];
-
 /// What is harmless to everybody.
 const KNOWN: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
-fn open_settings(_: &[String]) {
-    for path in SETTINGS {
-        let opened = OpenOptions::new().write(true).open(path);
-        // The process itself may write here, and gains nothing.
-        if path != "/proc/self/setgroups" {
-            succeeded(path, &opened);
-        }
-    }
-    for entry in fs::read_dir("/sys/module").into_iter().flatten().flatten() {
-        for parameter in fs::read_dir(entry.path().join("parameters"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            if OpenOptions::new().write(true).open(parameter.path()).is_ok() {
-                reached(parameter.path().display());
-            }
-        }
-    }
-}
-
-/// Every file of every cgroup that can be seen: none may be open to writing.
-fn cgroups(arguments: &[String]) {
-    let mut found = 0;
-    for start in ["/sys/fs/cgroup", argument(arguments, 0)] {
-        if !start.is_empty() {
-            walk(Path::new(start), 0, &mut found);
-        }
-    }
-    note(format!("{found} files seen"));
-}
-
-fn walk(directory: &Path, depth: u32, found: &mut u32) {
-    const KNOBS: [&str; 9] = [
-        "cgroup.procs",
-        "tasks",
-        "release_agent",
-        "notify_on_release",
-        "memory.max",
-        "pids.max",
-        "cpu.max",
-        "memory.limit_in_bytes",
-        "cgroup.subtree_control",
-    ];
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            if depth < 6 {
-                walk(&path, depth + 1, found);
-            }
-            continue;
-        }
-        *found += 1;
-        if KNOBS.iter().any(|knob| entry.file_name() == *knob)
-            && OpenOptions::new().write(true).open(&path).is_ok()
-        {
-            reached(path.display());
-        }
-    }
-}
-
-/// Every name below /dev.
 /// What is in /dev; where it cannot be listed, what of it can be opened.
 fn names(_: &[String]) {
     let mut names: Vec<String> = match fs::read_dir("/dev") {

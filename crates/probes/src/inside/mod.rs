@@ -15,10 +15,12 @@ mod load;
 mod mounts;
 mod nested;
 mod network;
+mod nodes;
 mod out;
 mod privileges;
 mod processes;
 mod rights;
+mod settings;
 mod side;
 mod surface;
 mod sweep;
@@ -48,6 +50,8 @@ const TABLES: &[Table] = &[
     surface::ATTACKS,
     sweep::ATTACKS,
     devices::ATTACKS,
+    settings::ATTACKS,
+    nodes::ATTACKS,
     ipc::ATTACKS,
     network::ATTACKS,
     side::ATTACKS,

@@ -11,6 +11,8 @@ use super::sys::{Arg, call};
 pub const ATTACKS: super::Table = &[
     ("FS10", make_writable),
     ("DV04", mount_new),
+    ("DV09", mount_fuse),
+    ("KN02", fresh_procfs),
     ("PV09", own_namespaces),
     ("PV12", foreign_namespaces),
 ];
@@ -77,10 +79,7 @@ fn mount_new(_: &[String]) {
         match mount("none", &at, kind, 0, "") {
             Ok(()) => {
                 reached(format!("mounted {kind}"));
-                let _ = call(
-                    libc::SYS_umount2,
-                    &mut [Arg::Text(&at), Arg::Int(i64::from(libc::MNT_DETACH))],
-                );
+                unmount(&at);
             }
             Err(error) => note(format!("mount {kind}: {error}")),
         }
@@ -105,6 +104,71 @@ fn mount_new(_: &[String]) {
         &call(libc::SYS_pivot_root, &mut [Arg::Text("."), Arg::Text(".")]),
     );
     let _ = fs::remove_dir(&at);
+}
+
+/// A file system that a program serves.
+fn mount_fuse(_: &[String]) {
+    let device = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    note(format!("/dev/fuse: {device:?}"));
+    let descriptor = device.as_ref().map_or(-1, std::os::fd::AsRawFd::as_raw_fd);
+    let at = format!("fuse-{}", std::process::id());
+    let _ = fs::create_dir(&at);
+    let data = format!("fd={descriptor},rootmode=40000,user_id=0,group_id=0");
+    for kind in ["fuse", "fuse.probe", "fuseblk"] {
+        let mounted = mount("probe", &at, kind, libc::MS_NOSUID | libc::MS_NODEV, &data);
+        succeeded(format!("mounted {kind}"), &mounted);
+        if mounted.is_ok() {
+            unmount(&at);
+        }
+    }
+    let _ = fs::remove_dir(&at);
+}
+
+/// A procfs, a sysfs and control groups that nobody made safe: as this process is, and with namespaces
+/// of its own.
+fn fresh_procfs(_: &[String]) {
+    let user = i64::from(libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID);
+    for flags in [0, user] {
+        let child = super::sys::fork(|| {
+            if flags != 0 {
+                note(format!(
+                    "namespaces: {:?}",
+                    call(libc::SYS_unshare, &mut [Arg::Int(flags)])
+                ));
+            }
+            // Only a child is in a new namespace of processes.
+            let grandchild = super::sys::fork(mount_fresh);
+            let _ = grandchild.map(super::sys::wait);
+            let _ = std::io::stdout().flush();
+        });
+        let _ = child.map(super::sys::wait);
+    }
+}
+
+fn mount_fresh() {
+    let at = format!("fresh-{}", std::process::id());
+    let _ = fs::create_dir(&at);
+    for (kind, knob) in [
+        ("proc", "sys/kernel/core_pattern"),
+        ("proc", "sysrq-trigger"),
+        ("sysfs", "kernel/uevent_helper"),
+        ("cgroup2", "cgroup.procs"),
+    ] {
+        let mounted = mount("none", &at, kind, 0, "");
+        succeeded(format!("a fresh {kind}"), &mounted);
+        if mounted.is_ok() {
+            let opened = fs::OpenOptions::new().write(true).open(Path::new(&at).join(knob));
+            note(format!("{knob}, to write: {opened:?}"));
+            unmount(&at);
+        }
+    }
+    let _ = fs::remove_dir(&at);
+    let _ = std::io::stdout().flush();
+}
+
+fn unmount(at: &str) {
+    let detach = i64::from(libc::MNT_DETACH);
+    let _ = call(libc::SYS_umount2, &mut [Arg::Text(at), Arg::Int(detach)]);
 }
 
 /// A user namespace of the own, and what it would allow.
