@@ -113,6 +113,11 @@ const NEEDS: &[Need] = &[
         shown_by: Sign::Program("fish"),
         reason: "shows that it takes its completions",
     },
+    Need {
+        package: "chromium",
+        shown_by: Sign::Program("chromium"),
+        reason: "opens the page of a probe's report",
+    },
 ];
 
 /// Tools that come with Rust, and how to get them where they were left out.

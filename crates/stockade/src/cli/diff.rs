@@ -67,7 +67,8 @@ fn patch(reviewed: &Reviewed, file: &Path) -> std::result::Result<(), Failure> {
     Ok(())
 }
 
-fn write(path: &Path, bytes: &[u8]) -> std::result::Result<(), Failure> {
+/// Writes a file, or standard output for `-`.
+pub fn write(path: &Path, bytes: &[u8]) -> std::result::Result<(), Failure> {
     if path == Path::new("-") {
         std::io::stdout().lock().write_all(bytes)?;
         return Ok(());

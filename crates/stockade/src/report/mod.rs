@@ -16,6 +16,7 @@ mod page;
 mod paint;
 mod plan;
 mod probe;
+mod sarif;
 mod shown;
 mod table;
 
@@ -32,10 +33,11 @@ pub use ending::{
 pub use events::{Event, StatusFd};
 pub use explain::explained_text;
 pub use git::{git_lines, taken_lines};
-pub use page::review_page;
+pub use page::{probe_page, review_page};
 pub use paint::Paint;
 pub use plan::plan_text;
 pub use probe::{probe_text, probes_text};
+pub use sarif::sarif;
 pub use shown::{Shown, age, command_text, cut, harmless, shorten};
 pub use table::table;
 

@@ -178,7 +178,8 @@ fn shown_detail(row: &Row, verbose: bool) -> Option<String> {
     Some(super::harmless(&first))
 }
 
-fn severity(severity: Severity) -> &'static str {
+/// In a word.
+pub(super) fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Low => "low",
         Severity::Medium => "medium",

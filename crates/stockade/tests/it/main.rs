@@ -19,6 +19,7 @@ mod jobs;
 mod merge;
 mod plan;
 mod probe;
+mod probe_forms;
 mod probed;
 mod processes;
 mod pty;

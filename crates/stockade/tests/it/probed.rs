@@ -15,7 +15,7 @@ use stockade_probes::report::{DriverReport, Host, Outcome, Report, Row};
 use crate::world::World;
 
 /// What the program under test looks at.
-fn now(world: &World) -> Circumstances {
+pub fn now(world: &World) -> Circumstances {
     let programs = [PathBuf::from(world.program())];
     let build = Build {
         version: env!("CARGO_PKG_VERSION"),
@@ -25,7 +25,7 @@ fn now(world: &World) -> Circumstances {
     Circumstances::now(&Native::new(), build).expect("circumstances")
 }
 
-fn report() -> Report {
+pub fn report() -> Report {
     let row = Row {
         id: "NW01".to_owned(),
         group: "outside".to_owned(),
@@ -60,6 +60,16 @@ fn report() -> Report {
 
 /// Keeps a result of `native` that these controls are contradicted by.
 fn plant(world: &World, controls: &[&[ControlKind]], circumstances: Circumstances) {
+    plant_report(world, controls, circumstances, &report());
+}
+
+/// The same with another report.
+pub fn plant_report(
+    world: &World,
+    controls: &[&[ControlKind]],
+    circumstances: Circumstances,
+    report: &Report,
+) {
     let mut probed = Probed::now("native", circumstances);
     probed.held = 7;
     let contradiction = |controls: &&[ControlKind]| Contradiction {
@@ -69,7 +79,7 @@ fn plant(world: &World, controls: &[&[ControlKind]], circumstances: Circumstance
     };
     probed.contradictions = controls.iter().map(contradiction).collect();
     let state = StateDirs::open(&world.path("state/stockade")).expect("the state");
-    let bytes = serde_json::to_vec(&report()).expect("JSON");
+    let bytes = serde_json::to_vec(report).expect("JSON");
     probed.keep(&state, &bytes).expect("kept");
 }
 
@@ -82,13 +92,13 @@ fn refusing() -> World {
     world
 }
 
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
-fn said(command: &mut Command) -> Said {
+pub fn said(command: &mut Command) -> Said {
     let output = command.stdin(Stdio::null()).output().expect("it runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said {
@@ -317,7 +327,10 @@ fn a_start_reads_one_small_file_for_it() {
     let variables = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
     traced.env_clear().envs(variables).current_dir(world.project());
     if traced.stdin(Stdio::null()).output().is_err() {
-        return skip("a_start_reads_one_small_file_for_it", "strace is not installed");
+        return skip(
+            "probed::a_start_reads_one_small_file_for_it",
+            "strace is not installed",
+        );
     }
     let calls = fs::read_to_string(&log).expect("calls");
     let count = |what: &str| calls.lines().filter(|line| line.contains(what)).count();
@@ -329,14 +342,14 @@ fn a_start_reads_one_small_file_for_it() {
     );
 }
 
-fn skip(name: &str, reason: &str) {
+pub fn skip(name: &str, reason: &str) {
     if let Some(path) = std::env::var_os("STOCKADE_SKIP_LOG") {
         use std::io::Write;
         let file = fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(Path::new(&path));
-        writeln!(file.expect("the log"), "SKIP probed::{name}: {reason}").expect("written");
+        writeln!(file.expect("the log"), "SKIP {name}: {reason}").expect("written");
     }
 }
 

@@ -1,6 +1,8 @@
 //! `stockade probe`.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
 
 /// Attacks the walls of this host's drivers from inside, and tells what held
 ///
@@ -31,6 +33,12 @@ pub struct ProbeArgs {
     /// Write JSON, with every probe and what is claimed
     #[arg(long)]
     pub json: bool,
+    /// Write SARIF 2.1.0 to this file, or to standard output for -
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with_all = ["json", "list"], value_hint = ValueHint::FilePath)]
+    pub sarif: Option<PathBuf>,
+    /// Write a page for a browser to this file: controls by drivers, each cell with its evidence
+    #[arg(long, value_name = "FILE", conflicts_with = "list", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
     /// Tell every probe, not only those that did not hold
     #[arg(long, short)]
     pub verbose: bool,

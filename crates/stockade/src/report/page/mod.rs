@@ -3,6 +3,7 @@
 //! sandbox wrote is escaped twice: what a person cannot see, and what a browser would obey.
 
 mod files;
+mod probe;
 
 use std::fmt::Write;
 
@@ -14,6 +15,7 @@ use super::shown::escape_line;
 use super::{Paint, counts_line, git_lines, record_line};
 use crate::service::diff::Reviewed;
 use files::{file, line_of};
+pub use probe::probe_page;
 
 /// The look of the page.
 const STYLE: &str = include_str!("style.css");
