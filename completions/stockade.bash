@@ -400,7 +400,7 @@ _stockade_fixed() {
             return 0
             ;;
         stockade__subcmd__create)
-            opts="-w -e -m -q -h -V --driver --policy --preset --require --prefer --checkpoints-from-inside --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --keep --probing --json --quiet --help --version"
+            opts="-w -e -m -q -h -V --driver --policy --preset --require --prefer --checkpoints-from-inside --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --probing --keep --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1015,7 +1015,7 @@ _stockade_fixed() {
             return 0
             ;;
         stockade__subcmd__probe)
-            opts="-v -h -V --driver --category --id --reprobe --list --json --verbose --help --version"
+            opts="-v -h -V --driver --category --id --reprobe --list --json --sarif --html --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1031,6 +1031,36 @@ _stockade_fixed() {
                     ;;
                 --id)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sarif)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --html)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 *)
@@ -1101,7 +1131,7 @@ _stockade_fixed() {
             return 0
             ;;
         stockade__subcmd__run)
-            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --preset --require --prefer --checkpoints-from-inside --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --interactive --tty --no-tty --raw-output --detach --keep --json --quiet --help --version"
+            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --preset --require --prefer --checkpoints-from-inside --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --probing --interactive --tty --no-tty --raw-output --detach --keep --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1366,7 +1396,7 @@ _stockade() {
         case "${before}" in
             --preset) known="locked standard toolchain" ;;
             --changes) known="$("${program}" changes --quiet 2>/dev/null)" ;;
-            --agents|--audit-fd|--category|--code|--conflicts|--cpus|--data|--detach-keys|--dir|--disk|--driver|--env|--env-file|--from|--grace|--html|--id|--idle|--image|--interval|--label|--lifetime|--limit|--log-size|--memory|--name|--needs|--network|--output|--patch|--pids|--policy|--policy-out|--prefer|--program|--purpose|--reads|--require|--ro|--root|--rw|--since|--start|--status-fd|--system|--tail|--tenancy|--threat|--timeout|--ttl|--workdir|--workspace|--workspace-mode|-e|-m|-n|-w) ;;
+            --agents|--audit-fd|--category|--code|--conflicts|--cpus|--data|--detach-keys|--dir|--disk|--driver|--env|--env-file|--from|--grace|--html|--id|--idle|--image|--interval|--label|--lifetime|--limit|--log-size|--memory|--name|--needs|--network|--output|--patch|--pids|--policy|--policy-out|--prefer|--program|--purpose|--reads|--require|--ro|--root|--rw|--sarif|--since|--start|--status-fd|--system|--tail|--tenancy|--threat|--timeout|--ttl|--workdir|--workspace|--workspace-mode|-e|-m|-n|-w) ;;
             *)
                 case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
                     attach\ *|exec\ *|inspect\ *|logs\ *|pause\ *|resume\ *|rm\ *|stop\ *)

@@ -166,6 +166,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand run" -l dry-run -d 'Sh
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l rm -d 'Begin without changes, and throw them away when the sandbox ends'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l fresh -d 'Begin without changes; those that are there are set aside, not lost'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l audit-syslog -d 'Send the audit records to the system\'s log (journald or syslog) as well'
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l probing -d 'For the battery alone: what it showed last does not keep it from looking anew'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s i -l interactive -d 'Forward standard input even if it is a terminal and the command gets none'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s t -l tty -d 'Give the command a terminal of its own [default: if all three standard streams are one]'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -s T -l no-tty -d 'Give the command no terminal'
@@ -284,8 +285,8 @@ complete -c stockade -n "__fish_stockade_using_subcommand create" -l dry-run -d 
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l rm -d 'Begin without changes, and throw them away when the sandbox ends'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l fresh -d 'Begin without changes; those that are there are set aside, not lost'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l audit-syslog -d 'Send the audit records to the system\'s log (journald or syslog) as well'
-complete -c stockade -n "__fish_stockade_using_subcommand create" -l keep -d 'Keep the record of the sandbox when it ends (the default)'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l probing -d 'For the battery alone: what it showed last does not keep it from looking anew'
+complete -c stockade -n "__fish_stockade_using_subcommand create" -l keep -d 'Keep the record of the sandbox when it ends (the default)'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -l json -d 'Write what was made, or with --dry-run the plan, as JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -s q -l quiet -d 'No notes'
 complete -c stockade -n "__fish_stockade_using_subcommand create" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -557,6 +558,8 @@ complete -c stockade -n "__fish_stockade_using_subcommand gc" -s V -l version -d
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l driver -d 'Only this driver; may be given several times' -r
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l category -d 'Only this group of probes (--list shows them); may be given several times' -r
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l id -d 'Only the probes whose id begins like this; may be given several times' -r
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -l sarif -d 'Write SARIF 2.1.0 to this file, or to standard output for -' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -l html -d 'Write a page for a browser to this file: controls by drivers, each cell with its evidence' -r -F
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l reprobe -d 'Attack again where the last result still counts'
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l list -d 'Show the probes and run none'
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l json -d 'Write JSON, with every probe and what is claimed'
