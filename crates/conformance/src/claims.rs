@@ -23,6 +23,7 @@ const ASKED: &[(ControlKind, &[&str])] = &[
     (ControlKind::Disk, &["--disk", "1G"]),
     (ControlKind::WallTime, &["--timeout", "1h"]),
     (ControlKind::Output, &["--output", "1G"]),
+    (ControlKind::OwnKernel, &[]),
 ];
 
 /// The flags that ask for a control.

@@ -1,10 +1,12 @@
 //! Things that an attack must not reach, planted for it, each with a random value.
 
 mod file;
+mod services;
 mod socket;
 mod victim;
 
 pub use file::{FileCanary, TreeCanary};
+pub use services::{Kind, Services};
 pub use socket::SocketCanary;
 pub use victim::{IpcCanary, Victim};
 

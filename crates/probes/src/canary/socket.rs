@@ -1,6 +1,7 @@
 //! Listening sockets. Nobody answers: a connection that waits to be accepted, or a datagram
 //! that waits to be read, shows that the socket was reached.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
@@ -64,6 +65,20 @@ impl SocketCanary {
     /// It cannot be bound.
     pub fn loopback_by_name(field: &Field) -> Verdict<Box<dyn Canary>> {
         Ok(Box::new(Found(Self::loopback(field)?)))
+    }
+
+    /// One port on every address that the host has: those of its bridges, too. Inside also by the
+    /// addresses that gateways of sandboxes usually have.
+    ///
+    /// # Errors
+    /// It cannot be bound.
+    pub fn gateways(_: &Field) -> Verdict<Box<dyn Canary>> {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        let port = listener.local_addr()?.port();
+        let own = own_addresses()?;
+        let arguments = std::iter::once(port.to_string()).chain(own).collect();
+        let canary = Self::listen(vec![Socket::Tcp(listener)], arguments)?;
+        Ok(Box::new(Gateways(canary)))
     }
 
     /// One UDP port on the loopback.
@@ -165,6 +180,57 @@ impl Drop for SocketCanary {
         if let Some(file) = &self.file {
             let _ = std::fs::remove_file(file);
         }
+    }
+}
+
+/// Addresses of this host, the loopback left out: other probes are about that.
+fn own_addresses() -> Verdict<Vec<String>> {
+    let table = std::fs::read_to_string("/proc/net/fib_trie")?;
+    let mut found = BTreeSet::new();
+    let mut last = "";
+    for line in table.lines() {
+        match line.trim_start().strip_prefix("|-- ") {
+            Some(address) => last = address,
+            None if line.contains("host LOCAL") && !last.starts_with("127.") => {
+                found.insert(last.to_owned());
+            }
+            None => {}
+        }
+    }
+    if found.is_empty() {
+        return skip("the host has no address but its loopback");
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// Inside, by more addresses than the host has.
+struct Gateways(Box<dyn Canary>);
+
+impl Canary for Gateways {
+    fn outside(&self) -> Vec<String> {
+        self.0.outside()
+    }
+
+    fn inside(&self) -> Vec<String> {
+        // Engines' bridges, user-mode networks, virtual machines, clouds.
+        const USUAL: [&str; 9] = [
+            "172.17.0.1",
+            "172.18.0.1",
+            "10.0.2.2",
+            "10.0.2.3",
+            "10.88.0.1",
+            "192.168.122.1",
+            "192.168.65.2",
+            "10.0.3.1",
+            "169.254.1.1",
+        ];
+        let mut arguments = self.outside();
+        arguments.extend(USUAL.map(str::to_owned));
+        arguments
+    }
+
+    fn reached(&mut self, seen: &Seen) -> Option<String> {
+        self.0.reached(seen)
     }
 }
 

@@ -1,16 +1,13 @@
 //! The kernel's other doors: gates, rings, keys, devices, settings.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::{Duration, Instant};
 
 use stockade_domain::ControlKind;
 
 use super::privileges::{NO_NAMESPACES, OWN_NAMESPACES};
-use super::running::beside;
+use super::running::{beside, until_there};
 use crate::canary::{LauncherSecret, Proof};
 use crate::denial::{DONE, Denial, arguments};
-use crate::finished::PATIENCE;
 use crate::ground::PAYLOAD_INSIDE;
 use crate::inside::{OWN_FILTER, OWN_RULES};
 use crate::{Field, Probe, Setting, Severity, Verdict, broken, ensure, ensure_sound, skip};
@@ -205,30 +202,12 @@ fn neighbours(field: &Field) -> Verdict {
         control.all()
     );
     let start = [&[PAYLOAD_INSIDE][..], &stay].concat();
-    let inside = beside(field, "neighbour", &start, |exec| {
-        let wait = "until [ -s \"$1\" ]; do sleep 0.02; done; shift; exec \"$@\"";
-        exec(&[
-            "sh",
-            "-c",
-            wait,
-            "sh",
-            NEIGHBOUR,
-            PAYLOAD_INSIDE,
-            "KS15",
-            NEIGHBOUR,
-        ])
+    let inside = beside(field, "neighbour", &[], &start, |sandbox| {
+        sandbox.until_written(NEIGHBOUR)?;
+        sandbox.exec(&[PAYLOAD_INSIDE, "KS15", NEIGHBOUR])
     })?;
     ensure_sound!(inside.text().contains(DONE), "{}", inside.all());
     ensure!(!inside.text().contains("REACHED"), "{}", inside.all());
-    Ok(())
-}
-
-fn until_there(path: &Path) -> Verdict {
-    let deadline = Instant::now() + PATIENCE;
-    while std::fs::read(path).is_ok_and(|text| text.is_empty()) || !path.exists() {
-        ensure_sound!(Instant::now() < deadline, "{} does not come", path.display());
-        std::thread::sleep(Duration::from_millis(2));
-    }
     Ok(())
 }
 

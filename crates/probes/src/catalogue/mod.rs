@@ -3,6 +3,7 @@
 mod devices;
 mod files;
 mod identity;
+mod ipc;
 mod kernel;
 mod outside;
 mod privileges;
@@ -26,5 +27,6 @@ pub const GROUPS: &[Group] = &[
     ("kernel", kernel::ALL),
     ("devices", devices::ALL),
     ("settings", settings::ALL),
+    ("ipc", ipc::ALL),
     ("outside", outside::ALL),
 ];

@@ -1,47 +1,16 @@
-//! The host's sockets and network, and what a launcher leaves lying about.
+//! The host's network, and what a launcher leaves lying about.
 
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use stockade_domain::ControlKind;
 
-use super::running::stockade;
-use crate::canary::{FileCanary, IpcCanary, LauncherSecret, SocketCanary};
-use crate::denial::{Denial, arguments};
+use crate::canary::{FileCanary, LauncherSecret, SocketCanary};
+use crate::denial::Denial;
 use crate::finished::finish;
 use crate::ground::PAYLOAD_INSIDE;
-use crate::{Field, Probe, Setting, Severity, Verdict, ensure, ensure_sound};
+use crate::{Field, Probe, Severity, Verdict, ensure, ensure_sound};
 
 pub const ALL: &[Probe] = &[
-    Probe::denial(
-        "IP01",
-        Severity::High,
-        "abstract unix sockets of the host",
-        Denial::new("IP01", SocketCanary::abstract_names),
-    )
-    .needs(&[ControlKind::LocalSocketsHidden]),
-    Probe::denial(
-        "IP04",
-        Severity::Critical,
-        "unix sockets of engines and agents, by path",
-        Denial::new("IP04", SocketCanary::path),
-    )
-    .needs(&[ControlKind::LocalSocketsHidden]),
-    Probe::denial(
-        "IP06",
-        Severity::Medium,
-        "System V and POSIX IPC of the host, by key and name",
-        Denial::new("IP06", IpcCanary::plant),
-    )
-    .needs(&[ControlKind::IpcPrivate]),
-    Probe::question(
-        "IP07",
-        Severity::Critical,
-        "the supervisor's own sockets",
-        own_sockets,
-    )
-    .needs(&[ControlKind::LocalSocketsHidden])
-    .small(),
     Probe::denial(
         "NW01",
         Severity::High,
@@ -99,73 +68,6 @@ pub const ALL: &[Probe] = &[
     )
     .needs(&[ControlKind::CleanEnvironment]),
 ];
-
-fn sockets_below(directory: &Path, found: &mut Vec<String>) {
-    for entry in directory.read_dir().into_iter().flatten().flatten() {
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => sockets_below(&entry.path(), found),
-            Ok(kind) if kind.is_socket() => found.push(entry.path().display().to_string()),
-            _ => {}
-        }
-    }
-}
-
-/// Every socket that a running sandbox has on the host.
-fn own_sockets(field: &Field) -> Verdict {
-    // Before the workspace is copied, where it is.
-    drop(field.ground.payload());
-    let flags = field.wall.flags();
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let start = [
-        &["run", "-q", "-d", "--name", "own"],
-        &flags[..],
-        &["--", "sleep", "50"],
-    ]
-    .concat();
-    stockade(field, &start)?.expect(0)?;
-    let tried = try_own_sockets(field);
-    let removed = stockade(field, &["rm", "--force", "own"])?.expect(0);
-    tried.and(removed.map(drop))
-}
-
-fn try_own_sockets(field: &Field) -> Verdict {
-    // It is there at the latest when somebody has used it.
-    stockade(field, &["exec", "own", "true"])?.expect(0)?;
-    let mut paths = Vec::new();
-    sockets_below(&field.ground.state(), &mut paths);
-    sockets_below(&field.ground.path("run"), &mut paths);
-    ensure_sound!(
-        !paths.is_empty(),
-        "a running sandbox has no socket, so `exec` cannot work"
-    );
-    let table = std::fs::read_to_string("/proc/net/unix")?;
-    let open_to_all = table
-        .lines()
-        .find(|line| line.contains(" @") && line.contains("stockade"));
-    ensure!(
-        open_to_all.is_none_or(|line| line.contains("canary")),
-        "an abstract name is open to every user: {open_to_all:?}"
-    );
-    let words = arguments("IP07", paths.clone());
-    let control = field.ground.outside(&[], &[], &words)?;
-    ensure_sound!(
-        control.text().contains("REACHED"),
-        "the control did not connect to {paths:?}: {}",
-        control.all()
-    );
-    let another = field.wall.attack(&Setting::default(), &words)?;
-    let exec = [
-        vec!["exec".to_owned(), "own".into(), PAYLOAD_INSIDE.into()],
-        words,
-    ]
-    .concat();
-    let exec: Vec<&str> = exec.iter().map(String::as_str).collect();
-    for (who, inside) in [("another sandbox", another), ("its own", stockade(field, &exec)?)] {
-        ensure_sound!(inside.text().contains("DONE"), "{who}: {}", inside.all());
-        ensure!(!inside.text().contains("REACHED"), "{who}: {}", inside.all());
-    }
-    Ok(())
-}
 
 /// Standard output goes to a file of the host that holds a secret already.
 fn reopened_streams(field: &Field) -> Verdict {

@@ -1,7 +1,12 @@
 //! Sandboxes that run while something else is tried.
 
-use crate::finished::{Finished, finish};
-use crate::{Field, Verdict};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::finished::{Finished, PATIENCE, finish};
+use crate::{Field, Verdict, ensure_sound};
 
 /// Runs Stockade to its end.
 ///
@@ -18,6 +23,40 @@ pub(super) fn own_name(field: &Field, what: &str) -> String {
     format!("probe-{what}-{}-{}", std::process::id(), field.ground.number())
 }
 
+/// A sandbox that runs.
+pub(super) struct Running<'a> {
+    field: &'a Field<'a>,
+    name: &'a str,
+}
+
+impl Running<'_> {
+    /// Executes a command in it.
+    ///
+    /// # Errors
+    /// It does not start, or does not end in time.
+    pub(super) fn exec(&self, words: &[&str]) -> Verdict<Finished> {
+        stockade(self.field, &[&["exec", self.name], words].concat())
+    }
+
+    /// Waits until something has been written to a file of its workspace.
+    ///
+    /// # Errors
+    /// That does not come.
+    pub(super) fn until_written(&self, file: &str) -> Verdict {
+        let wait = "until [ -s \"$1\" ]; do sleep 0.02; done";
+        self.exec(&["sh", "-c", wait, "sh", file])?.expect(0).map(drop)
+    }
+
+    /// Everything that is told of it.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(super) fn inspect(&self) -> Verdict<Value> {
+        let told = stockade(self.field, &["inspect", self.name, "--json"])?.expect(0)?;
+        Ok(serde_json::from_slice(&told.stdout)?)
+    }
+}
+
 /// Keeps a sandbox running with a command, while `act` executes others in it.
 ///
 /// # Errors
@@ -25,8 +64,9 @@ pub(super) fn own_name(field: &Field, what: &str) -> String {
 pub(super) fn beside<T>(
     field: &Field,
     what: &str,
+    more: &[&str],
     command: &[&str],
-    act: impl FnOnce(&dyn Fn(&[&str]) -> Verdict<Finished>) -> Verdict<T>,
+    act: impl FnOnce(&Running) -> Verdict<T>,
 ) -> Verdict<T> {
     // Before the workspace is copied, where it is.
     drop(field.ground.payload());
@@ -34,11 +74,30 @@ pub(super) fn beside<T>(
     let name = name.as_str();
     let flags = field.wall.flags();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let start = [&["run", "-q", "-d", "--name", name], &flags[..], &["--"], command].concat();
+    let start = [
+        &["run", "-q", "-d", "--name", name],
+        &flags[..],
+        more,
+        &["--"],
+        command,
+    ]
+    .concat();
     stockade(field, &start)?.expect(0)?;
-    let exec = |words: &[&str]| stockade(field, &[&["exec", name], words].concat());
-    let tried = act(&exec);
+    let tried = act(&Running { field, name });
     let removed = stockade(field, &["rm", "--force", name])?.expect(0);
     let done = tried?;
     removed.map(|_| done)
+}
+
+/// Waits until something has been written to a file of the host.
+///
+/// # Errors
+/// That does not come.
+pub(super) fn until_there(path: &Path) -> Verdict {
+    let deadline = Instant::now() + PATIENCE;
+    while std::fs::read(path).is_ok_and(|text| text.is_empty()) || !path.exists() {
+        ensure_sound!(Instant::now() < deadline, "{} does not come", path.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }

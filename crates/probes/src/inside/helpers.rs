@@ -89,6 +89,8 @@ pub fn ipc(arguments: &[String]) -> ExitCode {
             let _ = call(libc::SYS_msgsnd, &mut send);
         }
     }
+    let named = format!("stockade-{key}");
+    queue_by_name(&named, &message[8..]);
     println!("ready");
     for line in std::io::stdin().lock().lines() {
         if line.is_err() {
@@ -96,6 +98,7 @@ pub fn ipc(arguments: &[String]) -> ExitCode {
         }
         println!("here");
     }
+    let _ = call(libc::SYS_mq_unlink, &mut [Arg::Text(&named)]);
     let remove = i64::from(libc::IPC_RMID);
     let _ = memory.map(|id| call(libc::SYS_shmctl, &mut [Arg::Int(id), Arg::Int(remove), Arg::Null]));
     let _ = semaphore.map(|id| {
@@ -107,6 +110,37 @@ pub fn ipc(arguments: &[String]) -> ExitCode {
     let _ = queue.map(|id| call(libc::SYS_msgctl, &mut [Arg::Int(id), Arg::Int(remove), Arg::Null]));
     let _ = sys::duplicate(-1);
     ExitCode::SUCCESS
+}
+
+/// A POSIX queue with the message in it.
+fn queue_by_name(name: &str, message: &[u8]) {
+    // struct mq_attr: flags, messages, bytes of one.
+    let mut attributes = [0_u8; 64];
+    attributes[8..16].copy_from_slice(&8_i64.to_ne_bytes());
+    attributes[16..24].copy_from_slice(&64_i64.to_ne_bytes());
+    let flags = i64::from(libc::O_RDWR | libc::O_CREAT);
+    let made = call(
+        libc::SYS_mq_open,
+        &mut [
+            Arg::Text(name),
+            Arg::Int(flags),
+            Arg::Int(0o600),
+            Arg::Bytes(&mut attributes),
+        ],
+    );
+    let Some(queue) = made.ok().and_then(sys::own) else {
+        return;
+    };
+    let mut message = message.to_vec();
+    let length = i64::try_from(message.len()).unwrap_or(0);
+    let mut send = [
+        Arg::Int(i64::from(queue.as_raw_fd())),
+        Arg::Bytes(&mut message),
+        Arg::Int(length),
+        Arg::Int(0),
+        Arg::Null,
+    ];
+    let _ = call(libc::SYS_mq_timedsend, &mut send);
 }
 
 /// Writes its process id to a file and stays for a while, where everybody may trace it.

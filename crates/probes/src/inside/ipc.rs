@@ -1,11 +1,20 @@
 //! Sockets with names, System V and POSIX IPC.
 
-use std::os::fd::AsRawFd;
+use std::fs::File;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr as InternetAddress, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
 
-use super::out::{argument, note, number, reached, read};
+use rustix::fs::{FlockOperation, flock};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use super::out::{argument, note, number, reached, read, succeeded};
 use super::sys::{self, Arg, call};
 
 /// By the ids of the catalogue.
@@ -15,7 +24,17 @@ pub const ATTACKS: super::Table = &[
     ("IP06", objects),
     ("IP07", paths_that_answer),
     ("IP08", common_places),
+    ("IP08-lock", lock),
+    ("IP08-note", notes),
+    ("IP09", pass_descriptors),
+    ("IP10", gateways),
+    ("services", services),
 ];
+
+/// How long an address may take that nobody has.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// Descriptors that are passed at once.
+const PASSED: usize = 8;
 
 fn abstract_names(arguments: &[String]) {
     let stream = SocketAddr::from_abstract_name(argument(arguments, 0));
@@ -122,4 +141,170 @@ fn common_places(arguments: &[String]) {
         }
         let _ = std::fs::write(&path, text);
     }
+}
+
+/// Sockets and variables of services, each with its kind before a colon.
+fn services(arguments: &[String]) {
+    for word in arguments {
+        let Some((kind, name)) = word.split_once(':') else {
+            continue;
+        };
+        match kind {
+            "unix" => note(format!("{name}: {:?}", connect(Path::new(name)))),
+            "abstract" => note(format!(
+                "@{name}: {:?}",
+                SocketAddr::from_abstract_name(name).and_then(|name| UnixStream::connect_addr(&name))
+            )),
+            "tcp" => note(format!(
+                "{name}: {:?}",
+                TcpStream::connect(format!("127.0.0.1:{name}"))
+            )),
+            // Not a canary: whoever connects to it has found the host's own.
+            "real" => succeeded(name, &connect(Path::new(name))),
+            "variable" => match std::env::var(name) {
+                Ok(value) => read(format!("{name}={value}").as_bytes()),
+                Err(error) => note(format!("{name}: {error}")),
+            },
+            _ => note(format!("what is {word}?")),
+        }
+    }
+}
+
+/// A port by many addresses: what is there never leaves the machine.
+fn gateways(arguments: &[String]) {
+    let port = u16::try_from(number(arguments, 0)).unwrap_or(0);
+    for address in arguments.iter().skip(1) {
+        let Ok(address) = address.parse::<IpAddr>() else {
+            note(format!("{address} is no address"));
+            continue;
+        };
+        let connected = TcpStream::connect_timeout(&InternetAddress::new(address, port), PATIENCE);
+        note(format!("{address}: {connected:?}"));
+    }
+}
+
+/// Holds a lock on a file for a while, and says so in another.
+pub fn hold(arguments: &[String]) -> ExitCode {
+    let held = File::open(argument(arguments, 0)).and_then(|file| {
+        flock(&file, FlockOperation::LockExclusive)?;
+        std::fs::write(argument(arguments, 1), "held")?;
+        Ok(file)
+    });
+    if let Err(error) = &held {
+        eprintln!("attack hold: {error}");
+        return ExitCode::FAILURE;
+    }
+    let seconds = u64::try_from(number(arguments, 2)).unwrap_or(0);
+    std::thread::sleep(Duration::from_secs(seconds));
+    ExitCode::SUCCESS
+}
+
+/// Whether somebody else holds a lock on a file: a message without words.
+fn lock(arguments: &[String]) {
+    let file = match File::open(argument(arguments, 0)) {
+        Ok(file) => file,
+        Err(error) => super::out::give_up(format!("the file: {error}")),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => reached("somebody holds a lock on it"),
+        other => note(format!("lock: {other:?}")),
+    }
+}
+
+/// Looks for notes of another sandbox under one name in every place that programs share, and leaves its
+/// own; with a third word it takes them away.
+fn notes(arguments: &[String]) {
+    let (name, clean) = (argument(arguments, 0), argument(arguments, 2) == "clean");
+    let temporary = std::env::var("TMPDIR").unwrap_or_default();
+    let places = [
+        "/tmp",
+        "/dev/shm",
+        "/var/tmp",
+        "/run",
+        "/run/lock",
+        "/var/lib",
+        "/home",
+    ];
+    // An empty one would be the workspace, which two sandboxes may well share.
+    let own = Some(temporary.as_str()).filter(|own| !own.is_empty() && !places.contains(own));
+    for directory in places.into_iter().chain(own) {
+        let path = Path::new(directory).join(name);
+        if clean {
+            let _ = std::fs::remove_file(&path);
+        } else if path.exists() {
+            reached(path.display());
+        } else {
+            note(format!("{}: {:?}", path.display(), std::fs::write(&path, "note")));
+        }
+    }
+    let key = number(arguments, 1);
+    let create = i64::from(libc::IPC_CREAT | libc::IPC_EXCL) | 0o666;
+    let seen = |what: &str, made: std::io::Result<i64>| match made {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => reached(what),
+        other => note(format!("{what}: {other:?}")),
+    };
+    if clean {
+        let found = call(libc::SYS_semget, &mut [Arg::Int(key), Arg::Int(0), Arg::Int(0)]);
+        let remove = i64::from(libc::IPC_RMID);
+        let _ = found.map(|id| {
+            call(
+                libc::SYS_semctl,
+                &mut [Arg::Int(id), Arg::Int(0), Arg::Int(remove), Arg::Null],
+            )
+        });
+        let _ = call(libc::SYS_mq_unlink, &mut [Arg::Text(name)]);
+        return;
+    }
+    seen(
+        "a semaphore",
+        call(
+            libc::SYS_semget,
+            &mut [Arg::Int(key), Arg::Int(1), Arg::Int(create)],
+        ),
+    );
+    let flags = i64::from(libc::O_RDWR | libc::O_CREAT | libc::O_EXCL);
+    seen(
+        "a message queue",
+        call(
+            libc::SYS_mq_open,
+            &mut [Arg::Text(name), Arg::Int(flags), Arg::Int(0o666), Arg::Null],
+        ),
+    );
+}
+
+/// Hands an open file to whoever listens: at sockets by path, and at every socket that is open here.
+fn pass_descriptors(arguments: &[String]) {
+    let file = match File::open(argument(arguments, 0)) {
+        Ok(file) => file,
+        Err(error) => super::out::give_up(format!("the file: {error}")),
+    };
+    for path in arguments.iter().skip(1) {
+        match connect(Path::new(path)) {
+            Ok(socket) => {
+                note(format!("{path}: {:?}", pass(&socket, &file)));
+                // Until the other side has looked at it, or closed it.
+                let _ = socket.set_read_timeout(Some(PATIENCE));
+                let _ = std::io::Read::read(&mut &socket, &mut [0; 64]);
+            }
+            Err(error) => note(format!("{path}: {error}")),
+        }
+    }
+    for number in 0..16 {
+        if let Ok(copy) = sys::duplicate(number) {
+            note(format!("descriptor {number}: {:?}", pass(&copy, &file)));
+        }
+    }
+}
+
+fn pass(socket: impl AsFd, file: &File) -> rustix::io::Result<usize> {
+    let files = [file.as_fd(); PASSED];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PASSED))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&files));
+    sendmsg(
+        socket,
+        &[IoSlice::new(b"\n")],
+        &mut ancillary,
+        SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+    )
 }

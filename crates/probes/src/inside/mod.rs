@@ -62,6 +62,7 @@ const ROLES: &[(&str, Role)] = &[
     ("victim", helpers::victim),
     ("ipc", helpers::ipc),
     ("linger", helpers::linger),
+    ("hold", ipc::hold),
     ("load", load::run),
     ("do", side::act),
 ];
