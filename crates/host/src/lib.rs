@@ -37,6 +37,7 @@ pub mod doctor;
 pub mod driver;
 pub mod drivers;
 pub mod error;
+pub mod evidence;
 pub mod files;
 pub mod gc;
 pub mod layers;

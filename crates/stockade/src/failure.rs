@@ -13,6 +13,9 @@ pub enum Failure {
     /// A sandbox could not be planned, built, used or removed.
     #[error(transparent)]
     Host(#[from] stockade_host::Error),
+    /// There is no evidence, or none that is believed.
+    #[error(transparent)]
+    Evidence(#[from] stockade_host::evidence::EvidenceError),
     /// A policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),

@@ -65,6 +65,12 @@ pub enum Error {
         /// Where it was.
         at: PathBuf,
     },
+    /// Not all changes can be told, so no hash stands for them.
+    #[error("the changes have no hash: {why}; apply or discard some of them")]
+    Incomplete {
+        /// Why not.
+        why: String,
+    },
     /// A directory inside the change set could not be listed.
     #[error("cannot list {path} in the change set: {cause}; run as the user that made the sandbox")]
     List {

@@ -14,6 +14,7 @@ pub mod checkpoint;
 mod compare;
 mod conflict;
 mod copy;
+mod digest;
 mod error;
 mod files;
 mod git;
@@ -41,6 +42,7 @@ pub use change::{
 };
 pub use conflict::{Conflicts, Start};
 pub use copy::{NOBODY, Owners};
+pub use digest::Digest;
 pub use error::{Error, Result};
 pub use git::{
     CommitTold, GitDone, GitError, GitFile, GitOutcome, GitWish, HeadTold, RefFate, RefTold, Repositories,

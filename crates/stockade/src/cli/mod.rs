@@ -27,6 +27,7 @@ mod run;
 mod sandboxes;
 mod setup;
 mod top;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -99,6 +100,7 @@ fn dispatch(command: Command, program: Program) -> Result {
             PresetCommand::Show(args) => policy::preset_show(&args),
         },
         Command::Audit(args) => audit::audit(&args),
+        Command::Verify(args) => verify::verify(args),
         Command::Rpc(_) => program(),
         Command::Gc(args) => gc::gc(&args),
         Command::Choose(args) => choose::choose(&args),

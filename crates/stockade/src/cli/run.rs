@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::report::{self, Event, Outcome, Paint, StatusFd};
 use crate::service;
 use crate::service::audit::Readers;
+use crate::service::evidence::Destination;
 use crate::service::plan::{self, Prepared};
 use crate::service::run::{Finished, Front, Request, Standing, run as run_sandbox};
 use crate::terminal::{Console, Wish};
@@ -132,6 +133,12 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
         return show(&prepared, args.json);
     }
     say_notes(&prepared, args.quiet);
+    let evidence = args.evidence.as_deref().map(Destination::open).transpose()?;
+    let words: Vec<String> = args
+        .command
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let console = Console::new(wish(args.terminal), args.terminal.interactive);
     let labels = labels(&args.sandbox.life);
     let request = Request {
@@ -155,7 +162,12 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
     };
     let finished = run_sandbox(prepared, request, &mut front).await;
     front.console.leave();
-    tell(&finished?, status, args.quiet, args.json)
+    let finished = finished?;
+    let code = tell(&finished, status, args.quiet, args.json)?;
+    if let Some(evidence) = evidence {
+        evidence.write(&finished, &words)?;
+    }
+    Ok(code)
 }
 
 /// The plan and its steps.

@@ -10,6 +10,7 @@ mod diff;
 mod doctor;
 mod ending;
 mod events;
+mod evidence;
 mod explain;
 mod git;
 mod page;
@@ -31,6 +32,7 @@ pub use ending::{
     Outcome, ended_line, exit_clause, kills_clause, processes, shortfall_line, unrecorded_line,
 };
 pub use events::{Event, StatusFd};
+pub use evidence::{evidence_json, evidence_text};
 pub use explain::explained_text;
 pub use git::{git_lines, taken_lines};
 pub use page::{probe_page, review_page};

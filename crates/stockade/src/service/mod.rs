@@ -15,6 +15,7 @@ pub mod copy;
 pub mod detached;
 pub mod diff;
 pub mod doctor;
+pub mod evidence;
 pub mod exec;
 pub mod garbage;
 mod guest;
@@ -124,4 +125,16 @@ fn check_room() -> std::io::Result<()> {
         return Err(rustix::io::Errno::MFILE.into());
     }
     Ok(())
+}
+
+/// System, release and version of the kernel.
+fn kernel() -> String {
+    let name = rustix::system::uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    format!(
+        "{} {} {}",
+        text(name.sysname()),
+        text(name.release()),
+        text(name.version())
+    )
 }

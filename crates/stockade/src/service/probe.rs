@@ -297,15 +297,8 @@ fn state_home() -> Result<PathBuf> {
 }
 
 fn host() -> Host {
-    let name = rustix::system::uname();
-    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     Host {
-        kernel: format!(
-            "{} {} {}",
-            text(name.sysname()),
-            text(name.release()),
-            text(name.version())
-        ),
+        kernel: super::kernel(),
         security_modules: std::fs::read_to_string("/sys/kernel/security/lsm")
             .map_or_else(|_| "not told".to_owned(), |text| text.trim().to_owned()),
         root: rustix::process::geteuid().is_root(),

@@ -103,6 +103,10 @@ pub trait Front: Send {
 
 /// What is left to tell.
 pub struct Finished {
+    /// Its id.
+    pub id: String,
+    /// What was enforced.
+    pub plan: Plan,
     /// Its name, or its id.
     pub sandbox: String,
     /// The driver.
@@ -181,11 +185,13 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         Some(life) => shim.run_detached(command, life, |event| front.event(event)).await,
     };
     Ok(Finished {
+        id,
         sandbox: name,
         driver: shown.driver(),
         receipt,
         limits: shown.spec().limits.clone(),
         outcome: outcome.map_err(|error| explain(error, &shown, &host_path))?,
+        plan: shown,
     })
 }
 

@@ -12,6 +12,7 @@ mod detached;
 mod diff;
 mod doctor;
 mod errors;
+mod evidence;
 mod generated;
 mod git;
 mod interactive;

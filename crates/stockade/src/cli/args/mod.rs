@@ -20,6 +20,7 @@ mod run;
 mod sandboxes;
 mod setup;
 mod top;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -51,6 +52,7 @@ pub use run::{
 pub use sandboxes::{AttachArgs, InspectArgs, LogsArgs, LsArgs, PauseArgs, ResumeArgs, RmArgs, StopArgs};
 pub use setup::SetupArgs;
 pub use top::TopArgs;
+pub use verify::EvidenceArgs;
 
 /// Runs an AI agent, or any command, behind the strongest wall that this machine can prove
 ///
@@ -130,6 +132,7 @@ pub enum Command {
     Policy(PolicyArgs),
     Preset(PresetArgs),
     Audit(AuditArgs),
+    Verify(EvidenceArgs),
     Rpc(RpcArgs),
     Gc(GcArgs),
     Probe(ProbeArgs),

@@ -45,6 +45,12 @@ pub struct RunArgs {
     /// No notes and no last line
     #[arg(short, long, help_heading = "Reports")]
     pub quiet: bool,
+    /// Write signed evidence of the run to this file, for `stockade verify`
+    ///
+    /// What was enforced and what was seen of it, how the command ended, and the hash of its changes. The file
+    /// is emptied when the run begins.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["detach", "dry_run"], help_heading = "Reports")]
+    pub evidence: Option<PathBuf>,
 }
 
 /// What `run` and `create` have in common.
