@@ -49,6 +49,7 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "rewind" -d 'Makes
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "policy" -d 'Explains and checks policies'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "preset" -d 'Shows the policies that come with the program'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "audit" -d 'Shows what happened to sandboxes, and checks that the record is whole'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "verify" -d 'Checks the signed evidence of a run, and what is required of it'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "rpc" -d 'Lets a program drive sandboxes: JSON lines on standard input and output'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "gc" -d 'Removes what a crash left behind: processes, cgroups, mounts, directories'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "probe" -d 'Attacks the walls of this host\'s drivers from inside, and tells what held'
@@ -159,6 +160,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand run" -l log-size -d 'H
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l changes -d 'Go on with the change set of this name, or begin it [default: pending]' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l status-fd -d 'Write events as JSON lines to this open file descriptor' -r
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l audit-fd -d 'Write the audit records to this open file descriptor as well' -r
+complete -c stockade -n "__fish_stockade_using_subcommand run" -l evidence -d 'Write signed evidence of the run to this file, for `stockade verify`' -r -F
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l checkpoints-from-inside -d 'Let commands inside ask for checkpoints of the changes, with `stockade checkpoint`'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l audit-processes -d 'Record every start of a program inside: what, where, by whom, and how it ended'
 complete -c stockade -n "__fish_stockade_using_subcommand run" -l no-audit-processes -d 'Do not record them, whatever the policy says'
@@ -548,6 +550,13 @@ complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen
 complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Write JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand audit; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand verify" -l require -d 'Something that has to be so; may be given several times, or with commas' -r
+complete -c stockade -n "__fish_stockade_using_subcommand verify" -l changes -d 'The changes of this name in this project have to be those of the evidence [default name: pending]' -r
+complete -c stockade -n "__fish_stockade_using_subcommand verify" -l key -d 'A public key (PEM) that is trusted in place of this machine\'s own; may be given several times' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand verify" -l json -d 'Write JSON, with all that the evidence says'
+complete -c stockade -n "__fish_stockade_using_subcommand verify" -l show-key -d 'Write the public key of this machine, for those who read its evidence elsewhere'
+complete -c stockade -n "__fish_stockade_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand verify" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand rpc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand rpc" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand gc" -l json -d 'Write JSON'
