@@ -52,7 +52,7 @@ impl Envelope {
     /// # Errors
     /// It is too large to be written.
     pub fn bytes(&self) -> Result<Vec<u8>, EvidenceError> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(malformed)?;
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| malformed(error.to_string()))?;
         bytes.push(b'\n');
         Ok(bytes)
     }
@@ -62,7 +62,7 @@ impl Envelope {
     /// # Errors
     /// It is none.
     pub fn read(bytes: &[u8]) -> Result<Self, EvidenceError> {
-        serde_json::from_slice(bytes).map_err(malformed)
+        serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))
     }
 
     /// What it says, if one of these keys signed it; and which.
@@ -76,7 +76,9 @@ impl Envelope {
         if self.signatures.len() > MAX_SIGNATURES {
             return Err(malformed("it has too many signatures"));
         }
-        let payload = STANDARD.decode(&self.payload).map_err(malformed)?;
+        let payload = STANDARD
+            .decode(&self.payload)
+            .map_err(|error| malformed(error.to_string()))?;
         let signed = encoding(&self.payload_type, &payload);
         let mut is_known = false;
         for signature in &self.signatures {
@@ -84,7 +86,9 @@ impl Envelope {
                 continue;
             };
             is_known = true;
-            let bytes = STANDARD.decode(&signature.sig).map_err(malformed)?;
+            let bytes = STANDARD
+                .decode(&signature.sig)
+                .map_err(|error| malformed(error.to_string()))?;
             if key.has_signed(&signed, &bytes) {
                 return Ok((Statement::read(&payload)?, key.id()));
             }
@@ -109,8 +113,8 @@ fn encoding(kind: &str, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn malformed(why: impl ToString) -> EvidenceError {
-    EvidenceError::Malformed { why: why.to_string() }
+fn malformed(why: impl Into<String>) -> EvidenceError {
+    EvidenceError::Malformed { why: why.into() }
 }
 
 #[cfg(test)]

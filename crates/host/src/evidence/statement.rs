@@ -186,7 +186,7 @@ impl Statement {
     /// # Errors
     /// It is too large to be written.
     pub fn bytes(&self) -> Result<Vec<u8>, EvidenceError> {
-        serde_json::to_vec(self).map_err(malformed)
+        serde_json::to_vec(self).map_err(|error| malformed(&error))
     }
 
     /// From bytes whose signature was right.
@@ -194,7 +194,7 @@ impl Statement {
     /// # Errors
     /// They say something else.
     pub fn read(bytes: &[u8]) -> Result<Self, EvidenceError> {
-        let this: Self = serde_json::from_slice(bytes).map_err(malformed)?;
+        let this: Self = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
         if this.form != STATEMENT_TYPE || this.predicate_type != PREDICATE_TYPE {
             return Err(EvidenceError::Malformed {
                 why: format!("it is a {} that says a {}", this.form, this.predicate_type),
@@ -204,7 +204,7 @@ impl Statement {
     }
 }
 
-fn malformed(error: serde_json::Error) -> EvidenceError {
+fn malformed(error: &serde_json::Error) -> EvidenceError {
     EvidenceError::Malformed {
         why: error.to_string(),
     }

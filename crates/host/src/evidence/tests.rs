@@ -110,11 +110,11 @@ fn a_statement_of_another_kind_is_not_taken_for_a_run() {
 
 proptest! {
     #[test]
-    fn no_changed_byte_changes_what_is_believed(at in 0.0..1.0_f64, byte in any::<u8>()) {
+    fn no_changed_byte_changes_what_is_believed(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
         let keys = keys();
         let statement = Statement::new(run());
         let mut bytes = Envelope::seal(&statement, &keys.own).unwrap().bytes().unwrap();
-        let at = (at * bytes.len() as f64) as usize;
+        let at = at.index(bytes.len());
         bytes[at] = byte;
         let opened = Envelope::read(&bytes).and_then(|read| read.open(&[keys.own.public()]));
         if let Ok((read, _)) = opened {

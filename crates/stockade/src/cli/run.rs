@@ -283,7 +283,7 @@ pub fn outcome(finished: &Finished) -> Outcome {
         recorded,
         duration: DurationMs(duration_ms),
         usage: ended.usage.unwrap_or_default(),
-        limits: finished.limits.clone(),
+        limits: finished.plan.spec().limits.clone(),
         changes: ended.changes.as_ref().and_then(|changes| changes.counts),
         changes_truncated: ended.changes.as_ref().is_some_and(|changes| changes.truncated),
     }

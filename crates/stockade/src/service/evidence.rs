@@ -10,16 +10,17 @@ use stockade_domain::spec::Network;
 use stockade_domain::{ControlKind, Plan, Support};
 use stockade_host::audit::Redactor;
 use stockade_host::evidence::{
-    Changes, Demand, Envelope, EvidenceError, Host, MAX_ENVELOPE_BYTES, Policy, PublicKey, Run, Said,
-    SigningKey, Statement, Subject, Unmet,
+    Changes, Demand, Envelope, EvidenceError, Host, MAX_ENVELOPE_BYTES, Policy, ProbeResult, PublicKey, Run,
+    Said, SigningKey, Statement, Subject, Unmet,
 };
+use stockade_host::probed::LastProbe;
 use stockade_host::state::{ChangeSet, Clocks, StateDirs};
 use stockade_host::workspace::Trees;
 use stockade_host::workspace::replica::Calm;
 
 use super::audit::{Seen, Wanted, Which, show};
 use super::run::Finished;
-use super::{Result, change_set, state};
+use super::{Result, change_set, driver, probed, state};
 use crate::failure::Failure;
 
 /// Where evidence goes. It is opened before anything runs: what runs may exchange the file of that name.
@@ -90,7 +91,7 @@ fn run(dirs: &StateDirs, finished: &Finished, command: &[String]) -> Result<Run>
         policy: policy(plan)?,
         controls: Run::controls_of(&finished.receipt),
         not_enforced: not_enforced(plan),
-        probes: None,
+        probes: probes(finished.driver)?,
         ending: finished.outcome.exit,
         changes: changes(dirs, finished)?,
         hosts_reached: (plan.spec().network == Network::None).then(Vec::new),
@@ -158,6 +159,19 @@ fn not_enforced(plan: &Plan) -> BTreeMap<ControlKind, String> {
         Support::Enforced { .. } | Support::Watched { .. } => None,
     });
     absent.collect()
+}
+
+/// What the last probe of the driver showed, if it still counts.
+fn probes(name: &str) -> Result<Option<ProbeResult>> {
+    let (probed, held) = match probed::last(driver(name)?.as_ref())?.probe {
+        LastProbe::Held { probed } => (probed, true),
+        LastProbe::Contradicted { probed } => (probed, false),
+        LastProbe::Never | LastProbe::Unreadable { .. } | LastProbe::Outdated { .. } => return Ok(None),
+    };
+    Ok(Some(ProbeResult {
+        at_ms: probed.at_ms,
+        held,
+    }))
 }
 
 /// The changes that the run left, with those of earlier runs that it found.

@@ -113,8 +113,6 @@ pub struct Finished {
     pub driver: &'static str,
     /// The evidence.
     pub receipt: Receipt,
-    /// The limits that were asked for.
-    pub limits: Limits,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -189,7 +187,6 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
         sandbox: name,
         driver: shown.driver(),
         receipt,
-        limits: shown.spec().limits.clone(),
         outcome: outcome.map_err(|error| explain(error, &shown, &host_path))?,
         plan: shown,
     })
