@@ -112,6 +112,9 @@ _stockade_fixed() {
             stockade,undo)
                 cmd="stockade__subcmd__undo"
                 ;;
+            stockade,verify)
+                cmd="stockade__subcmd__verify"
+                ;;
             stockade__subcmd__audit,show)
                 cmd="stockade__subcmd__audit__subcmd__show"
                 ;;
@@ -140,7 +143,7 @@ _stockade_fixed() {
 
     case "${cmd}" in
         stockade)
-            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff apply discard undo checkpoint rewind policy preset audit rpc gc probe choose doctor setup help completions man"
+            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff apply discard undo checkpoint rewind policy preset audit verify rpc gc probe choose doctor setup help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1131,7 +1134,7 @@ _stockade_fixed() {
             return 0
             ;;
         stockade__subcmd__run)
-            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --preset --require --prefer --checkpoints-from-inside --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --probing --interactive --tty --no-tty --raw-output --detach --keep --json --quiet --help --version"
+            opts="-w -e -m -i -t -T -d -q -h -V --driver --policy --preset --require --prefer --checkpoints-from-inside --audit-processes --no-audit-processes --dry-run --workspace --workspace-mode --ro --rw --image --env --env-file --memory --cpus --pids --disk --timeout --output --name --label --rm --ttl --idle --log-size --changes --fresh --status-fd --audit-fd --audit-syslog --probing --interactive --tty --no-tty --raw-output --detach --keep --json --quiet --evidence --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1284,6 +1287,10 @@ _stockade_fixed() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --evidence)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1381,6 +1388,32 @@ _stockade_fixed() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        stockade__subcmd__verify)
+            opts="-h -V --require --changes --key --json --show-key --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --require)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --changes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
     esac
 }
 
@@ -1396,7 +1429,7 @@ _stockade() {
         case "${before}" in
             --preset) known="locked standard toolchain" ;;
             --changes) known="$("${program}" changes --quiet 2>/dev/null)" ;;
-            --agents|--audit-fd|--category|--code|--conflicts|--cpus|--data|--detach-keys|--dir|--disk|--driver|--env|--env-file|--from|--grace|--html|--id|--idle|--image|--interval|--label|--lifetime|--limit|--log-size|--memory|--name|--needs|--network|--output|--patch|--pids|--policy|--policy-out|--prefer|--program|--purpose|--reads|--require|--ro|--root|--rw|--sarif|--since|--start|--status-fd|--system|--tail|--tenancy|--threat|--timeout|--ttl|--workdir|--workspace|--workspace-mode|-e|-m|-n|-w) ;;
+            --agents|--audit-fd|--category|--code|--conflicts|--cpus|--data|--detach-keys|--dir|--disk|--driver|--env|--env-file|--evidence|--from|--grace|--html|--id|--idle|--image|--interval|--key|--label|--lifetime|--limit|--log-size|--memory|--name|--needs|--network|--output|--patch|--pids|--policy|--policy-out|--prefer|--program|--purpose|--reads|--require|--ro|--root|--rw|--sarif|--since|--start|--status-fd|--system|--tail|--tenancy|--threat|--timeout|--ttl|--workdir|--workspace|--workspace-mode|-e|-m|-n|-w) ;;
             *)
                 case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
                     attach\ *|exec\ *|inspect\ *|logs\ *|pause\ *|resume\ *|rm\ *|stop\ *)
