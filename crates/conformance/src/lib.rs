@@ -16,18 +16,17 @@ pub mod driver;
 pub mod kept;
 pub mod program;
 pub mod results;
-pub mod run;
 pub mod suite;
 pub mod world;
 
 pub use ability::Ability;
 pub use behaviour::{Behaviour, How};
 pub use driver::Driver;
-pub use run::{Finished, Running, Sandbox};
 pub use stockade_domain::ControlKind;
 // What attacks need, every behaviour needs.
+pub use stockade_probes::run::{Finished, Running, Sandbox};
 pub use stockade_probes::{
-    Stop, Verdict, broken, canary, denial, ensure, fail, host, inside as attack, skip, tree,
+    Stop, Verdict, broken, canary, denial, ensure, fail, host, inside as attack, run, skip, tree,
 };
 pub use suite::Suite;
 pub use world::World;

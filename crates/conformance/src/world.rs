@@ -9,9 +9,10 @@ use stockade_probes::{Field, Ground, Setting, Verdict, Wall};
 
 use crate::ability::Ability;
 use crate::driver::Driver;
-use crate::run::{Finished, Sandbox, finish};
 use crate::suite::Suite;
 use crate::tree::Tree;
+use stockade_probes::run::Sandbox;
+use stockade_probes::{Finished, finish};
 
 pub use stockade_probes::ground::HOST_PATH;
 
@@ -152,13 +153,18 @@ impl<'a> World<'a> {
     /// A sandbox that is to be started.
     #[must_use]
     pub fn sandbox(&self) -> Sandbox<'_> {
-        Sandbox::new(self, self.flags())
+        self.prepared(self.flags())
     }
 
     /// A sandbox that is to be refused: a control that the driver does not have is not given up.
     #[must_use]
     pub fn requiring(&self, kind: ControlKind) -> Sandbox<'_> {
-        Sandbox::new(self, self.flags_but(Some(kind)))
+        self.prepared(self.flags_but(Some(kind)))
+    }
+
+    fn prepared(&self, flags: Vec<String>) -> Sandbox<'_> {
+        let sandbox = Sandbox::new(self.suite.program(), &self.ground, flags);
+        sandbox.variable("RUN_FLAGS", self.flags().join(" "))
     }
 
     /// Runs a command in a sandbox of the default policy.

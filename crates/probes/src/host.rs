@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::verdict::{Verdict, fail};
+use crate::verdict::{Verdict, broken, fail};
 
 /// A process: the start time tells a number that is used again from the old one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +80,33 @@ pub fn below(ancestor: u32) -> BTreeSet<Process> {
         }
     }
     found
+}
+
+/// How many processes below another have ended, and nobody has waited for them.
+#[must_use]
+pub fn zombies_below(ancestor: u32) -> usize {
+    let rows = rows();
+    let (mut found, mut waiting) = (0, vec![ancestor]);
+    while let Some(parent) = waiting.pop() {
+        for row in rows.values().filter(|row| row.parent == parent) {
+            waiting.push(row.process.pid);
+            found += usize::from(row.state == "Z");
+        }
+    }
+    found
+}
+
+/// The most memory that a process has had at once, in KiB.
+///
+/// # Errors
+/// It cannot be read.
+pub fn peak_memory_kib(pid: u32) -> Verdict<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    match line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()) {
+        Some(kib) => Ok(kib),
+        None => broken(format!("{pid} has no peak of memory")),
+    }
 }
 
 /// Kills a process and everything below it: what traces others leaves them behind.

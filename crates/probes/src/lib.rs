@@ -21,6 +21,7 @@ pub mod inside;
 pub mod probe;
 pub mod report;
 pub mod rpc;
+pub mod run;
 pub mod streams;
 pub mod tree;
 pub mod verdict;

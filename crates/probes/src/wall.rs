@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::finished::Finished;
 use crate::ground::Ground;
+use crate::run::Sandbox;
 use crate::tree::Tree;
 use crate::verdict::Verdict;
 
@@ -13,6 +14,14 @@ pub struct Field<'a> {
     pub ground: &'a Ground,
     /// The sandbox.
     pub wall: &'a dyn Wall,
+}
+
+impl Field<'_> {
+    /// A sandbox of its own, of which nothing stays.
+    #[must_use]
+    pub fn sandbox(&self) -> Sandbox<'_> {
+        Sandbox::new(self.wall.program(), self.ground, self.wall.flags()).flags(&["-q", "--rm"])
+    }
 }
 
 /// How a sandbox is to be started for an attack.

@@ -4,11 +4,13 @@ mod file;
 mod services;
 mod socket;
 mod victim;
+mod world;
 
 pub use file::{FileCanary, TreeCanary};
 pub use services::{Kind, Services};
 pub use socket::SocketCanary;
 pub use victim::{IpcCanary, Victim};
+pub use world::World;
 
 use std::fmt::Write;
 

@@ -9,14 +9,14 @@ use crate::verdict::{Verdict, broken};
 use crate::wall::Field;
 
 /// A program of ours that stays and answers questions.
-struct Helper {
+pub(super) struct Helper {
     child: Child,
     answers: BufReader<ChildStdout>,
 }
 
 impl Helper {
     /// Starts the payload in one of its helping roles; returns its first line.
-    fn start(field: &Field, arguments: &[&str], token: &str) -> Verdict<(Self, String)> {
+    pub(super) fn start(field: &Field, arguments: &[&str], token: &str) -> Verdict<(Self, String)> {
         let mut command = Command::new(field.ground.helper());
         command
             .args(arguments)
@@ -43,9 +43,16 @@ impl Helper {
         (count > 0).then(|| line.trim().to_owned())
     }
 
-    fn ask(&mut self) -> Option<String> {
+    pub(super) fn ask(&mut self) -> Option<String> {
         self.child.stdin.as_mut()?.write_all(b"report\n").ok()?;
         self.line()
+    }
+}
+
+impl Helper {
+    /// Its process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 

@@ -5,6 +5,8 @@ mod files;
 mod identity;
 mod ipc;
 mod kernel;
+mod limits;
+mod network;
 mod outside;
 mod privileges;
 mod processes;
@@ -29,4 +31,6 @@ pub const GROUPS: &[Group] = &[
     ("settings", settings::ALL),
     ("ipc", ipc::ALL),
     ("outside", outside::ALL),
+    ("limits", limits::ALL),
+    ("network", network::ALL),
 ];

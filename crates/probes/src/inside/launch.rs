@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use super::sys::{self, Arg, call};
 
 /// `launch [--fd PATH] [--pipe] [--umask N] [--block N] [--ignore N] [--limit RESOURCE VALUE]
-/// [--nice N] [--personality N] [--key NAME VALUE] -- COMMAND`
+/// [--hard-limit RESOURCE VALUE] [--nice N] [--personality N] [--key NAME VALUE] -- COMMAND`
 pub fn run(arguments: &[String]) -> ExitCode {
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
@@ -31,7 +31,8 @@ pub fn run(arguments: &[String]) -> ExitCode {
                 &mut [Arg::Int(0), Arg::Int(0), Arg::Int(number())],
             )),
             "--personality" => drop(call(libc::SYS_personality, &mut [Arg::Int(number())])),
-            "--limit" => limit(number(), number()),
+            "--limit" => limit(number(), number(), false),
+            "--hard-limit" => limit(number(), number(), true),
             "--fd" => leave_open(words.next().map_or("", String::as_str)),
             "--pipe" => leave_pipe(),
             "--key" => add_key(
@@ -71,8 +72,8 @@ fn leave_pipe() {
     }
 }
 
-/// The soft limit only: the hard one is not for a sandbox to raise.
-fn limit(resource: i64, value: i64) {
+/// The soft limit, and the hard one where that is asked for: it is not for a sandbox to raise.
+fn limit(resource: i64, value: i64, is_hard: bool) {
     let mut limits = [0_u8; 16];
     let mut read = [
         Arg::Int(0),
@@ -82,6 +83,9 @@ fn limit(resource: i64, value: i64) {
     ];
     let before = call(libc::SYS_prlimit64, &mut read);
     limits[..8].copy_from_slice(&value.to_ne_bytes());
+    if is_hard {
+        limits[8..].copy_from_slice(&value.to_ne_bytes());
+    }
     let mut write = [
         Arg::Int(0),
         Arg::Int(resource),

@@ -4,39 +4,78 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::out::{argument, number};
 use super::sys::{self, Arg, call};
 
-/// `load KIND BOUND`
+/// `load [held] KIND BOUND`. With `held` it keeps what it got until its input ends, and says so before.
 pub fn run(arguments: &[String]) -> ExitCode {
+    let is_held = argument(arguments, 0) == "held";
+    let arguments = &arguments[usize::from(is_held)..];
     let bound = u64::try_from(number(arguments, 1)).unwrap_or(0);
-    let got = match argument(arguments, 0) {
+    let mut keeper = Keeper { is_held };
+    let Some(got) = take_all(argument(arguments, 0), bound, &mut keeper) else {
+        eprintln!("attack load: what is {}?", argument(arguments, 0));
+        return ExitCode::from(99);
+    };
+    keeper.keep(got);
+    eprintln!("GOT {got} of {bound}");
+    ExitCode::SUCCESS
+}
+
+/// Holds once what a load has.
+struct Keeper {
+    is_held: bool,
+}
+
+impl Keeper {
+    /// Says what there is, and returns when the input ends.
+    fn keep(&mut self, got: u64) {
+        if std::mem::take(&mut self.is_held) {
+            println!("held {got}");
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        }
+    }
+}
+
+fn take_all(kind: &str, bound: u64, keeper: &mut Keeper) -> Option<u64> {
+    let got = match kind {
         "fork" => forks(bound),
         "threads" => threads(bound),
         "memory" => memory(bound),
         "hold" => hold(bound),
-        "tmpfs" => file_memory(bound, "/tmp/filler"),
-        "shm" => file_memory(bound, "/dev/shm/filler"),
+        "tmpfs" => memory_file(bound, "/tmp"),
+        "shm" => memory_file(bound, "/dev/shm"),
+        "pipes" => pipes(bound),
+        "sockets" => sockets(bound),
         "memfd" => memfds(bound),
-        "disk" => file_memory(bound, "filler"),
+        "disk" => file(bound, "filler"),
+        "sparse" => sparse(bound),
+        "deep" => deep(bound),
         "inodes" => inodes(bound),
         "output" => output(bound),
+        "output-and-held" => {
+            let got = output(bound);
+            eprintln!("GOT {got} of {bound}");
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            got
+        }
         "fds" => descriptors(bound),
+        "ptys" => terminals(bound, keeper),
         "spin" => spin(bound),
+        "burn" => burn(bound),
         "zombies" => zombies(bound),
+        "unreaped" => unreaped(bound),
+        "crowd" => crowd(bound),
         "deaf" => deaf(bound),
         "stopped" => stopped(),
         "background" => background(bound),
-        other => {
-            eprintln!("attack load: what is {other}?");
-            return ExitCode::from(99);
-        }
+        _ => return None,
     };
-    eprintln!("GOT {got} of {bound}");
-    ExitCode::SUCCESS
+    Some(got)
 }
 
 fn pause() {
@@ -111,8 +150,112 @@ fn fill(file: &mut File, bound: u64) -> u64 {
     got
 }
 
-fn file_memory(bound: u64, path: &str) -> u64 {
+fn file(bound: u64, path: &str) -> u64 {
     File::create(path).map_or(0, |mut file| fill(&mut file, bound))
+}
+
+/// A file in a directory that is kept in memory; nothing where it is not.
+fn memory_file(bound: u64, directory: &str) -> u64 {
+    const TMPFS: i64 = 0x0102_1994;
+    match rustix::fs::statfs(directory) {
+        Ok(found) if found.f_type == TMPFS => file(bound, &format!("{directory}/filler")),
+        _ => 0,
+    }
+}
+
+/// As much as the pipes take that can be had.
+fn pipes(bound: u64) -> u64 {
+    let (mut kept, mut got) = (Vec::new(), 0);
+    while got < bound {
+        let Ok((reader, writer)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK) else {
+            break;
+        };
+        let _ = rustix::pipe::fcntl_setpipe_size(&writer, 1 << 20);
+        let more = pour(&mut File::from(writer.try_clone().unwrap_or(writer)));
+        kept.push(reader);
+        if more == 0 {
+            break;
+        }
+        got += more;
+    }
+    got
+}
+
+/// As much as the buffers of unix sockets take.
+fn sockets(bound: u64) -> u64 {
+    let (mut kept, mut got) = (Vec::new(), 0);
+    while got < bound {
+        let Ok((from, to)) = std::os::unix::net::UnixStream::pair() else {
+            break;
+        };
+        let _ = from.set_nonblocking(true);
+        let more = pour(&mut &from);
+        kept.push((from, to));
+        if more == 0 {
+            break;
+        }
+        got += more;
+    }
+    got
+}
+
+/// Writes until no more is taken.
+fn pour(into: &mut impl Write) -> u64 {
+    let piece = vec![7_u8; 64 << 10];
+    let mut got = 0;
+    while let Ok(count @ 1..) = into.write(&piece) {
+        got += count as u64;
+    }
+    got
+}
+
+/// A file that is long and empty.
+fn sparse(bound: u64) -> u64 {
+    let made = File::create("filler").and_then(|file| file.set_len(bound));
+    if made.is_ok() { bound } else { 0 }
+}
+
+/// Directories in directories with long names, and one that nobody may open.
+fn deep(bound: u64) -> u64 {
+    let name = "d".repeat(200);
+    let mut got = 0;
+    while got < bound && fs::create_dir(&name).is_ok() {
+        let _ = fs::write("file", "x");
+        got += 1;
+        if std::env::set_current_dir(&name).is_err() {
+            break;
+        }
+    }
+    let closed = fs::create_dir("closed").and_then(|()| fs::write("closed/file", "x"));
+    let _ = closed.and_then(|()| fs::set_permissions("closed", fs::Permissions::from_mode(0o000)));
+    got
+}
+
+/// Terminals.
+fn terminals(bound: u64, keeper: &mut Keeper) -> u64 {
+    let mut open = Vec::new();
+    while (open.len() as u64) < bound {
+        match File::open("/dev/ptmx") {
+            Ok(file) => open.push(file),
+            Err(_) => break,
+        }
+    }
+    keeper.keep(open.len() as u64);
+    open.len() as u64
+}
+
+/// Milliseconds of processor time, however long they take.
+fn burn(milliseconds: u64) -> u64 {
+    let used = || rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let spent = || {
+        let used = used();
+        u64::try_from(used.tv_sec * 1000 + used.tv_nsec / 1_000_000).unwrap_or(0)
+    };
+    let begun = spent();
+    while spent() - begun < milliseconds {
+        std::hint::spin_loop();
+    }
+    spent() - begun
 }
 
 fn memfds(bound: u64) -> u64 {
@@ -191,6 +334,20 @@ fn zombies(bound: u64) -> u64 {
         }
     }
     got
+}
+
+/// Children that have ended and that nobody waits for.
+fn unreaped(bound: u64) -> u64 {
+    (0..bound).map_while(|_| sys::fork(|| {}).ok()).count() as u64
+}
+
+/// Everything that does not like to end: deaf, stopped, in a session of its own, and deaf itself.
+fn crowd(milliseconds: u64) -> u64 {
+    let _ = sys::fork(move || _ = deaf(milliseconds));
+    let _ = sys::fork(|| _ = stopped());
+    let _ = background(milliseconds);
+    println!("crowd");
+    deaf(milliseconds)
 }
 
 /// Does not hear what asks it to end.

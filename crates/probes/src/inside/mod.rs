@@ -8,9 +8,11 @@
 mod devices;
 mod files;
 mod helpers;
+mod internet;
 mod ipc;
 mod kernel;
 mod launch;
+mod limits;
 mod load;
 mod mounts;
 mod nested;
@@ -55,6 +57,8 @@ const TABLES: &[Table] = &[
     ipc::ATTACKS,
     network::ATTACKS,
     side::ATTACKS,
+    limits::ATTACKS,
+    internet::ATTACKS,
 ];
 
 const ROLES: &[(&str, Role)] = &[
@@ -63,6 +67,8 @@ const ROLES: &[(&str, Role)] = &[
     ("ipc", helpers::ipc),
     ("linger", helpers::linger),
     ("hold", ipc::hold),
+    ("world", internet::world),
+    ("listen", internet::doorman),
     ("load", load::run),
     ("do", side::act),
 ];

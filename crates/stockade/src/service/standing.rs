@@ -1,5 +1,6 @@
-//! What a driver says here of each control: of those that the policy asks for, and of every other wall.
+//! What a driver says here of each control: of those that the policy asks for, and of every other.
 
+use stockade_domain::units::{ByteCount, CpuLimit, DurationMs};
 use stockade_domain::{Control, ControlKind, Demand, Need, Origin, Support};
 
 use super::policy::Explained;
@@ -36,10 +37,11 @@ impl Standing {
             }
             claims.push((kind, support.clone()));
         }
-        for kind in ControlKind::ALL.into_iter().filter(|kind| !kind.is_limit()) {
+        for kind in ControlKind::ALL {
+            let Some(control) = some(kind) else { continue };
             if !claims.iter().any(|(claimed, _)| *claimed == kind) {
                 let demand = Demand {
-                    control: Control::Wall(kind),
+                    control,
                     need: Need::Prefer,
                     origin: Origin::Default,
                 };
@@ -63,6 +65,24 @@ impl Standing {
             Some(_) => None,
             None => Some(format!("it says nothing of {kind}")),
         }
+    }
+}
+
+/// A control as a policy could ask for it, a limit with some value: what a driver says of it does not
+/// depend on that. A budget has no meaning but in a policy that sets one.
+fn some(kind: ControlKind) -> Option<Control> {
+    match kind {
+        ControlKind::BudgetMemory | ControlKind::BudgetCpu => None,
+        ControlKind::Cpu => Some(Control::Cpu(CpuLimit {
+            quota_millis: Some(1000),
+            weight: CpuLimit::DEFAULT_WEIGHT,
+        })),
+        ControlKind::Memory => Some(Control::Memory(ByteCount(1 << 30))),
+        ControlKind::Pids => Some(Control::Pids(1024)),
+        ControlKind::Disk => Some(Control::Disk(ByteCount(1 << 30))),
+        ControlKind::WallTime => Some(Control::WallTime(DurationMs(3_600_000))),
+        ControlKind::Output => Some(Control::Output(ByteCount(1 << 30))),
+        wall => Some(Control::Wall(wall)),
     }
 }
 

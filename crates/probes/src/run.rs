@@ -1,25 +1,26 @@
-//! Starting the program under test and seeing how it ends.
+//! A run of the program that makes sandboxes: started, watched, and seen how it ends.
 
-pub use stockade_probes::finished::{Finished, PATIENCE, finish};
+pub use crate::finished::{Finished, PATIENCE, finish};
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::world::World;
-use stockade_probes::finished;
-use stockade_probes::streams::{self, Streams};
-use stockade_probes::{Verdict, fail};
+use crate::finished;
+use crate::ground::{Ground, PAYLOAD_INSIDE};
+use crate::streams::{self, Streams};
+use crate::verdict::{Verdict, broken};
 
 /// Opens the file of events as descriptor 3 and becomes the program.
 const WITH_EVENTS: &str = r#"exec 3>"$0"; exec "$@""#;
 
 /// A run that is being set up.
 pub struct Sandbox<'w> {
-    world: &'w World<'w>,
+    program: &'w Path,
+    ground: &'w Ground,
     /// Those of every run with its driver.
     base: Vec<String>,
     flags: Vec<OsString>,
@@ -31,16 +32,19 @@ pub struct Sandbox<'w> {
 }
 
 impl<'w> Sandbox<'w> {
-    pub(crate) fn new(world: &'w World<'w>, base: Vec<String>) -> Self {
+    /// With the flags of every run.
+    #[must_use]
+    pub fn new(program: &'w Path, ground: &'w Ground, base: Vec<String>) -> Self {
         Self {
-            world,
+            program,
+            ground,
             base,
             flags: Vec::new(),
             launcher: Vec::new(),
             variables: Vec::new(),
             stdin: Vec::new(),
             limit: PATIENCE,
-            directory: world.work(),
+            directory: ground.work(),
         }
     }
 
@@ -56,8 +60,8 @@ impl<'w> Sandbox<'w> {
     /// # Errors
     /// It cannot be written.
     pub fn policy(mut self, text: &str) -> Verdict<Self> {
-        let name = format!("outside/policy-{}.toml", self.world.number());
-        let path = self.world.file(&name, format!("version = 1\n{text}"))?;
+        let name = format!("outside/policy-{}.toml", self.ground.number());
+        let path = self.ground.file(&name, format!("version = 1\n{text}"))?;
         self.flags.extend(["--policy".into(), path.into()]);
         Ok(self)
     }
@@ -118,8 +122,8 @@ impl<'w> Sandbox<'w> {
     /// # Errors
     /// It does not start, or does not end in time.
     pub fn attack(self, arguments: &[String]) -> Verdict<Finished> {
-        let payload = self.world.payload_inside();
-        self.run(&[&[payload], arguments].concat())
+        drop(self.ground.payload());
+        self.run(&[&[PAYLOAD_INSIDE.to_owned()], arguments].concat())
     }
 
     /// Starts a command.
@@ -138,43 +142,47 @@ impl<'w> Sandbox<'w> {
     /// # Errors
     /// It does not start.
     pub fn start_open<S: Into<OsString> + Clone>(self, command: &[S]) -> Verdict<Running> {
-        let (mut prepared, events) = self.prepare(command);
-        prepared
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = prepared.spawn()?;
-        let streams = Streams::of(&mut child);
-        let deadline = Instant::now() + self.limit;
-        Ok(Running {
-            child,
-            streams,
-            events,
-            deadline,
-            started: Instant::now(),
-        })
+        let (prepared, events) = self.prepare(command);
+        Running::of(prepared, events, self.limit)
     }
 
     /// The command line, and where its events appear.
     #[must_use]
     pub fn prepare<S: Into<OsString> + Clone>(&self, command: &[S]) -> (Command, PathBuf) {
-        let suite = self.world.suite();
         let events = self
-            .world
-            .path(&format!("outside/events-{}", self.world.number()));
-        let mut prepared = self.world.command(std::path::Path::new("/bin/sh"));
+            .ground
+            .path(&format!("outside/events-{}", self.ground.number()));
+        let mut prepared = self.ground.command(Path::new("/bin/sh"));
         prepared.current_dir(&self.directory);
         prepared
             .arg("-c")
             .arg(WITH_EVENTS)
             .arg(&events)
             .args(&self.launcher);
-        prepared.arg(suite.program()).args(["run", "--status-fd", "3"]);
+        prepared.arg(self.program).args(["run", "--status-fd", "3"]);
         prepared.args(&self.base).args(&self.flags).arg("--");
         prepared.args(command.iter().cloned().map(Into::into).collect::<Vec<OsString>>());
         prepared.envs(self.variables.iter().cloned());
         (prepared, events)
     }
+}
+
+/// Starts the inside half without a sandbox, the control of what has to be looked at while it runs.
+/// Its standard input stays open until [`Running::feed`].
+///
+/// # Errors
+/// It does not start.
+pub fn outside(ground: &Ground, wrapper: &[&str], arguments: &[&str]) -> Verdict<Running> {
+    let payload = ground.payload().display().to_string();
+    let words: Vec<&str> = wrapper
+        .iter()
+        .copied()
+        .chain([payload.as_str()])
+        .chain(arguments.iter().copied())
+        .collect();
+    let mut command = ground.command(Path::new(words[0]));
+    command.args(&words[1..]);
+    Running::of(command, PathBuf::new(), PATIENCE)
 }
 
 /// A run that has not ended.
@@ -187,6 +195,23 @@ pub struct Running {
 }
 
 impl Running {
+    fn of(mut command: Command, events: PathBuf, limit: Duration) -> Verdict<Self> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let streams = Streams::of(&mut child);
+        let started = Instant::now();
+        Ok(Self {
+            child,
+            streams,
+            events,
+            deadline: started + limit,
+            started,
+        })
+    }
+
     /// The supervisor's process id.
     #[must_use]
     pub fn supervisor(&self) -> u32 {
@@ -252,13 +277,13 @@ impl Running {
                 return Ok(seen);
             }
             if let Some(status) = ended {
-                return fail(format!(
+                return broken(format!(
                     "ended ({status}) before {what}: {}",
                     self.streams.complaint()
                 ));
             }
             if Instant::now() > self.deadline {
-                return fail(format!(
+                return broken(format!(
                     "waited too long for {what}: {}",
                     self.streams.complaint()
                 ));
