@@ -17,6 +17,9 @@ use crate::verdict::{Verdict, broken};
 /// Opens the file of events as descriptor 3 and becomes the program.
 const WITH_EVENTS: &str = r#"exec 3>"$0"; exec "$@""#;
 
+/// How long an end that was asked for may take before it is forced.
+const ENDING: Duration = Duration::from_secs(20);
+
 /// A run that is being set up.
 pub struct Sandbox<'w> {
     program: &'w Path,
@@ -325,9 +328,11 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// A supervisor that is asked cleans up; what was killed outright would leave its record behind.
     fn drop(&mut self) {
-        // A sandbox must not outlive its supervisor: that is checked elsewhere.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.signal(rustix::process::Signal::TERM);
+            let _ = finished::wait(&mut self.child, Instant::now() + ENDING);
+        }
     }
 }

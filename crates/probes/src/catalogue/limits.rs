@@ -488,7 +488,9 @@ fn deaf_outside(field: &Field) -> Verdict {
     let mut deaf = outside(field.ground, &[], &["load", "deaf", "50000"])?;
     deaf.until_output("deaf")?;
     deaf.signal(rustix::process::Signal::TERM)?;
-    ensure_sound!(deaf.is_running()?, "the control ended when it was asked");
+    let is_deaf = deaf.is_running()?;
+    deaf.signal(rustix::process::Signal::KILL)?;
+    ensure_sound!(is_deaf, "the control ended when it was asked");
     Ok(())
 }
 
