@@ -11,6 +11,7 @@ mod dist;
 mod generated;
 mod imports;
 mod matrix;
+mod measured;
 mod mutants;
 mod process;
 mod setup;
@@ -52,6 +53,8 @@ enum Command {
     },
     /// Write docs/matrix.md from the results of the conformance suite
     Matrix,
+    /// Write what the battery showed into the README and docs/measured.md
+    Measured,
     /// Attack sandboxes that lack one protection each, and write docs/mutants.md from what was noticed
     Mutants,
     /// Measure against other programs, side by side
@@ -80,6 +83,7 @@ fn run() -> Result<ExitCode> {
         Command::Words => report(&words::check(&tree)?)?,
         Command::Man { check } => generated::run(&tree, check)?,
         Command::Matrix => matrix::write(&tree)?,
+        Command::Measured => measured::write(&tree)?,
         Command::Mutants => mutants::write(&tree)?,
         Command::Bench(options) => bench::run(&tree, &options)?,
         Command::Vm => vm::command(&tree)?,

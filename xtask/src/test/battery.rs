@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{Report, Stage};
-use crate::dist;
 use crate::process::{self, Stream};
 use crate::user::{self, User};
+use crate::{dist, measured};
 
 /// Both drivers of a user, with a cold tree of the system to copy.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -104,6 +104,8 @@ fn tell(stage: &Stage, mut command: Command, flags: &[&str], name: &str) -> Resu
         "{name}: stockade probe failed: see {}",
         log.display()
     );
+    // For `measured`.
+    std::fs::write(measured::results(stage.tree)?.join(format!("{name}.json")), &text)?;
     serde_json::from_str(&text).with_context(|| format!("the JSON in {}", log.display()))
 }
 
