@@ -147,6 +147,20 @@ impl DriverReport {
         self.probes.iter().filter(|row| row.outcome == outcome).count()
     }
 
+    /// Adds what was seen in another way than by attacks.
+    pub fn add(&mut self, rows: Vec<Row>) {
+        for row in &rows {
+            for control in self
+                .controls
+                .iter_mut()
+                .filter(|one| row.needs.contains(&one.control))
+            {
+                *control.probes.entry(row.outcome).or_insert(0) += 1;
+            }
+        }
+        self.probes.extend(rows);
+    }
+
     /// The controls that are claimed and were crossed.
     #[must_use]
     pub fn differences(&self) -> Vec<ControlKind> {

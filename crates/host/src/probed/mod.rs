@@ -5,6 +5,7 @@
 //! The hash has no key: whoever can write to the state directory can also start sandboxes without it.
 
 mod circumstances;
+pub mod outside;
 mod store;
 
 use std::fmt;

@@ -23,7 +23,11 @@ fn fills_output(args: &ProbeArgs) -> bool {
 pub fn probe(args: &ProbeArgs) -> Result {
     let chosen = probe::Chosen::new(&args.driver, &args.category, &args.id, args.reprobe)?;
     if args.list {
-        report::out(&report::probes_text(&chosen.list(), Paint::stdout()))?;
+        report::out(&report::probes_text(
+            &chosen.list(),
+            &chosen.looks(),
+            Paint::stdout(),
+        ))?;
         return Ok(0);
     }
     let made = {

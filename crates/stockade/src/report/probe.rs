@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use stockade_domain::Support;
+use stockade_domain::{ControlKind, Support};
 use stockade_probes::report::{ControlRow, DriverReport, Outcome, Report, Row};
 use stockade_probes::{Probe, Severity};
 
@@ -13,8 +13,11 @@ use crate::service::probed::short_age;
 /// A probe as it is listed.
 type Listed = (&'static str, &'static Probe);
 
+/// What is looked at from outside, as it is listed.
+type Look = (&'static str, &'static str, ControlKind);
+
 /// The catalogue.
-pub fn probes_text(probes: &[Listed], paint: Paint) -> String {
+pub fn probes_text(probes: &[Listed], looks: &[Look], paint: Paint) -> String {
     let rows = probes.iter().map(|(group, probe)| {
         vec![
             probe.id.to_owned(),
@@ -23,7 +26,19 @@ pub fn probes_text(probes: &[Listed], paint: Paint) -> String {
             probe.title.to_owned(),
         ]
     });
-    table(paint, &["ID", "GROUP", "SEVERITY", "WHAT IS TRIED"], rows)
+    let looks = looks.iter().map(|(id, title, _)| {
+        vec![
+            (*id).to_owned(),
+            "outside-view".to_owned(),
+            "high".to_owned(),
+            format!("seen from the host: {title}"),
+        ]
+    });
+    table(
+        paint,
+        &["ID", "GROUP", "SEVERITY", "WHAT IS TRIED"],
+        rows.chain(looks),
+    )
 }
 
 /// A report: a line for each driver, what is different from what is claimed, and what could not be shown.
@@ -196,7 +211,6 @@ fn indent(text: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use stockade_domain::ControlKind;
     use stockade_probes::report::Host;
 
     use super::*;

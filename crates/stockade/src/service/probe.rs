@@ -1,6 +1,7 @@
 //! Attacking the walls of this host's drivers.
 
 mod kept;
+mod posture;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use stockade_domain::{ControlKind, Level};
+use stockade_host::probed::outside::looks;
 use stockade_host::state::Clocks;
 use stockade_probes::battery::{Battery, Subject};
 use stockade_probes::catalogue::GROUPS;
@@ -55,7 +58,8 @@ impl Chosen {
             .iter()
             .map(|name| known(name).ok_or_else(|| unknown_driver(name)))
             .collect::<Result<Vec<_>>>()?;
-        let groups: Vec<&'static str> = GROUPS.iter().map(|(name, _)| *name).collect();
+        let groups = GROUPS.iter().map(|(name, _)| *name);
+        let groups: Vec<&'static str> = groups.chain([posture::GROUP]).collect();
         if let Some(name) = categories.iter().find(|name| !groups.contains(&name.as_str())) {
             return Err(Failure::UnknownProbes {
                 what: "group of probes",
@@ -91,6 +95,14 @@ impl Chosen {
         all.filter(|(group, probe)| self.has(group, probe)).collect()
     }
 
+    /// What is looked at from outside: id, title and control of each.
+    pub fn looks(&self) -> Vec<(&'static str, &'static str, ControlKind)> {
+        let by_group =
+            self.categories.is_empty() || self.categories.iter().any(|name| name == posture::GROUP);
+        let by_id = |id: &str| self.ids.is_empty() || self.ids.iter().any(|begin| id.starts_with(begin));
+        looks().filter(|(id, ..)| by_group && by_id(id)).collect()
+    }
+
     /// Whether that is the whole battery: a part of it says nothing of the rest, and is not kept.
     fn is_whole(&self) -> bool {
         self.categories.is_empty() && self.ids.is_empty()
@@ -109,7 +121,7 @@ fn begins(probe: &Probe, id: &str) -> bool {
 
 fn is_known(id: &str) -> bool {
     let mut all = GROUPS.iter().flat_map(|(_, probes)| probes.iter());
-    all.any(|probe| begins(probe, id))
+    all.any(|probe| begins(probe, id)) || looks().any(|(look, ..)| look.starts_with(id))
 }
 
 /// Runs the battery; `told` hears what is tried. A signal that asks to end stops it before the next probe,
@@ -128,11 +140,19 @@ pub async fn probe(chosen: &Chosen, told: &dyn Fn(Told<'_>)) -> Result<Report> {
         };
         tasks.push(match kept {
             Some(report) => Task::Kept(Box::new(report)),
-            None => Task::Attack(Box::new(subject(name, Standing::of(&explained, name).await?))),
+            None => {
+                let level = explained
+                    .drivers
+                    .iter()
+                    .find(|row| row.driver == *name)
+                    .map(|row| row.level);
+                let subject = subject(name, Standing::of(&explained, name).await?);
+                Task::Attack(Box::new(subject), level.unwrap_or(Level::Jail))
+            }
         });
     }
     // What is told again needs nobody to attack.
-    let payload = match tasks.iter().any(|task| matches!(task, Task::Attack(_))) {
+    let payload = match tasks.iter().any(|task| matches!(task, Task::Attack(..))) {
         true => payload(&program)?,
         false => PathBuf::new(),
     };
@@ -151,9 +171,10 @@ pub async fn probe(chosen: &Chosen, told: &dyn Fn(Told<'_>)) -> Result<Report> {
         host: host(),
         drivers: Vec::new(),
     };
+    let looked = chosen.looks().into_iter().map(|(id, ..)| id).collect();
     let keeper = chosen.is_whole().then(|| blank.clone());
     Ok(Report {
-        drivers: attack(battery, tasks, keeper, told).await?,
+        drivers: attack(battery, tasks, (keeper, looked), told).await?,
         ..blank
     })
 }
@@ -161,7 +182,7 @@ pub async fn probe(chosen: &Chosen, told: &dyn Fn(Told<'_>)) -> Result<Report> {
 /// What is to be done for a driver.
 enum Task {
     Kept(Box<DriverReport>),
-    Attack(Box<Subject>),
+    Attack(Box<Subject>, Level),
 }
 
 /// What the battery's thread has to say.
@@ -181,7 +202,7 @@ fn tell(heard: &Heard, told: &dyn Fn(Told<'_>)) {
 async fn attack(
     battery: Battery,
     tasks: Vec<Task>,
-    keeper: Option<Report>,
+    (keeper, looked): (Option<Report>, Vec<&'static str>),
     told: &dyn Fn(Told<'_>),
 ) -> Result<Vec<DriverReport>> {
     let mut interrupt = heeded(SignalKind::interrupt())?;
@@ -193,18 +214,18 @@ async fn attack(
     let mut work = tokio::task::spawn_blocking(move || {
         let mut made = Vec::new();
         for task in tasks {
-            let subject = match task {
+            let (subject, level) = match task {
                 Task::Kept(report) => {
                     made.push(*report);
                     continue;
                 }
-                Task::Attack(subject) => subject,
+                Task::Attack(subject, level) => (subject, level),
             };
             let keeping = keeper
                 .as_ref()
                 .map(|blank| Keeping::begin(&subject.driver, blank));
             let (mut number, count) = (0, battery.probes.len());
-            let report = battery.attack(&subject, &mut |probe| {
+            let mut report = battery.attack(&subject, &mut |probe| {
                 number += 1;
                 let line = format!("{}: {number} of {count}: {}", subject.driver, probe.title);
                 // Nobody listens any more at the end.
@@ -214,6 +235,11 @@ async fn attack(
                     false => ControlFlow::Continue(()),
                 }
             })?;
+            if !looked.is_empty() && report.unusable.is_none() {
+                let mut rows = posture::rows(&battery, &subject, level);
+                rows.retain(|row| looked.contains(&row.id.as_str()));
+                report.add(rows);
+            }
             if let Some(why) = keeping.and_then(|keeping| keeping.end(&report)) {
                 let _ = sender.blocking_send(Heard::Note(why));
             }

@@ -26,6 +26,7 @@ fn probes_are_listed_by_group_and_by_the_beginning_of_an_id() {
     assert_eq!(code, Some(0));
     assert!(all.lines().count() > 50, "{all}");
     let (_, files, _) = told(&["probe", "--list", "--category", "files", "--id", "fs0"]);
+    assert!(all.contains("OP01") && !files.contains("OP01"), "{all}");
     assert!(
         files.contains("FS03") && !files.contains("FS17") && !files.contains("PR01"),
         "{files}"
