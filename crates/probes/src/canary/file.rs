@@ -23,6 +23,7 @@ impl FileCanary {
     /// It cannot be written.
     pub fn at(field: &Field, name: &str) -> Verdict<Self> {
         let token = token()?;
+        field.ground.let_everybody_in()?;
         let path = field.ground.file(name, &token)?;
         let before = Tree::of(&path);
         Ok(Self {
@@ -125,6 +126,7 @@ impl TreeCanary {
     }
 
     fn plant(field: &Field, flags: fn(&str) -> Vec<String>) -> Verdict<Box<dyn Canary>> {
+        field.ground.let_everybody_in()?;
         let name = format!("outside/tree-{}", field.ground.number());
         field.ground.file(&format!("{name}/file"), token()?)?;
         field.ground.file(&format!("{name}/below/file"), token()?)?;

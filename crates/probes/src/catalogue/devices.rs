@@ -1,6 +1,7 @@
 //! Device nodes, and what is mounted.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -83,6 +84,13 @@ pub const ALL: &[Probe] = &[
         Denial::new("DV10", Terminal::plant),
     )
     .needs(&[ControlKind::DevicesHidden]),
+    Probe::denial(
+        "DV10-names",
+        Severity::Low,
+        "the names of the host's terminals",
+        Denial::new("DV10-names", Terminal::plant),
+    )
+    .needs(&[ControlKind::DevicesHidden, ControlKind::NamesHidden]),
 ];
 
 fn devices(field: &Field) -> Verdict {
@@ -173,6 +181,9 @@ impl Canary for Media {
     }
 }
 
+/// A mode that lets everybody write, and that no terminal has by itself.
+const MARK: u32 = 0o626;
+
 /// A terminal of the host: whoever drives it sees what is written to it.
 struct Terminal {
     driven_by: OwnedFd,
@@ -187,6 +198,8 @@ impl Terminal {
         unlockpt(&driven_by)?;
         let path = ptsname(&driven_by, Vec::new())?.to_string_lossy().into_owned();
         fcntl_setfl(&driven_by, OFlags::NONBLOCK)?;
+        // What keeps others from it must be the wall, not that it is somebody else's.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(MARK))?;
         Ok(Box::new(Self {
             driven_by,
             path,
@@ -202,10 +215,12 @@ impl Canary for Terminal {
 
     fn reached(&mut self, seen: &Seen) -> Option<String> {
         let mut buffer = [0; 64];
-        match rustix::io::read(&self.driven_by, &mut buffer) {
-            Ok(count) if count > 0 => Some(format!("{} was written to", self.path)),
-            _ => self.proof.reached(seen),
+        if rustix::io::read(&self.driven_by, &mut buffer).is_ok_and(|count| count > 0) {
+            return Some(format!("{} was written to", self.path));
         }
+        let mark = format!("{} has mode {MARK:o}", self.path);
+        let told = seen.output.lines().find(|line| **line == mark);
+        told.map(str::to_owned).or_else(|| self.proof.reached(seen))
     }
 }
 

@@ -59,14 +59,6 @@ pub const ALL: &[Probe] = &[
     .needs(&[ControlKind::SyscallFilter]),
 ];
 
-/// Opens the ground to other users of the host: what it plants has modes of its own.
-pub(super) fn open_to_all(field: &Field) -> Verdict {
-    for name in ["", "outside", "work"] {
-        std::fs::set_permissions(field.ground.path(name), std::fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(())
-}
-
 /// A file that nobody but root can read, shown to the sandbox.
 struct OnlyRoot(FileCanary);
 
@@ -95,7 +87,7 @@ impl Canary for OnlyRoot {
 
 /// A file of root's with a group and a mode, in a directory that may be shown.
 fn shown_with_mode(field: &Field, group: u32, mode: u32) -> Verdict<FileCanary> {
-    open_to_all(field)?;
+    field.ground.let_everybody_in()?;
     let name = format!("outside/owned-{}/file", field.ground.number());
     field.ground.file(&name, "")?;
     let path = field.ground.path(&name);

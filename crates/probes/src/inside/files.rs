@@ -35,6 +35,14 @@ fn by_path(arguments: &[String]) {
         }
         attempt(path, "append", append(Path::new(path)));
     }
+    // The host's tree may lie below a directory of its own.
+    for top in fs::read_dir("/").into_iter().flatten().flatten() {
+        for path in arguments {
+            let below = top.path().join(path.trim_start_matches('/'));
+            result(below.display(), fs::read(&below));
+            attempt(&below.display().to_string(), "append", append(&below));
+        }
+    }
 }
 
 fn by_climbing(arguments: &[String]) {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::out::{argument, note, reached, succeeded};
@@ -14,6 +14,7 @@ pub const ATTACKS: super::Table = &[
     ("DV07", media),
     ("DV08", leave_in_memory),
     ("DV10", terminals),
+    ("DV10-names", terminal_names),
 ];
 
 /// Devices of files: the control node under its own name and a new one, and swap space.
@@ -95,5 +96,14 @@ fn terminals(arguments: &[String]) {
     for screen in ["vcs", "vcs1", "vcsa", "vcsa1", "vcsu1"] {
         let path = Path::new("/dev").join(screen);
         succeeded(path.display(), &fs::File::open(&path));
+    }
+}
+
+/// The mode of a terminal of the host: whoever sees the name sees that, too.
+fn terminal_names(arguments: &[String]) {
+    let path = argument(arguments, 0);
+    match fs::metadata(path) {
+        Ok(found) => println!("{path} has mode {:o}", found.mode() & 0o7777),
+        Err(error) => note(format!("{path}: {error}")),
     }
 }
