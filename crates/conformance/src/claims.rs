@@ -17,6 +17,8 @@ const ASKED: &[(ControlKind, &[&str])] = &[
     (ControlKind::WorkspaceReadOnly, &["--workspace-mode", "ro"]),
     (ControlKind::WorkspaceProtected, &["--workspace-mode", "live"]),
     (ControlKind::ProcessStarts, &["--audit-processes"]),
+    (ControlKind::OwnKernel, &[]),
+    (ControlKind::OwnMachine, &[]),
     (ControlKind::Cpu, &["--cpus", "1"]),
     (ControlKind::Memory, &["--memory", "256M"]),
     (ControlKind::Pids, &["--pids", "256"]),

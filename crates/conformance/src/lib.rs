@@ -26,7 +26,7 @@ pub use stockade_domain::ControlKind;
 // What attacks need, every behaviour needs.
 pub use stockade_probes::run::{Finished, Running, Sandbox};
 pub use stockade_probes::{
-    Stop, Verdict, broken, canary, denial, ensure, fail, host, inside as attack, run, skip, tree,
+    Stop, Verdict, broken, canary, denial, ensure, fail, host, inside as attack, run, skip, terminal, tree,
 };
 pub use suite::Suite;
 pub use world::World;

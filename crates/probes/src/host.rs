@@ -43,6 +43,13 @@ pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
 }
 
+/// Whether the host has a program of this name.
+#[must_use]
+pub fn has_program(name: &str) -> bool {
+    let places = crate::ground::HOST_PATH.split(':').map(Path::new);
+    places.map(|place| place.join(name)).any(|path| path.is_file())
+}
+
 /// Sends a signal.
 ///
 /// # Errors

@@ -115,7 +115,9 @@ pub struct TreeCanary {
 }
 
 impl TreeCanary {
-    fn at(field: &Field, path: PathBuf, flags: Vec<String>) -> Box<dyn Canary> {
+    /// One that is there already.
+    #[must_use]
+    pub fn at(field: &Field, path: PathBuf, flags: Vec<String>) -> Box<dyn Canary> {
         let read = field.wall.reader();
         Box::new(Self {
             before: read(&path),

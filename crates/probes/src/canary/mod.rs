@@ -128,14 +128,38 @@ impl LauncherSecret {
     /// # Errors
     /// There is no randomness.
     pub fn variable(_: &Field) -> Verdict<Box<dyn Canary>> {
-        let token = token()?;
-        let names = [
+        Self::in_variables(&[
             "AWS_SECRET_ACCESS_KEY",
             "OPENAI_API_KEY",
             "SSH_AUTH_SOCK",
             "LD_PRELOADED",
             "A_SECRET",
-        ];
+        ])
+    }
+
+    /// In variables that make programs load or run something.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn loaders(_: &Field) -> Verdict<Box<dyn Canary>> {
+        Self::in_variables(&[
+            "LD_LIBRARY_PATH",
+            "BASH_ENV",
+            "ENV",
+            "PYTHONSTARTUP",
+            "PYTHONPATH",
+            "PERL5OPT",
+            "RUBYOPT",
+            "NODE_OPTIONS",
+            "GIT_SSH_COMMAND",
+            "GIT_CONFIG_GLOBAL",
+            "GIT_EXEC_PATH",
+            "JAVA_TOOL_OPTIONS",
+        ])
+    }
+
+    fn in_variables(names: &[&str]) -> Verdict<Box<dyn Canary>> {
+        let token = token()?;
         let variables = names
             .iter()
             .map(|name| ((*name).to_owned(), format!("/none/{token}")))
@@ -169,6 +193,39 @@ impl LauncherSecret {
             arguments: Vec::new(),
             variables: Vec::new(),
             file: Some(file),
+        }))
+    }
+
+    /// In what is no file: memory, its own process, namespaces, groups.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn special_descriptors(field: &Field) -> Verdict<Box<dyn Canary>> {
+        let token = token()?;
+        let payload = field.ground.helper().display().to_string();
+        let launcher = [
+            &payload,
+            "launch",
+            "--memory-file",
+            &token,
+            "--process",
+            "--fd",
+            "/proc/self/ns/mnt",
+            "--fd",
+            "/proc/self/ns/user",
+            "--fd",
+            "/sys/fs/cgroup",
+            "--fd",
+            "/proc/self",
+            "--",
+        ];
+        let launcher = launcher.iter().map(|text| (*text).to_owned()).collect();
+        Ok(Box::new(Self {
+            token,
+            launcher,
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            file: None,
         }))
     }
 

@@ -2,16 +2,21 @@
 
 mod devices;
 mod files;
+mod hooks;
 mod identity;
 mod ipc;
 mod kernel;
+mod leaks;
 mod limits;
 mod network;
 mod outside;
+mod paths;
 mod privileges;
 mod processes;
+mod results;
 mod running;
 mod settings;
+mod side;
 
 pub use processes::guest_control;
 
@@ -33,4 +38,9 @@ pub const GROUPS: &[Group] = &[
     ("outside", outside::ALL),
     ("limits", limits::ALL),
     ("network", network::ALL),
+    ("hooks", hooks::ALL),
+    ("results", results::ALL),
+    ("paths", paths::ALL),
+    ("side", side::ALL),
+    ("leaks", leaks::ALL),
 ];

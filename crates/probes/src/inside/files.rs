@@ -234,7 +234,7 @@ fn set_times(path: &Path) -> std::io::Result<()> {
 }
 
 /// Everything that changes a tree, by path and by descriptor.
-fn write_everywhere(arguments: &[String]) {
+pub(super) fn write_everywhere(arguments: &[String]) {
     let directory = PathBuf::from(argument(arguments, 0));
     let file = directory.join("file");
     let shown = argument(arguments, 0);

@@ -1,14 +1,16 @@
 //! A careless launcher: leaves open files, keys, signal settings and limits to what it starts.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use super::sys::{self, Arg, call};
 
-/// `launch [--fd PATH] [--pipe] [--umask N] [--block N] [--ignore N] [--limit RESOURCE VALUE]
-/// [--hard-limit RESOURCE VALUE] [--nice N] [--personality N] [--key NAME VALUE] -- COMMAND`
+/// `launch [--fd PATH] [--pipe] [--memory-file TEXT] [--process] [--umask N] [--block N] [--ignore N]
+/// [--limit RESOURCE VALUE] [--hard-limit RESOURCE VALUE] [--nice N] [--personality N] [--parent-death N]
+/// [--key NAME VALUE] [--root PATH] [--directory PATH] -- COMMAND`
 pub fn run(arguments: &[String]) -> ExitCode {
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
@@ -35,6 +37,21 @@ pub fn run(arguments: &[String]) -> ExitCode {
             "--hard-limit" => limit(number(), number(), true),
             "--fd" => leave_open(words.next().map_or("", String::as_str)),
             "--pipe" => leave_pipe(),
+            "--memory-file" => leave_memory_file(words.next().map_or("", String::as_str)),
+            "--process" => leave_process(),
+            "--parent-death" => drop(call(
+                libc::SYS_prctl,
+                &mut [Arg::Int(i64::from(libc::PR_SET_PDEATHSIG)), Arg::Int(number())],
+            )),
+            // The directory of work stays where it is: outside of the new root.
+            "--root" => report(
+                "root",
+                std::os::unix::fs::chroot(words.next().map_or("", String::as_str)),
+            ),
+            "--directory" => report(
+                "directory",
+                std::env::set_current_dir(words.next().map_or("", String::as_str)),
+            ),
             "--key" => add_key(
                 words.next().map_or("", String::as_str),
                 words.next().map_or("", String::as_str),
@@ -62,6 +79,32 @@ fn leave_open(path: &str) {
     match File::open(path) {
         Ok(file) => sys::keep_over_exec(file.into_raw_fd()),
         Err(error) => eprintln!("attack launch: {path}: {error}"),
+    }
+}
+
+fn report(what: &str, done: std::io::Result<()>) {
+    if let Err(error) = done {
+        eprintln!("attack launch: {what}: {error}");
+    }
+}
+
+fn leave_memory_file(text: &str) {
+    let made = call(libc::SYS_memfd_create, &mut [Arg::Text("secret"), Arg::Int(0)]);
+    let Some(file) = made.ok().and_then(sys::own) else {
+        return eprintln!("attack launch: no memory file");
+    };
+    let mut file = File::from(file);
+    report("memory file", file.write_all(text.as_bytes()));
+    sys::keep_over_exec(file.into_raw_fd());
+}
+
+/// Of itself: who gets it could signal the launcher.
+fn leave_process() {
+    let own = i64::from(std::process::id());
+    let made = call(libc::SYS_pidfd_open, &mut [Arg::Int(own), Arg::Int(0)]);
+    match made.ok().and_then(sys::own) {
+        Some(process) => sys::keep_over_exec(process.into_raw_fd()),
+        None => eprintln!("attack launch: no process"),
     }
 }
 

@@ -12,6 +12,7 @@ mod internet;
 mod ipc;
 mod kernel;
 mod launch;
+mod leaks;
 mod limits;
 mod load;
 mod mounts;
@@ -19,8 +20,11 @@ mod nested;
 mod network;
 mod nodes;
 mod out;
+mod paths;
 mod privileges;
 mod processes;
+mod project;
+mod results;
 mod rights;
 mod settings;
 mod side;
@@ -59,6 +63,10 @@ const TABLES: &[Table] = &[
     side::ATTACKS,
     limits::ATTACKS,
     internet::ATTACKS,
+    project::ATTACKS,
+    results::ATTACKS,
+    paths::ATTACKS,
+    leaks::ATTACKS,
 ];
 
 const ROLES: &[(&str, Role)] = &[

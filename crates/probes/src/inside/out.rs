@@ -41,6 +41,14 @@ pub fn succeeded<T>(what: impl Display, result: &std::io::Result<T>) {
     }
 }
 
+/// Says how something went that counts only by what became of it.
+pub fn attempt(what: impl Display, done: std::io::Result<()>) {
+    match done {
+        Ok(()) => note(format!("{what}: done")),
+        Err(error) => note(format!("{what}: {error}")),
+    }
+}
+
 /// An argument, or nothing.
 pub fn argument(arguments: &[String], index: usize) -> &str {
     arguments.get(index).map_or("", String::as_str)

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 
-use super::out::{argument, note, number, reached, read, result};
+use super::out::{argument, attempt, note, number, reached, read, result};
 use super::sys::{self, Arg, call};
 
 /// By the ids of the catalogue.
@@ -13,8 +13,13 @@ pub const ATTACKS: super::Table = &[
     ("SD01", descriptors),
     ("SD02", reopen_streams),
     ("SD03", push_input),
+    ("SD04", obeyed_output),
     ("SD05", environment),
+    ("SD06", left_at_home),
     ("SD07", posture),
+    ("SD08", directory),
+    ("SD09", stop_signals),
+    ("SD12", identity),
 ];
 
 /// Everything beyond the standard streams.
@@ -113,32 +118,128 @@ fn environment(_: &[String]) {
     }
 }
 
-/// What the process inherited beside files and variables.
-fn posture(_: &[String]) {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    for name in ["Umask:", "SigBlk:", "SigIgn:", "SigCgt:", "Groups:"] {
-        if let Some(line) = status.lines().find(|line| line.starts_with(name)) {
-            println!("{line}");
-        }
+/// Everything that a terminal does beyond showing text, with what a person may see between.
+fn obeyed_output(arguments: &[String]) {
+    let token = argument(arguments, 0);
+    println!(
+        "\x1b]52;c;ZXZpbA==\x07\x1b]2;title\x07\x1b]0;title\x07\x1b]8;;http://example.invalid\x1b\\link\x1b]8;;\x1b\\\
+         \x1b]1337;File=name=eA==:eA==\x07\x1b]777;notify;a;b\x07\x1bP$qm\x1b\\\x05\x1b[201~"
+    );
+    println!("plain {token}");
+}
+
+/// Start-up files of the home directory.
+fn left_at_home(_: &[String]) {
+    let home = std::env::var("HOME").unwrap_or_default();
+    for name in [
+        ".bashrc",
+        ".profile",
+        ".zshenv",
+        ".gitconfig",
+        ".config/git/config",
+        ".config/systemd/user/any.service",
+        ".config/autostart/any.desktop",
+        ".npmrc",
+        ".pythonrc",
+        ".ssh/authorized_keys",
+        ".local/bin/ls",
+    ] {
+        let path = std::path::Path::new(&home).join(name);
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        attempt(path.display(), made.and_then(|()| fs::write(&path, "evil\n")));
     }
+}
+
+/// What the process inherited beside files and variables, by calls: there may be no procfs.
+fn posture(_: &[String]) {
+    let mask = call(libc::SYS_umask, &mut [Arg::Int(0o22)]).unwrap_or(-1);
+    println!("Umask: {mask:04o}");
+    let mut blocked = [0_u8; 8];
+    let mut words = [Arg::Int(0), Arg::Null, Arg::Bytes(&mut blocked), Arg::Int(8)];
+    let _ = call(libc::SYS_rt_sigprocmask, &mut words);
+    println!("Blocked: {:x}", u64::from_ne_bytes(blocked));
+    // The runtime of Rust itself ignores SIGPIPE.
+    let ignored = (1..=64).filter(|signal| *signal != i64::from(libc::SIGPIPE) && is_ignored(*signal));
+    println!("Ignored: {}", ignored.count());
     let nice = call(libc::SYS_getpriority, &mut [Arg::Int(0), Arg::Int(0)]).unwrap_or(0);
     println!("Nice: {}", 20 - nice);
     let personality = call(libc::SYS_personality, &mut [Arg::Int(0xffff_ffff)]).unwrap_or(-1);
     println!("Personality: {personality}");
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    limits
-        .lines()
-        .filter(|line| line.starts_with("Max"))
-        .for_each(|line| println!("{line}"));
-    println!(
-        "Directory: {}",
-        std::env::current_dir().unwrap_or_default().display()
-    );
-    let session = call(libc::SYS_getsid, &mut [Arg::Int(0)]).unwrap_or(-1);
-    println!("Session: {session}");
+    println!("Open files: {}", soft_limit(i64::from(libc::RLIMIT_NOFILE)));
+    println!("Core: {}", soft_limit(i64::from(libc::RLIMIT_CORE)));
 }
 
-/// Small things that tests ask for: `exit N`, `signal N`, `echo`, `socket`.
+fn is_ignored(signal: i64) -> bool {
+    const IGNORE: u64 = 1;
+    let mut action = [0_u8; 32];
+    let mut words = [Arg::Int(signal), Arg::Null, Arg::Bytes(&mut action), Arg::Int(8)];
+    let told = call(libc::SYS_rt_sigaction, &mut words).is_ok();
+    let mut handler = [0_u8; 8];
+    handler.copy_from_slice(&action[..8]);
+    told && u64::from_ne_bytes(handler) == IGNORE
+}
+
+fn soft_limit(resource: i64) -> u64 {
+    let mut limits = [0_u8; 16];
+    let mut words = [
+        Arg::Int(0),
+        Arg::Int(resource),
+        Arg::Null,
+        Arg::Bytes(&mut limits),
+    ];
+    let _ = call(libc::SYS_prlimit64, &mut words);
+    let mut soft = [0_u8; 8];
+    soft.copy_from_slice(&limits[..8]);
+    u64::from_ne_bytes(soft)
+}
+
+/// A directory that is not below the root begins with "(unreachable)", and leads up to the host's root.
+fn directory(arguments: &[String]) {
+    let path = argument(arguments, 0).trim_start_matches('/');
+    let mut name = [0_u8; 4096];
+    let told = call(libc::SYS_getcwd, &mut [Arg::Bytes(&mut name), Arg::Int(4096)]);
+    let text = String::from_utf8_lossy(&name);
+    let text = text.trim_end_matches('\0');
+    match told {
+        Ok(_) if !text.starts_with('/') => reached(text),
+        other => note(format!("{text}: {other:?}")),
+    }
+    result("upwards", fs::read(format!("{}{path}", "../".repeat(64))));
+}
+
+/// Signals to the group of this process, and to all that it may signal.
+fn stop_signals(_: &[String]) {
+    let sent = [libc::SIGUSR1, libc::SIGTERM, libc::SIGWINCH];
+    sent.into_iter().for_each(sys::ignore);
+    for signal in sent {
+        let signal = i64::from(signal);
+        attempt(
+            signal,
+            call(libc::SYS_kill, &mut [Arg::Int(0), Arg::Int(signal)]).map(drop),
+        );
+    }
+}
+
+/// What names the host and its user.
+fn identity(_: &[String]) {
+    let name = rustix::system::uname();
+    println!("node {}", name.nodename().to_string_lossy());
+    println!("domain {}", name.domainname().to_string_lossy());
+    for (name, value) in std::env::vars() {
+        println!("{name}={value}");
+    }
+    let own = rustix::process::getuid().as_raw();
+    println!("id {own}");
+    for path in ["/proc/self/auxv", "/proc/self/loginuid", "/proc/self/environ"] {
+        result(path, fs::read(path));
+    }
+    println!(
+        "program {}",
+        std::env::current_exe().unwrap_or_default().display()
+    );
+}
+
+/// Small things that tests ask for: `exit N`, `signal N`, `echo`, `wait`, `socket`.
 pub fn act(arguments: &[String]) -> ExitCode {
     match argument(arguments, 0) {
         "exit" => return ExitCode::from(u8::try_from(number(arguments, 1)).unwrap_or(255)),
@@ -156,6 +257,8 @@ pub fn act(arguments: &[String]) -> ExitCode {
                 ExitCode::FAILURE
             };
         }
+        // Longer than anybody looks at it.
+        "wait" => std::thread::sleep(std::time::Duration::from_secs(120)),
         "socket" => match std::os::unix::net::UnixListener::bind("own-socket") {
             Ok(_) => return ExitCode::SUCCESS,
             Err(error) => eprintln!("attack: socket: {error}"),
