@@ -21,6 +21,9 @@ fn fills_output(args: &ProbeArgs) -> bool {
 
 /// `stockade probe`
 pub fn probe(args: &ProbeArgs) -> Result {
+    if args.claims {
+        return claims(args.json);
+    }
     let chosen = probe::Chosen::new(&args.driver, &args.category, &args.id, args.reprobe)?;
     if args.list {
         report::out(&report::probes_text(
@@ -56,4 +59,18 @@ pub fn probe(args: &ProbeArgs) -> Result {
         report::out(&report::probe_text(&made, args.verbose, Paint::stdout()))?;
     }
     Ok(if made.differs() { DIFFERS } else { 0 })
+}
+
+/// `stockade probe --claims`
+fn claims(json: bool) -> Result {
+    let shown = {
+        let waiting = Waiting::begin("showing what is said of sandboxes", json);
+        probe::claims::claims(&|what| waiting.tell(what))?
+    };
+    if json {
+        report::json(&shown)?;
+    } else {
+        report::out(&report::claims_text(&shown, Paint::stdout()))?;
+    }
+    Ok(0)
 }

@@ -1,5 +1,6 @@
 //! Attacking the walls of this host's drivers.
 
+pub mod claims;
 mod kept;
 mod posture;
 

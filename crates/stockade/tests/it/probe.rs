@@ -87,3 +87,67 @@ fn an_inside_half_of_another_build_is_refused() {
         "{complaint}"
     );
 }
+
+/// What these demonstrations show on every host that lets them be made.
+const SHOWN: [(&str, &str); 12] = [
+    ("chroot-proc", "true"),
+    ("chroot-escape", "true"),
+    ("chroot-signals", "true"),
+    ("chroot-network", "true"),
+    ("unshare-files", "true"),
+    ("unshare-variables", "true"),
+    ("unshare-descriptors", "true"),
+    ("bubblewrap-variables", "true"),
+    ("unshare-limits", "true"),
+    ("container-kernel", "false"),
+    ("read-only-socket", "false"),
+    ("setuid", "true"),
+];
+
+#[test]
+fn claims_are_shown_true_or_false_or_it_is_told_why_not_and_nothing_stays() {
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let before = mounts();
+    let (code, text, complaint) = told(&["probe", "--claims", "--json"]);
+    assert_eq!(code, Some(0), "{complaint}");
+    let claims: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let claims = claims.as_array().expect("a list");
+    let find = |id: &str| {
+        claims
+            .iter()
+            .find(|one| one["id"] == id)
+            .unwrap_or_else(|| panic!("no {id}"))
+    };
+    let mut count = 0;
+    for (id, expected) in SHOWN {
+        let one = find(id);
+        match one["shown"].as_str() {
+            Some("not") => assert!(one["why"].as_str().is_some_and(|why| !why.is_empty()), "{one}"),
+            shown => {
+                assert_eq!(shown, Some(expected), "{one}");
+                count += 1;
+            }
+        }
+    }
+    assert!(
+        claims
+            .iter()
+            .all(|one| one["stockade"].is_string() && one["source"].is_string())
+    );
+    assert_eq!(mounts(), before);
+    if count == 0 {
+        crate::probed::skip(
+            "probe::claims_are_shown_true_or_false_or_it_is_told_why_not_and_nothing_stays",
+            "no demonstration can be made here",
+        );
+    }
+}
+
+#[test]
+fn claims_and_a_choice_of_probes_do_not_go_together() {
+    let (code, _, complaint) = told(&["probe", "--claims", "--driver", "native"]);
+    assert!(
+        code != Some(0) && complaint.contains("cannot be used with"),
+        "{complaint}"
+    );
+}

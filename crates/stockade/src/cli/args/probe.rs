@@ -27,6 +27,12 @@ pub struct ProbeArgs {
     /// contradicts.
     #[arg(long)]
     pub reprobe: bool,
+    /// Show what is commonly said of sandboxes to be true or false on this host, and probe no driver
+    ///
+    /// Each demonstration attacks what it planted itself, with `chroot`, `unshare` and the like. One that
+    /// cannot be made here is told with its reason.
+    #[arg(long, conflicts_with_all = ["driver", "category", "id", "reprobe", "list", "sarif", "html", "verbose"])]
+    pub claims: bool,
     /// Show the probes and run none
     #[arg(long)]
     pub list: bool,
