@@ -1018,7 +1018,7 @@ _stockade_fixed() {
             return 0
             ;;
         stockade__subcmd__probe)
-            opts="-v -h -V --driver --category --id --reprobe --list --json --sarif --html --verbose --help --version"
+            opts="-v -h -V --driver --category --id --reprobe --claims --list --json --sarif --html --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -570,6 +570,7 @@ complete -c stockade -n "__fish_stockade_using_subcommand probe" -l id -d 'Only 
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l sarif -d 'Write SARIF 2.1.0 to this file, or to standard output for -' -r -F
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l html -d 'Write a page for a browser to this file: controls by drivers, each cell with its evidence' -r -F
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l reprobe -d 'Attack again where the last result still counts'
+complete -c stockade -n "__fish_stockade_using_subcommand probe" -l claims -d 'Show what is commonly said of sandboxes to be true or false on this host, and probe no driver'
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l list -d 'Show the probes and run none'
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -l json -d 'Write JSON, with every probe and what is claimed'
 complete -c stockade -n "__fish_stockade_using_subcommand probe" -s v -l verbose -d 'Tell every probe, not only those that did not hold'
