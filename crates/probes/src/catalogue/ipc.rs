@@ -196,15 +196,23 @@ fn notes(field: &Field) -> Verdict {
     let look = || field.ground.outside(&[], &[], &words);
     let found = look().and_then(|first| Ok((first, look()?)));
     let clean: Vec<String> = words.iter().cloned().chain(["clean".to_owned()]).collect();
-    field.ground.outside(&[], &[], &clean)?;
+    let clean = || field.ground.outside(&[], &[], &clean);
+    clean()?;
     let (first, second) = found?;
     ensure_sound!(
         !first.text().contains("REACHED") && second.text().contains("REACHED"),
         "the control found no note of its own: {}",
         second.all()
     );
+    let held = two_sandboxes(field, &words);
+    // Where no wall kept them in, their notes lie on the host.
+    clean()?;
+    held
+}
+
+fn two_sandboxes(field: &Field, words: &[String]) -> Verdict {
     for who in ["one", "another"] {
-        let inside = field.wall.attack(&alone(who), &words)?;
+        let inside = field.wall.attack(&alone(who), words)?;
         ensure_sound!(inside.text().contains(DONE), "{who}: {}", inside.all());
         ensure!(!inside.text().contains("REACHED"), "{who}: {}", inside.all());
     }
