@@ -52,7 +52,7 @@ pub use journal::{History, Pause, Undone};
 pub use merge::{Apart, Clash, Merge, Merged, Merges, Texts, ThreeWay};
 pub use patch::{Left, Patch, hunk_header, quoted};
 pub use review::{Detail, Fold, Item, MAX_TEXT_BYTES, Renamed, Review, Wish, judge};
-pub use risk::{Risk, protected, risks, unprotected};
+pub use risk::{Risk, protected, unprotected};
 pub use scan::{ScanLimits, is_empty, scan};
 pub use text::{Hunk, Line, LineKind, hunks, is_binary};
 pub use trees::{Side, Trees};

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::git::{self, GitDir};
 use crate::ignored::IgnoreRules;
 use crate::rename;
-use crate::risk::{Risk, is_git_data, risks};
+use crate::risk::{Aliases, Risk, is_git_data, risks};
 use crate::scan::ScanLimits;
 use crate::text::{Hunk, LineKind, hunks, is_binary};
 use crate::trees::{Side, Trees};
@@ -109,8 +109,9 @@ pub enum Detail {
 /// Fills in what the scan leaves open: risks, and what git's rules leave out.
 pub fn judge(trees: &Trees, set: &mut ChangeSet) {
     let mut rules = IgnoreRules::new(trees);
+    let aliases = Aliases::of(trees);
     for change in &mut set.changes {
-        change.risks = risks(trees, change);
+        change.risks = risks(trees, &aliases, change);
         let is_directory = change.node() == NodeKind::Directory;
         change.ignored = rules.ignored(&change.path, is_directory).is_some();
     }

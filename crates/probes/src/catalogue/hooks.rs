@@ -114,6 +114,23 @@ pub const ALL: &[Probe] = &[
     )
     .needs(COPIED),
     Probe::question(
+        "WS07-links",
+        Severity::High,
+        "what the host's own links and settings make it obey, by its other name",
+        |field| {
+            held_back_in(
+                field,
+                with_links,
+                &[
+                    "tools/hooks/pre-commit",
+                    "conf/claude/settings.json",
+                    "conf/editor/tasks.json",
+                ],
+            )
+        },
+    )
+    .needs(COPIED),
+    Probe::question(
         "FS19",
         Severity::Medium,
         "other spellings of protected names: case, invisible letters, short names",
@@ -164,14 +181,32 @@ const HARMLESS: &str = "harmless";
 /// What is not taken over even with a yes.
 const NEVER: [&str; 1] = [".git/objects/info/alternates"];
 
+/// Makes a project.
+type Plant = for<'a> fn(&'a Field<'a>) -> Verdict<Project<'a>>;
+
 /// Files that a command makes in a repository are marked, and reach the host by a yes alone.
 fn held_back(field: &Field, names: &[&str]) -> Verdict {
+    held_back_in(field, |field| Project::repository(field), names)
+}
+
+/// One whose own links and settings make something obeyed that is called otherwise.
+fn with_links<'a>(field: &'a Field<'a>) -> Verdict<Project<'a>> {
+    let project = Project::repository(field)?;
+    project.file(".git/config", "[core]\n\thooksPath = tools/hooks\n")?;
+    for (name, target) in [(".claude", "conf/claude"), (".vscode", "conf/editor")] {
+        std::fs::create_dir_all(project.path(target))?;
+        std::os::unix::fs::symlink(target, project.path(name))?;
+    }
+    Ok(project)
+}
+
+fn held_back_in(field: &Field, plant: Plant, names: &[&str]) -> Verdict {
     let token = token()?;
     let words = [&["plant", token.as_str(), HARMLESS], names].concat();
-    let control = Project::repository(field)?;
+    let control = plant(field)?;
     control.outside(&words)?;
     arrived(&control, names, &token, "outside")?;
-    let project = Project::repository(field)?;
+    let project = plant(field)?;
     let before = project.tree();
     project.inside(&[], &words)?;
     let during = project.tree();

@@ -1,12 +1,14 @@
 //! What makes a change dangerous on the host: files that run there later, without having been
 //! meant to run. Which they are is a table.
 
+mod alias;
 mod package;
 mod protected;
 mod table;
 
 use std::path::{Component, Path};
 
+pub(crate) use alias::Aliases;
 pub use protected::{protected, unprotected};
 use serde::Serialize;
 
@@ -78,7 +80,7 @@ impl Risk {
 
 /// Everything about a change that deserves a look, the worst first.
 #[must_use]
-pub fn risks(trees: &Trees, change: &Change) -> Vec<Risk> {
+pub(crate) fn risks(trees: &Trees, aliases: &Aliases, change: &Change) -> Vec<Risk> {
     let mut found = Vec::new();
     if removes_repository(change) {
         found.push(Risk::Commits);
@@ -106,6 +108,7 @@ pub fn risks(trees: &Trees, change: &Change) -> Vec<Risk> {
             .file_name()
             .is_some_and(|name| name.eq_ignore_ascii_case("package.json"));
         found.extend(by_name(&change.path));
+        found.extend(aliases.risk(&change.path));
         if of_bare_repository(trees, &change.path) {
             found.push(Risk::Git);
         }

@@ -62,6 +62,45 @@ fn what_runs_later_comes_first() {
 }
 
 #[test]
+fn what_the_hosts_links_and_settings_make_obeyed_is_marked_and_no_link_from_inside() {
+    let dirs = dirs();
+    put(
+        &dirs.lower,
+        ".git/config",
+        "[core]\n\thooksPath = ./tools/hooks\n",
+    );
+    put(&dirs.lower, "conf/claude/old", "x");
+    symlink("conf/claude", dirs.lower.join(".claude")).expect("a link");
+    symlink("../more", dirs.lower.join(".git/hooks")).expect("a link");
+    for name in [
+        "tools/hooks/pre-commit",
+        "tools/other",
+        "conf/claude/settings.json",
+        "more/pre-push",
+        "src/x",
+    ] {
+        put(&dirs.upper, name, "x");
+    }
+    symlink("src", dirs.upper.join(".vscode")).expect("a link");
+    let review = review(&dirs, &plain());
+    let risky: Vec<_> = review
+        .changes
+        .iter()
+        .filter(|item| !item.change.risks.is_empty())
+        .map(|item| (item.change.path.to_str().expect("UTF-8"), item.change.risks[0]))
+        .collect();
+    assert_eq!(
+        risky,
+        [
+            (".vscode", Risk::Editor),
+            ("conf/claude/settings.json", Risk::Agent),
+            ("more/pre-push", Risk::Git),
+            ("tools/hooks/pre-commit", Risk::Git),
+        ]
+    );
+}
+
+#[test]
 fn ignored_trees_are_one_line_by_the_hosts_rules() {
     let dirs = dirs();
     put(&dirs.lower, ".gitignore", "node_modules/\n*.log\n!keep.log\n");
