@@ -64,6 +64,9 @@ _stockade_fixed() {
             stockade,inspect)
                 cmd="stockade__subcmd__inspect"
                 ;;
+            stockade,lint)
+                cmd="stockade__subcmd__lint"
+                ;;
             stockade,logs)
                 cmd="stockade__subcmd__logs"
                 ;;
@@ -143,7 +146,7 @@ _stockade_fixed() {
 
     case "${cmd}" in
         stockade)
-            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff apply discard undo checkpoint rewind policy preset audit verify rpc gc probe choose doctor setup help completions man"
+            opts="-h -V --help --version run create exec attach logs cp ls top inspect pause resume stop rm changes diff apply discard undo checkpoint rewind policy preset audit verify rpc gc probe choose lint doctor setup help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -714,6 +717,43 @@ _stockade_fixed() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stockade__subcmd__lint)
+            opts="-h -V --fail-on --ignore --allow-unknown --env-file --rules --json --sarif --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --fail-on)
+                    COMPREPLY=($(compgen -W "critical high medium low" -- "${cur}"))
+                    return 0
+                    ;;
+                --ignore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1429,7 +1469,7 @@ _stockade() {
         case "${before}" in
             --preset) known="locked standard toolchain" ;;
             --changes) known="$("${program}" changes --quiet 2>/dev/null)" ;;
-            --agents|--audit-fd|--category|--code|--conflicts|--cpus|--data|--detach-keys|--dir|--disk|--driver|--env|--env-file|--evidence|--from|--grace|--html|--id|--idle|--image|--interval|--key|--label|--lifetime|--limit|--log-size|--memory|--name|--needs|--network|--output|--patch|--pids|--policy|--policy-out|--prefer|--program|--purpose|--reads|--require|--ro|--root|--rw|--sarif|--since|--start|--status-fd|--system|--tail|--tenancy|--threat|--timeout|--ttl|--workdir|--workspace|--workspace-mode|-e|-m|-n|-w) ;;
+            --agents|--audit-fd|--category|--code|--conflicts|--cpus|--data|--detach-keys|--dir|--disk|--driver|--env|--env-file|--evidence|--fail-on|--from|--grace|--html|--id|--idle|--ignore|--image|--interval|--key|--label|--lifetime|--limit|--log-size|--memory|--name|--needs|--network|--output|--patch|--pids|--policy|--policy-out|--prefer|--program|--purpose|--reads|--require|--ro|--root|--rw|--since|--start|--status-fd|--system|--tail|--tenancy|--threat|--timeout|--ttl|--workdir|--workspace|--workspace-mode|-e|-m|-n|-w) ;;
             *)
                 case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
                     attach\ *|exec\ *|inspect\ *|logs\ *|pause\ *|resume\ *|rm\ *|stop\ *)

@@ -54,6 +54,7 @@ complete -c stockade -n "__fish_stockade_needs_command" -f -a "rpc" -d 'Lets a p
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "gc" -d 'Removes what a crash left behind: processes, cgroups, mounts, directories'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "probe" -d 'Attacks the walls of this host\'s drivers from inside, and tells what held'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "choose" -d 'Tells which wall is strong enough for a threat, and why not the others'
+complete -c stockade -n "__fish_stockade_needs_command" -f -a "lint" -d 'Finds what weakens the walls of containers, pods and policies, and tells the fix'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "doctor" -d 'Says what this host can do, what is missing, and how to get it'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "setup" -d 'Mends this host for ordinary users, as root: shows what it would write, and asks'
 complete -c stockade -n "__fish_stockade_needs_command" -f -a "help" -d 'Explains a concept or a command'
@@ -593,6 +594,18 @@ complete -c stockade -n "__fish_stockade_using_subcommand choose" -l paid -d 'It
 complete -c stockade -n "__fish_stockade_using_subcommand choose" -l json -d 'Write JSON'
 complete -c stockade -n "__fish_stockade_using_subcommand choose" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand choose" -s V -l version -d 'Print version'
+complete -c stockade -n "__fish_stockade_using_subcommand lint" -l fail-on -d 'From which severity on a finding is a failure' -r -f -a "critical\t'Whoever controls the workload controls the host'
+high\t'One more mistake, and the host is reached'
+medium\t'One wall of several is gone'
+low\t'What else holds is weakened'"
+complete -c stockade -n "__fish_stockade_using_subcommand lint" -l ignore -d 'Leave out a rule, by its id; what it would have found is counted. May be given several times' -r
+complete -c stockade -n "__fish_stockade_using_subcommand lint" -l env-file -d 'Values of variables in compose files, as for docker compose; may be given several times' -r -F
+complete -c stockade -n "__fish_stockade_using_subcommand lint" -l allow-unknown -d 'Tell what was not understood, and do not fail because of it'
+complete -c stockade -n "__fish_stockade_using_subcommand lint" -l rules -d 'Show the rules and check nothing'
+complete -c stockade -n "__fish_stockade_using_subcommand lint" -l json -d 'Write JSON'
+complete -c stockade -n "__fish_stockade_using_subcommand lint" -l sarif -d 'Write SARIF 2.1.0, as code review and CI take it'
+complete -c stockade -n "__fish_stockade_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stockade -n "__fish_stockade_using_subcommand lint" -s V -l version -d 'Print version'
 complete -c stockade -n "__fish_stockade_using_subcommand doctor" -l json -d 'Write JSON, with everything that was seen'
 complete -c stockade -n "__fish_stockade_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stockade -n "__fish_stockade_using_subcommand doctor" -s V -l version -d 'Print version'

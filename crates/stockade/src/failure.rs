@@ -181,6 +181,28 @@ pub enum Failure {
     /// A question was not answered.
     #[error("no answer: nothing was chosen\n    fix: give the answers as flags (stockade choose --help)")]
     NoAnswer,
+    /// A description of workloads cannot be used.
+    #[error(transparent)]
+    Lint(#[from] stockade_lint::LintError),
+    /// There is no such rule.
+    #[error("there is no rule called {name}{}\n    fix: stockade lint --rules shows all", suggestion.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    UnknownRule {
+        /// What was to be ignored.
+        name: String,
+        /// The nearest that exists.
+        suggestion: Option<String>,
+    },
+    /// The table of rules.
+    #[error("the table of rules: {0}\n    fix: this is a fault of this build, report it")]
+    Rules(toml::de::Error),
+    /// A name that is no file, and no engine to ask for a container.
+    #[error(
+        "{name}: there is no such file, and neither docker nor podman is installed to ask for a container\n    fix: check the name, or give the output of `docker inspect` as a file or by `-`"
+    )]
+    NoEngine {
+        /// What was asked for.
+        name: String,
+    },
     /// The tables of the advisor.
     #[error(transparent)]
     Advice(#[from] stockade_domain::advise::TableError),

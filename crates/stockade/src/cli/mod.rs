@@ -18,6 +18,7 @@ mod gc;
 mod generate;
 mod help;
 mod inspect;
+mod lint;
 mod logs;
 mod overrides;
 mod pager;
@@ -104,6 +105,7 @@ fn dispatch(command: Command, program: Program) -> Result {
         Command::Rpc(_) => program(),
         Command::Gc(args) => gc::gc(&args),
         Command::Choose(args) => choose::choose(&args),
+        Command::Lint(args) => lint::lint(&args),
         Command::Probe(args) => probe::probe(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Setup(args) => setup::setup(&args),

@@ -1,6 +1,7 @@
 //! Command-line flags as the topmost layer of a policy.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use stockade_domain::Need;
 use stockade_domain::environment::{Variable, parse_env_file};
@@ -104,6 +105,19 @@ fn utf8(flag: &'static str, path: &Path) -> Result<String, Failure> {
         flag,
         path: path.to_owned(),
     })
+}
+
+/// Variables of several files, later over earlier. Those without a value have none here.
+pub(super) fn written_variables(files: &[PathBuf]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut all = BTreeMap::new();
+    for file in files {
+        for variable in env_file(file)? {
+            if let Variable::Set { name, value } = variable {
+                all.insert(name, value);
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn env_file(path: &Path) -> Result<Vec<Variable>, Failure> {

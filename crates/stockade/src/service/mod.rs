@@ -21,6 +21,7 @@ pub mod garbage;
 mod guest;
 pub mod inside;
 pub mod inspect;
+pub mod lint;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod not_started;
@@ -77,10 +78,15 @@ fn unknown_driver(name: &str) -> Failure {
 
 /// The known name that a mistyped one may have been meant for.
 pub fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    nearest_of(name, known.iter().copied())
+}
+
+/// The same among names that are not built in.
+fn nearest_of<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     /// Less alike than this is no typing mistake.
     const ALIKE: f64 = 0.7;
-    let alike = |known: &&'static str| (strsim::jaro_winkler(name, known), *known);
-    let nearest = known.iter().map(alike).max_by(|a, b| a.0.total_cmp(&b.0));
+    let alike = |known: &'a str| (strsim::jaro_winkler(name, known), known);
+    let nearest = known.map(alike).max_by(|a, b| a.0.total_cmp(&b.0));
     nearest
         .filter(|(score, _)| *score >= ALIKE)
         .map(|(_, known)| known)

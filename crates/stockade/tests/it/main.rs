@@ -17,6 +17,7 @@ mod generated;
 mod git;
 mod interactive;
 mod jobs;
+mod lint;
 mod merge;
 mod plan;
 mod probe;

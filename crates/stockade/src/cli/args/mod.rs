@@ -13,6 +13,7 @@ mod gc;
 mod generate;
 mod help;
 mod label;
+mod lint;
 mod policy;
 mod probe;
 mod program;
@@ -39,6 +40,7 @@ pub use gc::GcArgs;
 pub use generate::{CompletionsArgs, ManArgs};
 pub use help::HelpArgs;
 pub use label::Label;
+pub use lint::LintArgs;
 pub use policy::{
     CheckArgs, ExplainArgs, LayerArg, PolicyArgs, PolicyCommand, PolicyFlags, PresetArgs, PresetCommand,
     PresetShowArgs,
@@ -137,6 +139,7 @@ pub enum Command {
     Gc(GcArgs),
     Probe(ProbeArgs),
     Choose(ChooseArgs),
+    Lint(LintArgs),
     Doctor(DoctorArgs),
     Setup(SetupArgs),
     Help(HelpArgs),

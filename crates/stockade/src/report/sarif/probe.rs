@@ -13,130 +13,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use stockade_domain::ControlKind;
 use stockade_probes::Severity;
 use stockade_probes::report::{DriverReport, Outcome, Report, Row};
 
-use super::harmless;
-
-const SCHEMA: &str =
-    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
-
-/// The log.
-#[derive(Serialize)]
-pub struct Sarif {
-    #[serde(rename = "$schema")]
-    schema: &'static str,
-    version: &'static str,
-    runs: [Run; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Run {
-    tool: Tool,
-    invocations: [Invocation; 1],
-    logical_locations: Vec<Place>,
-    results: Vec<Found>,
-    column_kind: &'static str,
-}
-
-#[derive(Serialize)]
-struct Tool {
-    driver: Component,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Component {
-    name: &'static str,
-    semantic_version: String,
-    version: String,
-    rules: Vec<Rule>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Rule {
-    id: String,
-    short_description: Text,
-    full_description: Text,
-    help: Text,
-    default_configuration: Configuration,
-    properties: RuleProperties,
-}
-
-#[derive(Serialize)]
-struct Text {
-    text: String,
-}
-
-#[derive(Serialize)]
-struct Configuration {
-    level: &'static str,
-}
-
-#[derive(Serialize)]
-struct RuleProperties {
-    /// By which dashboards sort: 9 and more is critical, 7 high, 4 medium.
-    #[serde(rename = "security-severity")]
-    severity: &'static str,
-    tags: Vec<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Invocation {
-    execution_successful: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_time_utc: Option<String>,
-    tool_execution_notifications: Vec<Notification>,
-    properties: Surroundings,
-}
-
-#[derive(Serialize)]
-struct Surroundings {
-    kernel: String,
-    #[serde(rename = "securityModules")]
-    security_modules: String,
-    root: bool,
-}
-
-#[derive(Serialize)]
-struct Notification {
-    level: &'static str,
-    message: Text,
-}
-
-/// A driver. Nothing of it is a file.
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Place {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<usize>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Found {
-    rule_id: String,
-    rule_index: usize,
-    kind: &'static str,
-    level: &'static str,
-    message: Text,
-    locations: [Location; 1],
-    partial_fingerprints: BTreeMap<&'static str, String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Location {
-    logical_locations: [Place; 1],
-}
+use super::{
+    Component, Configuration, Found, Invocation, Location, Notification, Place, Rule, RuleProperties, Run,
+    Sarif, Surroundings, Tool, text,
+};
+use crate::report::harmless;
 
 /// A report in this form.
 pub fn sarif(report: &Report) -> Sarif {
@@ -147,29 +32,26 @@ pub fn sarif(report: &Report) -> Sarif {
     let rows: Vec<&Row> = rows.into_values().collect();
     let drivers = report.drivers.iter().enumerate();
     let results = drivers.flat_map(|(index, driver)| results(index, driver, &rows));
-    Sarif {
-        schema: SCHEMA,
-        version: "2.1.0",
-        runs: [Run {
-            results: results.collect(),
-            tool: Tool {
-                driver: Component {
-                    name: "Stockade",
-                    semantic_version: report.stockade.clone(),
-                    version: format!("{} (battery {})", report.stockade, report.battery),
-                    rules: rows.iter().map(|row| rule(row)).collect(),
-                },
+    Sarif::new(Run {
+        results: results.collect(),
+        tool: Tool {
+            driver: Component {
+                name: "Stockade",
+                semantic_version: report.stockade.clone(),
+                version: format!("{} (battery {})", report.stockade, report.battery),
+                rules: rows.iter().map(|row| rule(row)).collect(),
             },
-            invocations: [invocation(report)],
-            logical_locations: report.drivers.iter().map(place).collect(),
-            column_kind: "unicodeCodePoints",
-        }],
-    }
+        },
+        invocations: [invocation(report)],
+        logical_locations: report.drivers.iter().map(place).collect(),
+        column_kind: "unicodeCodePoints",
+    })
 }
 
 fn place(driver: &DriverReport) -> Place {
     Place {
         name: driver.driver.clone(),
+        fully_qualified_name: None,
         kind: Some("driver"),
         index: None,
     }
@@ -189,11 +71,11 @@ fn invocation(report: &Report) -> Invocation {
         execution_successful: true,
         start_time_utc: moment.map(|moment| moment.to_string()),
         tool_execution_notifications: unusable.collect(),
-        properties: Surroundings {
+        properties: Some(Surroundings {
             kernel: report.host.kernel.clone(),
             security_modules: report.host.security_modules.clone(),
             root: report.host.root,
-        },
+        }),
     }
 }
 
@@ -267,12 +149,15 @@ fn results(index: usize, driver: &DriverReport, rules: &[&Row]) -> Vec<Found> {
             level,
             message: text(said),
             locations: [Location {
+                physical_location: None,
                 logical_locations: [Place {
                     name: driver.driver.clone(),
+                    fully_qualified_name: None,
                     kind: None,
                     index: Some(index),
                 }],
             }],
+            suppressions: Vec::new(),
             partial_fingerprints: BTreeMap::from([("probe/v1", fingerprint)]),
         }
     };
@@ -312,8 +197,4 @@ fn not_probed(driver: &DriverReport) -> String {
         Some(why) => format!("{} builds no sandbox here: {}", driver.driver, harmless(why)),
         None => format!("{} was not attacked in this way", driver.driver),
     }
-}
-
-fn text(text: String) -> Text {
-    Text { text }
 }
