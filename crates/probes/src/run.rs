@@ -303,6 +303,14 @@ impl Running {
         Ok(self.child.try_wait()?.is_none())
     }
 
+    /// Waits until the supervisor alone has ended; others may hold its streams.
+    ///
+    /// # Errors
+    /// It takes too long.
+    pub fn until_killed(&mut self) -> Verdict {
+        finished::wait(&mut self.child, self.deadline).map(drop)
+    }
+
     /// Sends a signal to the supervisor.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod identity;
 mod ipc;
 mod kernel;
 mod leaks;
+mod leftovers;
 mod limits;
 mod network;
 mod outside;
@@ -17,6 +18,7 @@ mod results;
 mod running;
 mod settings;
 mod side;
+mod supervisor;
 
 pub use processes::guest_control;
 
@@ -43,4 +45,6 @@ pub const GROUPS: &[Group] = &[
     ("paths", paths::ALL),
     ("side", side::ALL),
     ("leaks", leaks::ALL),
+    ("leftovers", leftovers::ALL),
+    ("supervisor", supervisor::ALL),
 ];

@@ -19,6 +19,7 @@ use super::sys::{self, Arg, call};
 
 /// By the ids of the catalogue.
 pub const ATTACKS: super::Table = &[
+    ("CL06", leave_objects),
     ("IP01", abstract_names),
     ("IP04", paths),
     ("IP06", objects),
@@ -307,4 +308,37 @@ fn pass(socket: impl AsFd, file: &File) -> rustix::io::Result<usize> {
         &mut ancillary,
         SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
     )
+}
+
+/// Leaves objects with a key and a name behind, or removes them.
+fn leave_objects(arguments: &[String]) {
+    let key = number(arguments, 0);
+    let name = argument(arguments, 1);
+    let path = format!("/dev/shm/{name}");
+    let is_removal = argument(arguments, 2) == "remove";
+    let create = i64::from(libc::IPC_CREAT) | 0o666;
+    let size = 4096;
+    let made = [
+        (
+            libc::SYS_shmctl,
+            call(
+                libc::SYS_shmget,
+                &mut [Arg::Int(key), Arg::Int(size), Arg::Int(create)],
+            ),
+        ),
+        (
+            libc::SYS_msgctl,
+            call(libc::SYS_msgget, &mut [Arg::Int(key), Arg::Int(create)]),
+        ),
+    ];
+    if is_removal {
+        let remove = i64::from(libc::IPC_RMID);
+        for (control, id) in made {
+            let _ = id.map(|id| call(control, &mut [Arg::Int(id), Arg::Int(remove), Arg::Null]));
+        }
+        let _ = std::fs::remove_file(path);
+        return;
+    }
+    note(format!("{:?} {:?}", made[0].1, made[1].1));
+    note(format!("{path}: {:?}", std::fs::write(&path, name)));
 }

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use super::out::{note, number, reached, succeeded};
+use super::out::{argument, note, number, reached, succeeded};
 use super::sys::{self, Arg, call};
 
 /// By the ids of the catalogue.
@@ -11,6 +11,7 @@ pub const ATTACKS: super::Table = &[
     ("RS05", open_files),
     ("RS14", leave_core),
     ("RS15", system_log),
+    ("SV10", common_files),
     ("TM03", real_time_timer),
     ("TM04", end_the_host),
     ("TM05", wake_the_host),
@@ -179,5 +180,23 @@ fn wake_the_host(_: &[String]) {
     note(format!("lowered: {lowered:?}"));
     if lowered.is_ok() {
         succeeded("a hard bound raised again", &set_limit(CPU, 200, 200));
+    }
+}
+
+/// Writes, reads or removes a file of a name wherever that could be: `SV10 WHAT NAME [CONTENT]`.
+fn common_files(arguments: &[String]) {
+    let own = ["HOME", "TMPDIR", "XDG_RUNTIME_DIR"];
+    let places = own.into_iter().filter_map(|name| std::env::var(name).ok());
+    let shared = ["/tmp", "/var/tmp", "/dev/shm", "/run", "/dev/mqueue"].map(str::to_owned);
+    for place in places.chain(shared) {
+        let path = format!("{place}/{}", argument(arguments, 1));
+        match argument(arguments, 0) {
+            "write" => note(format!(
+                "{path}: {:?}",
+                std::fs::write(&path, argument(arguments, 2))
+            )),
+            "read" => super::out::result(&path, std::fs::read(&path)),
+            _ => drop(std::fs::remove_file(&path)),
+        }
     }
 }

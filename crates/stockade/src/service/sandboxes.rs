@@ -241,9 +241,32 @@ pub async fn remove(name: &str, force: bool) -> Result<()> {
             Err(failure) => return Err(failure),
         }
     }
+    reap(name).await?;
     match state()?.remove(name) {
         // It left nothing behind.
         Err(Error::NotFound { .. }) if is_stopped => Ok(()),
         other => Ok(other?),
     }
+}
+
+/// Takes away what drivers made for a sandbox whose supervisor was killed: its record, by which it is known
+/// whose that is, is about to go.
+async fn reap(name: &str) -> Result<()> {
+    let listed = state()?.list()?;
+    let dead = listed.into_iter().filter(|listed| !listed.live);
+    for status in dead.map(|listed| listed.status) {
+        let is_meant = status.id == name || status.name.as_deref() == Some(name);
+        // Of a driver that this program does not have, `gc` says so.
+        let Ok(driver) = super::driver(&status.driver) else {
+            continue;
+        };
+        if !is_meant {
+            continue;
+        }
+        let left = driver.leftovers().await?;
+        for leftover in left.into_iter().filter(|leftover| leftover.id == status.id) {
+            driver.reap(leftover).await?;
+        }
+    }
+    Ok(())
 }
