@@ -14,6 +14,7 @@
 //! exec/     one command: start, streams, reports, end
 //! asks/     what commands ask the supervisor for
 //! files/    file requests, in a process of their own
+//! tree/     a whole tree: sent in, looked at, fetched
 //! moved     places that are somewhere else than the host believes
 //! confine   the inner wall around whatever touches untrusted things
 //! sys       calls without a safe form; the only unsafe code
@@ -42,6 +43,7 @@ mod serve;
 mod setup;
 mod sys;
 mod text;
+mod tree;
 
 pub use asks::{AskError, ask};
 pub use serve::serve;

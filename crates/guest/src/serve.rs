@@ -72,6 +72,10 @@ struct Guest {
     /// No process is left below this one, as far as was seen.
     childless: bool,
     ending: Option<Ending>,
+    /// No command is started any more.
+    closed: bool,
+    /// All that ran has ended.
+    quiet: bool,
     scratch: Vec<u8>,
     now: Instant,
 }
@@ -106,6 +110,8 @@ impl Guest {
             hello: Hello::new(0, nonce()),
             childless: false,
             ending: None,
+            closed: false,
+            quiet: false,
             scratch: vec![0; SCRATCH],
             now: Instant::now(),
         };
@@ -256,7 +262,7 @@ impl Guest {
             }
             ToGuest::Resume(resume) => self.resume(&resume)?,
             ToGuest::Exec(request) => {
-                if self.ending.is_none() {
+                if !self.closed {
                     let request = self.moved.command(request)?;
                     self.execs.start(&request, &self.walls, &mut link.channel);
                 }
@@ -282,7 +288,8 @@ impl Guest {
                     asks.answer(ask, &answer);
                 }
             }
-            ToGuest::Shutdown { grace_ms } => self.begin_ending(grace_ms),
+            ToGuest::Shutdown { grace_ms } => self.begin_ending(grace_ms, false),
+            ToGuest::Quiet { grace_ms } => self.begin_ending(grace_ms, true),
         }
         Ok(())
     }

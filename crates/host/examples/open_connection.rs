@@ -82,6 +82,7 @@ fn seed(directory: &Path) -> Result<Seed, Failure> {
             arguments: Vec::new(),
         },
         origin: SeedOrigin::Fresh,
+        over_link: false,
         progress: Arc::new(|_| {}),
         warn: Arc::new(|_| {}),
         deadline: Instant::now() + Duration::from_secs(10),

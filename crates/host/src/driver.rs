@@ -102,6 +102,11 @@ pub trait Boundary: Send + Sync {
     fn starts(&mut self) -> Option<Watcher> {
         None
     }
+    /// Where the workspace is, if this host sees nothing of it: it is sent in over the link before the first command,
+    /// and what becomes of it is fetched.
+    fn carried(&self) -> Option<Carried> {
+        None
+    }
     /// The ability to take snapshots, where there is one.
     fn snapshots(&self) -> Option<&dyn Snapshots> {
         None
@@ -133,6 +138,15 @@ pub type Link = Box<dyn LinkStream>;
 pub trait LinkStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> LinkStream for T {}
 
+/// A workspace that travels over the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Where it is inside, as the guest is told.
+    pub inside: PathBuf,
+    /// Where that takes room on this host, if it does: for the disk limit.
+    pub room: Option<PathBuf>,
+}
+
 /// What a new sandbox starts from.
 pub struct Seed {
     /// The sandbox's id: names its state directory, cgroups and audit log.
@@ -150,6 +164,8 @@ pub struct Seed {
     pub guest: GuestProgram,
     /// Fresh or from a snapshot.
     pub origin: SeedOrigin,
+    /// The workspace is sent in over the link, also where the driver could show it otherwise. A driver that cannot refuses.
+    pub over_link: bool,
     /// Told about each slow step.
     pub progress: Arc<dyn Fn(&str) + Send + Sync>,
     /// Told what the user has to know and did not ask for.

@@ -68,6 +68,36 @@ pub enum Error {
     /// The workspace could not be copied, or its changes not be taken out of the copy.
     #[error(transparent)]
     Workspace(#[from] stockade_workspace::Error),
+    /// The workspace of a sandbox without a shared file system did not get there, or what became of it not out.
+    #[error("the workspace of the sandbox could not be {operation}: {cause}")]
+    Carry {
+        /// "sent in" or "fetched".
+        operation: &'static str,
+        /// Why.
+        cause: Box<Error>,
+    },
+    /// The changes are those of some time before, because what came later could not be fetched.
+    #[error("{cause}; the changes are those of {} s before the end: what was changed later is lost", age.as_secs())]
+    Stale {
+        /// Why.
+        cause: Box<Error>,
+        /// How long before.
+        age: Duration,
+    },
+    /// Some of what was changed inside is not in the change set.
+    #[error(
+        "{} changed inside could not be fetched and stayed as before: {}: {why}",
+        if *count == 1 { "what was".to_owned() } else { format!("{count} files that were") },
+        path.display()
+    )]
+    LeftInside {
+        /// How many.
+        count: u64,
+        /// The first.
+        path: PathBuf,
+        /// Why that one.
+        why: String,
+    },
     /// A file inside could not be read or written.
     #[error("{} in the sandbox: {text}", path.display())]
     File {

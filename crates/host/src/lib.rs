@@ -55,6 +55,7 @@ pub mod state;
 mod sys;
 pub mod takeover;
 pub mod tool;
+mod transport;
 pub mod view;
 
 pub use error::{Error, Result};

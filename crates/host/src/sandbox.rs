@@ -125,6 +125,7 @@ impl Sandbox {
             trees_dir: folder.trees_dir(),
             guest,
             origin: SeedOrigin::Fresh,
+            over_link: false,
             progress: Arc::new(|_| {}),
             warn: Arc::new(|_| {}),
             deadline: Instant::now() + CREATION,

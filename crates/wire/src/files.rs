@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::{GuestPath, bounded_list};
-use crate::limits::MAX_ENTRIES;
+use crate::limits::{MAX_ENTRIES, MAX_NODES, MAX_WANTS};
+use crate::tree::{PlantNode, TreeNode, TreeResult, TreeWant};
 
 /// Number of a file request; the host chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,6 +84,45 @@ pub enum FileOperation {
         /// The permissions.
         mode: u32,
     },
+    /// Make these nodes below a directory, in this order.
+    Plant {
+        /// The nodes.
+        #[serde(deserialize_with = "bounded_list::<MAX_NODES, _, _>")]
+        nodes: Vec<PlantNode>,
+    },
+    /// Look at the tree below a directory: [`FileAnswer::Surveyed`].
+    Survey {
+        /// Only what is different from this look, if it is still known.
+        since: Option<u64>,
+        /// Nothing else is inside: what is closed to its owner may be opened for the look.
+        still: bool,
+    },
+    /// What the last look told: [`FileAnswer::Nodes`].
+    Nodes {
+        /// Its number.
+        generation: u64,
+        /// From here on.
+        from: u32,
+    },
+    /// Content of nodes below a directory: [`FileAnswer::Parts`].
+    Fetch {
+        /// Which.
+        #[serde(deserialize_with = "bounded_list::<MAX_WANTS, _, _>")]
+        wants: Vec<TreeWant>,
+        /// As with a survey.
+        still: bool,
+    },
+}
+
+impl FileOperation {
+    /// It is about a whole tree, of which the guest keeps in mind what it told.
+    #[must_use]
+    pub fn is_about_trees(&self) -> bool {
+        matches!(
+            self,
+            Self::Plant { .. } | Self::Survey { .. } | Self::Nodes { .. } | Self::Fetch { .. }
+        )
+    }
 }
 
 /// The answer to a [`FileRequest`].
@@ -120,6 +160,19 @@ pub enum FileAnswer {
         /// There are more: ask again, after the last name.
         more: bool,
     },
+    /// A look at a tree.
+    Surveyed {
+        /// Its number.
+        generation: u64,
+        /// How many nodes are to be told of.
+        count: u32,
+        /// They are all that there is; else those that differ from the look that was named.
+        whole: bool,
+    },
+    /// Some of what a look told.
+    Nodes(#[serde(deserialize_with = "bounded_list::<MAX_NODES, _, _>")] Vec<TreeNode>),
+    /// Parts of the first of the nodes that were wanted, one each: at least one.
+    Parts(#[serde(deserialize_with = "bounded_list::<MAX_WANTS, _, _>")] Vec<TreeResult>),
 }
 
 /// What a file is.

@@ -42,6 +42,7 @@ mod flow;
 mod hello;
 pub mod limits;
 mod message;
+mod tree;
 
 pub use asks::{
     ASKS_VARIABLE, Answer, Ask, AskId, Asked, AskedCheckpoint, MAX_ASKED_NAME, MAX_ASKS, MAX_LISTED,
@@ -58,6 +59,10 @@ pub use files::{
 pub use flow::{Outgoing, RecvWindow, SendBuffer};
 pub use hello::Hello;
 pub use message::{Ack, Data, Eof, Message, Resume, ToGuest, ToHost};
+pub use tree::{
+    Attribute, Plant, PlantNode, TreeContent, TreeMark, TreeNode, TreePart, TreePath, TreeResult, TreeStat,
+    TreeWant,
+};
 
 #[cfg(test)]
 mod tests;

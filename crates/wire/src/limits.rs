@@ -1,7 +1,7 @@
 //! Every bound of the protocol.
 
 /// The version that both sides must speak.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Bytes of one message, at most, in either direction.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -39,3 +39,37 @@ pub const MAX_EXECS: u32 = 64;
 
 /// File requests that a guest keeps waiting, at most.
 pub const MAX_PENDING_FILES: usize = 16;
+
+/// Bytes of a name in a tree, at most; the kernel's own bound.
+pub const MAX_NAME: usize = 255;
+
+/// Names of a tree, at most.
+pub const MAX_TREE_NAMES: usize = 500_000;
+
+/// Nodes of a tree in one message, at most.
+pub const MAX_NODES: usize = 1024;
+
+/// Nodes of which the content is asked for in one message, at most.
+pub const MAX_WANTS: usize = 256;
+
+/// Bytes of all attributes of one node, at most.
+pub const MAX_ATTRIBUTE_BYTES: usize = 40 << 10;
+
+/// A message about a tree that holds so much takes nothing more.
+pub const TREE_FULL: usize = 32 << 10;
+
+/// Bytes of a file in one message about a tree, at most. With what there may be before it, and the attributes, it
+/// still fits into a frame.
+pub const TREE_PIECE: usize = 48 << 10;
+
+/// What a node counts for in such a message beside its name, content and attributes.
+pub const TREE_NODE: usize = 64;
+
+/// Attributes of one node, at most.
+pub const MAX_ATTRIBUTES: usize = 256;
+
+/// Bytes of the name of an attribute, at most; the kernel's own bound.
+pub const MAX_ATTRIBUTE_NAME: usize = 255;
+
+/// Milliseconds within which the kernel may give two changes of a file the same time: two of its longest ticks.
+pub const RECENT_MS: u64 = 20;

@@ -10,6 +10,7 @@ use crate::exec::{ExecFailure, ExecId, ExecRequest, ExitStatus, Stream, WindowSi
 use crate::files::{FileAnswer, FileOperation, FileReply, FileRequest, FileStat};
 use crate::hello::Hello;
 use crate::limits::{CHUNK, MAX_ARGUMENT_BYTES, MAX_FRAME, MAX_FRAME_TO_HOST, MAX_PATH, MAX_TEXT};
+use crate::tree;
 
 /// Something that travels as a frame.
 pub trait Message: Serialize + DeserializeOwned {
@@ -123,6 +124,11 @@ pub enum ToGuest {
         /// What came of it.
         answer: Answer,
     },
+    /// End all commands, killing them after the grace, and stay for files; no other command is started.
+    Quiet {
+        /// Milliseconds between the request to end and the kill.
+        grace_ms: u32,
+    },
 }
 
 /// What the guest says.
@@ -175,6 +181,11 @@ pub enum ToHost {
     File(FileReply),
     /// A command inside asks for something.
     Ask(Ask),
+    /// What was to end for [`ToGuest::Quiet`] has ended.
+    Quiet {
+        /// Nothing of it is left, as far as the guest sees.
+        all: bool,
+    },
 }
 
 impl Message for ToGuest {
@@ -196,7 +207,8 @@ impl Message for ToGuest {
             | Self::Resume(_)
             | Self::Resize { .. }
             | Self::Forget { .. }
-            | Self::Shutdown { .. } => Ok(()),
+            | Self::Shutdown { .. }
+            | Self::Quiet { .. } => Ok(()),
         }
     }
 }
@@ -225,7 +237,8 @@ impl Message for ToHost {
             | Self::Resume(_)
             | Self::Started { .. }
             | Self::InputClosed { .. }
-            | Self::Continued { .. } => Ok(()),
+            | Self::Continued { .. }
+            | Self::Quiet { .. } => Ok(()),
         }
     }
 }
@@ -249,22 +262,17 @@ impl Message for FileRequest {
         match &self.operation {
             FileOperation::Write { bytes, .. } => at_most("the bytes to write", bytes.len(), CHUNK),
             FileOperation::List { after } => at_most("a name", after.len(), MAX_PATH),
-            FileOperation::MakeLink { target } => {
-                if target.is_empty() || target.contains(&0) {
-                    let why = "it is empty or holds a NUL byte";
-                    return Err(WireError::PartInvalid {
-                        part: "the target of a link",
-                        why,
-                    });
-                }
-                at_most("the target of a link", target.len(), MAX_PATH)
-            }
+            FileOperation::MakeLink { target } => tree::link_target(target),
+            FileOperation::Plant { nodes } => tree::plants(nodes),
+            FileOperation::Fetch { wants, .. } => tree::wants(wants),
             FileOperation::Stat { .. }
             | FileOperation::Read { .. }
             | FileOperation::Remove { .. }
             | FileOperation::MakeDir { .. }
             | FileOperation::Rename { .. }
-            | FileOperation::SetMode { .. } => Ok(()),
+            | FileOperation::SetMode { .. }
+            | FileOperation::Survey { .. }
+            | FileOperation::Nodes { .. } => Ok(()),
         }
     }
 }
@@ -274,7 +282,8 @@ impl Message for FileReply {
 
     fn validate(&self) -> Result<(), WireError> {
         match &self.result {
-            Ok(FileAnswer::Done) => Ok(()),
+            Ok(FileAnswer::Done | FileAnswer::Surveyed { .. } | FileAnswer::Nodes(_)) => Ok(()),
+            Ok(FileAnswer::Parts(parts)) => tree::parts(parts),
             Ok(FileAnswer::Stat(stat)) => stat.validate(),
             Ok(FileAnswer::Chunk { bytes, stat }) => {
                 at_most("the bytes of a file", bytes.len(), CHUNK)?;

@@ -71,6 +71,16 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// What a sandbox told of its workspace could not be taken into the copy of it.
+    #[error(
+        "cannot take in what the sandbox told of its workspace: {path}: {cause}; free space below the state directory"
+    )]
+    Mirror {
+        /// The file, relative to the workspace.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
     /// A directory inside the change set could not be listed.
     #[error("cannot list {path} in the change set: {cause}; run as the user that made the sandbox")]
     List {

@@ -145,6 +145,7 @@ fn seed(place: &Path) -> Seed {
             arguments: Vec::new(),
         },
         origin: SeedOrigin::Fresh,
+        over_link: false,
         progress: Arc::new(|_| {}),
         warn: Arc::new(|_| {}),
         deadline: Instant::now() + Duration::from_secs(30),

@@ -8,6 +8,9 @@ mod remove;
 mod resolve;
 mod worker;
 
+pub use operations::kind;
+pub use resolve::open;
+
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -15,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use stockade_wire::limits::{MAX_PENDING_FILES, MAX_TEXT};
-use stockade_wire::{FileError, FileReply, FileRequest, RequestId};
+use stockade_wire::{FileError, FileOperation, FileReply, FileRequest, RequestId};
 
 use crate::channel::{Broken, Channel};
 use crate::confine::Walls;
@@ -39,6 +42,8 @@ struct Worker {
     /// What it is doing.
     busy: Option<RequestId>,
     idle_since: Instant,
+    /// It remembers what it told of a tree.
+    remembers: bool,
 }
 
 impl Files {
@@ -77,6 +82,7 @@ impl Files {
                         channel,
                         busy: None,
                         idle_since: now,
+                        remembers: false,
                     })
                 }
                 Err(error) => {
@@ -87,6 +93,7 @@ impl Files {
         }
         let Some(worker) = &mut self.worker else { return };
         worker.busy = Some(request.id);
+        worker.remembers |= matches!(request.operation, FileOperation::Survey { .. });
         worker.channel.queue(&request);
         if worker.channel.flush().is_err() {
             self.worker_gone(now);
@@ -164,7 +171,7 @@ impl Files {
     pub fn deadline(&self) -> Option<Instant> {
         self.worker
             .as_ref()
-            .filter(|worker| worker.busy.is_none())
+            .filter(|worker| worker.busy.is_none() && !worker.remembers)
             .map(|worker| worker.idle_since + IDLE)
     }
 

@@ -14,14 +14,34 @@ use stockade_wire::{
 use super::remove::remove;
 use super::resolve::{open, open_place, parent, refuse_proc};
 use crate::text::{bounded, shown};
+use crate::tree::Trees;
 
 /// All permission bits, set-user-id and the like included.
 const MODE_BITS: u32 = 0o7777;
 
-/// Does what is asked.
-pub fn perform(request: &FileRequest) -> FileResult {
+/// Does what is asked. What is about whole trees has a memory.
+pub fn perform(request: &FileRequest, trees: &mut Trees) -> FileResult {
     let path = &request.path;
-    let (verb, result) = match &request.operation {
+    let (verb, result) = match trees.perform(request) {
+        Some(done) => done,
+        None => with_file(request),
+    };
+    result.map_err(|errno| {
+        let text = format!(
+            "cannot {verb} {}: {}",
+            shown(path.as_bytes()),
+            std::io::Error::from(errno)
+        );
+        FileError {
+            errno: errno.raw_os_error(),
+            text: bounded(text, MAX_TEXT),
+        }
+    })
+}
+
+fn with_file(request: &FileRequest) -> (&'static str, Result<FileAnswer>) {
+    let path = &request.path;
+    match &request.operation {
         FileOperation::Stat { follow } => ("describe", stat(path, *follow)),
         FileOperation::Read { offset, length } => ("read", read(path, *offset, *length)),
         FileOperation::Write {
@@ -38,18 +58,11 @@ pub fn perform(request: &FileRequest) -> FileResult {
         FileOperation::MakeLink { target } => ("make the link", done(make_link(path, target))),
         FileOperation::Rename { to } => ("rename", done(rename(path, to))),
         FileOperation::SetMode { mode } => ("change the mode of", done(set_mode(path, *mode))),
-    };
-    result.map_err(|errno| {
-        let text = format!(
-            "cannot {verb} {}: {}",
-            shown(path.as_bytes()),
-            std::io::Error::from(errno)
-        );
-        FileError {
-            errno: errno.raw_os_error(),
-            text: bounded(text, MAX_TEXT),
-        }
-    })
+        FileOperation::Plant { .. }
+        | FileOperation::Survey { .. }
+        | FileOperation::Nodes { .. }
+        | FileOperation::Fetch { .. } => ("handle", Err(Errno::NOSYS)),
+    }
 }
 
 fn done(result: Result<()>) -> Result<FileAnswer> {
@@ -231,7 +244,8 @@ fn describe(stat: &Stat) -> FileStat {
     }
 }
 
-fn kind(file_type: FileType) -> FileKind {
+/// What it is.
+pub fn kind(file_type: FileType) -> FileKind {
     match file_type {
         FileType::RegularFile => FileKind::Regular,
         FileType::Directory => FileKind::Directory,

@@ -11,6 +11,7 @@ use stockade_wire::{Decoder, FileReply, FileRequest, encode};
 use super::operations::perform;
 use crate::confine::Walls;
 use crate::sys;
+use crate::tree::Trees;
 
 /// Becomes the worker. Without its walls it does nothing: the guest then says that the
 /// process has ended.
@@ -36,6 +37,7 @@ fn work(socket: &OwnedFd) {
     let mut decoder = Decoder::<FileRequest>::new();
     let mut scratch = vec![0; CHUNK];
     let mut frame = Vec::new();
+    let mut trees = Trees::default();
     loop {
         let count = match rustix::io::read(socket, &mut scratch[..]) {
             Ok(0) => return,
@@ -48,7 +50,7 @@ fn work(socket: &OwnedFd) {
             frame.clear();
             let reply = FileReply {
                 id: request.id,
-                result: perform(&request),
+                result: perform(&request, &mut trees),
             };
             if encode(&reply, &mut frame).is_err() || write_all(socket, &frame).is_err() {
                 return;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use stockade_wire::ToHost;
+
 use super::Guest;
 use crate::sys;
 
@@ -13,6 +15,8 @@ pub struct Ending {
     /// When what still runs is killed.
     kill_at: Instant,
     killed: bool,
+    /// Only commands end; files are served on.
+    stays: bool,
 }
 
 impl Ending {
@@ -27,11 +31,16 @@ impl Ending {
 }
 
 impl Guest {
-    /// Asks all processes to end. Asked again, only an earlier kill counts.
-    pub(super) fn begin_ending(&mut self, grace_ms: u32) {
+    /// Asks all processes to end. Asked again, only an earlier kill counts, and that not even this one stays.
+    pub(super) fn begin_ending(&mut self, grace_ms: u32, stays: bool) {
+        if stays && self.quiet {
+            // It was told, and nothing has begun since.
+            return;
+        }
         let kill_at = self.now + Duration::from_millis(grace_ms.into());
         match &mut self.ending {
             Some(ending) => {
+                ending.stays &= stays;
                 if !ending.killed {
                     ending.kill_at = ending.kill_at.min(kill_at);
                 }
@@ -40,7 +49,9 @@ impl Guest {
                 self.ending = Some(Ending {
                     kill_at,
                     killed: false,
+                    stays,
                 });
+                self.closed = true;
                 self.files.end();
                 self.signal_all(libc::SIGTERM);
                 // Who is stopped gets it only when it goes on.
@@ -54,23 +65,37 @@ impl Guest {
         let Some(ending) = &mut self.ending else {
             return false;
         };
-        if self.childless
-            && self
-                .link
-                .as_ref()
-                .is_none_or(|link| link.channel.queued() == 0 && self.execs.all_told())
-        {
-            return true;
+        let is_told = self
+            .link
+            .as_ref()
+            .is_none_or(|link| link.channel.queued() == 0 && self.execs.all_told());
+        // Who stays may tell the rest later.
+        if self.childless && (is_told || ending.stays) {
+            return self.ended();
         }
         if ending.deadline() > self.now {
             return false;
         }
         if ending.killed {
-            return true;
+            return self.ended();
         }
         ending.killed = true;
         ending.kill_at = self.now;
         self.kill_all();
+        false
+    }
+
+    /// True if this one ends, too.
+    fn ended(&mut self) -> bool {
+        if !self.ending.take().is_some_and(|ending| ending.stays) {
+            return true;
+        }
+        self.quiet = true;
+        let all = self.childless;
+        if let Some(link) = &mut self.link {
+            link.channel.queue(&ToHost::Quiet { all });
+        }
+        self.tell();
         false
     }
 

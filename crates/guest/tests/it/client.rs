@@ -49,6 +49,8 @@ pub struct Client {
     buffered: Vec<u8>,
     pub execs: BTreeMap<ExecId, Seen>,
     pub replies: Vec<FileReply>,
+    /// What it said of the end of all commands.
+    pub quiet: Option<bool>,
     pub hello: Option<Hello>,
     next: u32,
     /// Confirm what came at once, like a reader that keeps up.
@@ -98,6 +100,7 @@ impl Client {
             buffered: Vec::new(),
             execs: BTreeMap::new(),
             replies: Vec::new(),
+            quiet: None,
             hello: None,
             next: 1,
             acknowledges: true,
@@ -241,6 +244,7 @@ impl Client {
         match message {
             ToHost::Hello(_) => {}
             ToHost::Ask(_) => {}
+            ToHost::Quiet { all } => assert!(self.quiet.replace(all).is_none(), "it is said once"),
             ToHost::File(reply) => self.replies.push(reply),
             ToHost::Data(data) => self.take_data(data),
             ToHost::Resume(resume) => {

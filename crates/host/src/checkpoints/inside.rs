@@ -44,6 +44,8 @@ enum Failed {
 
 /// Takes a checkpoint. The sandbox is paused meanwhile, where that is possible.
 pub(crate) async fn take(order: Order, shim: &ShimHandle, name: Option<String>) -> (Answer, Event) {
+    // A copy that follows what is told stands still by itself, once it is told.
+    let fetched = shim.fetch().await;
     let paused = shim.hold(true).await.unwrap_or(false);
     let asked = name.clone();
     let work = move || copy(&order, name.as_deref(), !paused);
@@ -54,6 +56,10 @@ pub(crate) async fn take(order: Order, shim: &ShimHandle, name: Option<String>) 
         Ok(())
     };
     let taken = copied.unwrap_or(Err(Failed::Ending));
+    let taken = match fetched {
+        Ok(()) => taken,
+        Err(error) => Err(Failed::Host(error)),
+    };
     let taken = match (taken, resumed) {
         (Ok(_), Err(error)) => Err(Failed::Host(error)),
         (taken, _) => taken,

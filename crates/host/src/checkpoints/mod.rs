@@ -30,6 +30,11 @@ pub async fn take(dirs: &StateDirs, set: &ChangeSet, name: Option<&str>) -> Resu
         let _claim = dirs.claim_settled(set)?;
         return copy();
     };
+    if set.is_told() {
+        // What was told stays as it is, whatever goes on inside.
+        fresh(dirs, set).await?;
+        return copy();
+    }
     if user.paused {
         return copy();
     }
@@ -44,6 +49,17 @@ pub async fn take(dirs: &StateDirs, set: &ChangeSet, name: Option<&str>) -> Resu
     let taken = taken?;
     resumed?;
     Ok(taken)
+}
+
+/// Has a set that follows what a guest tells be what is inside now. Others are that anyway.
+///
+/// # Errors
+/// Why it is what it was some time ago.
+pub async fn fresh(dirs: &StateDirs, set: &ChangeSet) -> Result<()> {
+    match set.user.as_ref().filter(|_| set.live && set.is_told()) {
+        Some(user) => Client::connect(dirs, &user.id).await?.fetch().await,
+        None => Ok(()),
+    }
 }
 
 /// The checkpoints of a set, oldest first.

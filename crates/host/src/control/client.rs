@@ -155,6 +155,18 @@ impl Client {
         }
     }
 
+    /// Has the copy of a workspace that travels over the link made what is inside now.
+    ///
+    /// # Errors
+    /// [`Error::Declined`] with the reason if it cannot, [`Error::LinkLost`] and [`Error::Protocol`].
+    pub(crate) async fn fetch(mut self) -> Result<()> {
+        self.sender.send(&FromClient::Fetch).await?;
+        match self.next().await? {
+            FromShim::Done => Ok(()),
+            _ => Err(Error::protocol("the shim told something else than was asked for")),
+        }
+    }
+
     /// Ends the sandbox when the holder is dropped, or this process ends, however it does.
     ///
     /// # Errors

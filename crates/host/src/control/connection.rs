@@ -97,7 +97,7 @@ impl Connection {
         // To look at a sandbox does not keep it from being idle.
         let looks = matches!(
             asked,
-            Some(FromClient::Inspect | FromClient::Stop { .. } | FromClient::Hold) | None
+            Some(FromClient::Inspect | FromClient::Fetch | FromClient::Stop { .. } | FromClient::Hold) | None
         );
         let _at_work = (!looks).then(|| Work::begin(&self.context.work));
         match asked {
@@ -111,6 +111,7 @@ impl Connection {
             Some(FromClient::Stop { grace_ms }) => self.stop(grace_ms).await,
             Some(FromClient::Inspect) => self.inspect().await,
             Some(FromClient::Pause { pause }) => self.pause(pause).await,
+            Some(FromClient::Fetch) => self.fetch().await,
             Some(FromClient::File(request)) => self.files(request).await,
             Some(FromClient::Hold) => self.hold().await,
             Some(FromClient::Attach(asked)) => {
@@ -137,6 +138,11 @@ impl Connection {
     async fn files(&mut self, first: FileRequest) -> Result<()> {
         let mut next = Some(first);
         while let Some(FileRequest { id, path, operation }) = next {
+            if operation.is_about_trees() {
+                return Err(Error::protocol(
+                    "what becomes of the workspace is the supervisor's to ask",
+                ));
+            }
             let place = PathBuf::from(OsString::from_vec(path.as_bytes().to_vec()));
             let result = match self.context.session.file(&place, operation).await {
                 Ok(answer) => Ok(answer),
@@ -178,6 +184,16 @@ impl Connection {
 
     async fn pause(&mut self, pause: bool) -> Result<()> {
         let message = match self.context.shim.pause(pause).await {
+            Ok(()) => FromShim::Done,
+            Err(error) => FromShim::Refused {
+                text: short(&error.to_string()),
+            },
+        };
+        self.sender.send(&message).await
+    }
+
+    async fn fetch(&mut self) -> Result<()> {
+        let message = match self.context.shim.fetch().await {
             Ok(()) => FromShim::Done,
             Err(error) => FromShim::Refused {
                 text: short(&error.to_string()),

@@ -9,7 +9,7 @@ use crate::error::CommandFailure;
 use crate::logs::LogRecord;
 
 /// Both ends must speak the same.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Bytes of input that the client sends before it is told that they were taken.
 pub(super) const CREDIT: usize = 256 << 10;
@@ -37,6 +37,8 @@ pub(super) enum FromClient {
     Inspect,
     /// Stop everything inside, or let it go on.
     Pause { pause: bool },
+    /// Fetch a workspace that travels over the link.
+    Fetch,
     /// Do something with a file; the next one may follow when it is answered.
     File(FileRequest),
     /// End the sandbox when this connection ends.

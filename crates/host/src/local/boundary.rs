@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use super::talk;
 use super::wall::Wall;
 use crate::audit::Watcher;
-use crate::driver::{Boundary, BoxFuture, Leftover, Link, Pauses, Record};
+use crate::driver::{Boundary, BoxFuture, Carried, Leftover, Link, Pauses, Record};
 use crate::error::{Error, Result};
 
 /// Version of the record's body.
@@ -26,6 +26,7 @@ pub(crate) struct LocalBoundary {
     receipt: Receipt,
     first_link: Mutex<Option<UnixStream>>,
     after: Option<After>,
+    carried: Option<Carried>,
     /// While it is paused: it dies with us all the same.
     thawer: Mutex<Option<Thawer>>,
 }
@@ -37,6 +38,7 @@ impl LocalBoundary {
             receipt,
             first_link: Mutex::new(Some(link)),
             after: None,
+            carried: None,
             thawer: Mutex::new(None),
         }
     }
@@ -44,6 +46,14 @@ impl LocalBoundary {
     /// Adds what is done when nothing of the sandbox runs any more.
     pub(crate) fn with_after(mut self, after: Option<After>) -> Self {
         self.after = after;
+        self
+    }
+}
+
+impl LocalBoundary {
+    /// The workspace travels over the link.
+    pub(crate) fn with_carried(mut self, carried: Option<Carried>) -> Self {
+        self.carried = carried;
         self
     }
 }
@@ -100,6 +110,10 @@ impl Boundary for LocalBoundary {
             self.wall.wait_end().await;
             Ok(())
         })
+    }
+
+    fn carried(&self) -> Option<Carried> {
+        self.carried.clone()
     }
 
     fn pauses(&self) -> Option<&dyn Pauses> {

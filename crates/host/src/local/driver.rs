@@ -16,6 +16,8 @@ use crate::view::Identity;
 pub(crate) trait Local: Send + Sync {
     const NAME: &'static str;
     const LEVEL: Level;
+    /// The workspace can travel over the link.
+    const CARRIES: bool = false;
 
     fn host(&self) -> &Host;
 
@@ -75,6 +77,10 @@ impl<T: Local> Driver for T {
 
     fn create<'a>(&'a self, plan: Plan, seed: Seed) -> BoxFuture<'a, Result<Box<dyn Boundary>>> {
         Box::pin(async move {
+            if seed.over_link && !T::CARRIES {
+                let why = "this driver shows it by the file system".to_owned();
+                return Err(Error::building(T::NAME, "send the workspace over the link", why));
+            }
             match &seed.origin {
                 SeedOrigin::Fresh => T::create(self, plan, seed).await,
                 SeedOrigin::Snapshot(name) => Err(Error::building(

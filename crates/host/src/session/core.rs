@@ -58,6 +58,18 @@ pub(crate) struct Pending {
     pub waker: Option<Waker>,
 }
 
+/// Whether commands inside have ended, as was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Quiet {
+    /// It was not asked for.
+    #[default]
+    Unasked,
+    /// It was.
+    Asked,
+    /// They have: all of them, or as many as could be seen.
+    Reached { all: bool },
+}
+
 /// The state machine.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -76,6 +88,7 @@ pub(crate) struct Core {
     pub(crate) files: BTreeMap<RequestId, Pending>,
     pub(super) next_file: u32,
     pub(super) asks: Asks,
+    pub(super) quiet: Quiet,
     waiting: VecDeque<ToGuest>,
     pump_waker: Option<Waker>,
     link_wakers: Vec<Waker>,
@@ -98,6 +111,7 @@ impl Core {
             files: BTreeMap::new(),
             next_file: 0,
             asks: Asks::default(),
+            quiet: Quiet::default(),
             waiting: VecDeque::new(),
             pump_waker: None,
             link_wakers: Vec::new(),
@@ -279,6 +293,22 @@ impl Core {
         self.forgotten.push_back(id);
         // Beyond the bound of waiting messages too: each exists once.
         self.push(ToGuest::Forget { exec: id });
+    }
+
+    /// Commands inside are to end.
+    pub(super) fn ask_for_quiet(&mut self, message: ToGuest) {
+        if !matches!(self.quiet, Quiet::Reached { .. }) {
+            self.quiet = Quiet::Asked;
+            self.push(message);
+        }
+    }
+
+    /// Whether all of them have ended; none while they have not.
+    pub(super) fn quiet(&self) -> Option<bool> {
+        match self.quiet {
+            Quiet::Reached { all } => Some(all),
+            Quiet::Unasked | Quiet::Asked => None,
+        }
     }
 
     pub(crate) fn new_file(&mut self) -> RequestId {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -16,14 +16,46 @@ use super::{Session, Shared};
 use crate::error::{Error, Result};
 
 /// A request that is under way; dropping it forgets the answer.
-struct Asked {
+pub(crate) struct AskedFile {
     shared: Arc<Shared>,
     id: RequestId,
+    path: PathBuf,
 }
 
-impl Drop for Asked {
+impl Drop for AskedFile {
     fn drop(&mut self) {
         self.shared.lock().files.remove(&self.id);
+    }
+}
+
+impl AskedFile {
+    /// Waits for what came of it.
+    pub(crate) async fn answer(self) -> Result<FileAnswer> {
+        let result = poll_fn(|cx| {
+            let mut core = self.shared.lock();
+            core.check()?;
+            let Some(pending) = core.files.get_mut(&self.id) else {
+                return Poll::Ready(Err(Error::LinkLost {
+                    why: "the request was forgotten".to_owned(),
+                }));
+            };
+            if let Some(answer) = pending.answer.take() {
+                return Poll::Ready(Ok(answer));
+            }
+            if pending.lost {
+                return Poll::Ready(Err(Error::LinkLost {
+                    why: format!("while {} was asked for", self.path.display()),
+                }));
+            }
+            pending.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await?;
+        result.map_err(|FileError { errno, text }| Error::File {
+            path: self.path.clone(),
+            errno,
+            text,
+        })
     }
 }
 
@@ -34,35 +66,11 @@ impl Session {
     /// [`Error::File`] as the guest says, [`Error::LinkLost`] if the link dropped meanwhile
     /// (whether it was done is not known), [`Error::Busy`] if too many are under way.
     pub async fn file(&self, path: &Path, operation: FileOperation) -> Result<FileAnswer> {
-        let asked = self.ask(path, operation)?;
-        let result = poll_fn(|cx| {
-            let mut core = self.shared.lock();
-            core.check()?;
-            let Some(pending) = core.files.get_mut(&asked.id) else {
-                return Poll::Ready(Err(Error::LinkLost {
-                    why: "the request was forgotten".to_owned(),
-                }));
-            };
-            if let Some(answer) = pending.answer.take() {
-                return Poll::Ready(Ok(answer));
-            }
-            if pending.lost {
-                return Poll::Ready(Err(Error::LinkLost {
-                    why: format!("while {} was asked for", path.display()),
-                }));
-            }
-            pending.waker = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await?;
-        result.map_err(|FileError { errno, text }| Error::File {
-            path: path.to_owned(),
-            errno,
-            text,
-        })
+        self.ask_file(path, operation)?.answer().await
     }
 
-    fn ask(&self, path: &Path, operation: FileOperation) -> Result<Asked> {
+    /// Asks at once, and the guest does what is asked in its order.
+    pub(crate) fn ask_file(&self, path: &Path, operation: FileOperation) -> Result<AskedFile> {
         let guest_path = GuestPath::new(path.as_os_str().as_bytes()).map_err(|error| Error::File {
             path: path.to_owned(),
             errno: 0,
@@ -88,9 +96,10 @@ impl Session {
                 why: "the sandbox does not listen".to_owned(),
             });
         }
-        Ok(Asked {
+        Ok(AskedFile {
             shared: Arc::clone(&self.shared),
             id,
+            path: path.to_owned(),
         })
     }
 
@@ -198,17 +207,20 @@ impl Session {
         }
     }
 
-    fn unfit(&self, answer: &FileAnswer) -> Error {
+    pub(crate) fn unfit(&self, answer: &FileAnswer) -> Error {
         let kind = match answer {
             FileAnswer::Done => "done",
             FileAnswer::Stat(_) => "a description",
             FileAnswer::Chunk { .. } => "a part of a file",
             FileAnswer::Entries { .. } => "entries",
+            FileAnswer::Surveyed { .. } => "a look at a tree",
+            FileAnswer::Nodes(_) => "nodes",
+            FileAnswer::Parts(_) => "parts of nodes",
         };
         self.protocol(&format!("a file request was answered with {kind}"))
     }
 
-    fn protocol(&self, why: &str) -> Error {
+    pub(crate) fn protocol(&self, why: &str) -> Error {
         self.shared
             .lock()
             .fail(super::core::Failure::Protocol(why.to_owned()));

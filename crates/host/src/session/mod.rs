@@ -28,6 +28,7 @@ use std::time::Duration;
 
 pub use command::Command;
 pub use exec::{Exec, ExecControl, ExecEvent, ExecInput};
+pub(crate) use files::AskedFile;
 use stockade_wire::ToGuest;
 
 use self::core::{Core, Failure};
@@ -154,6 +155,32 @@ impl Session {
     pub fn shut_down(&self, grace: Duration) {
         let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
         self.shared.lock().say(ToGuest::Shutdown { grace_ms });
+    }
+}
+
+impl Session {
+    /// Has the guest end all commands, with SIGTERM and after the grace with SIGKILL, and waits for it. Files can be
+    /// asked for afterwards, and no command is started any more. False if something may still run.
+    ///
+    /// # Errors
+    /// Why the session ended, and [`Error::LinkLost`] if the link dropped meanwhile.
+    pub(crate) async fn quiet(&self, grace: Duration) -> Result<bool> {
+        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        // Asked again, it may be in a hurry; it answers once.
+        self.shared.lock().ask_for_quiet(ToGuest::Quiet { grace_ms });
+        poll_fn(|cx| {
+            let mut core = self.shared.lock();
+            core.check()?;
+            if let Some(all) = core.quiet() {
+                return Poll::Ready(Ok(all));
+            }
+            if let Some(why) = core.link_down_why() {
+                return Poll::Ready(Err(Error::LinkLost { why }));
+            }
+            core.watch_link(cx.waker());
+            Poll::Pending
+        })
+        .await
     }
 }
 

@@ -3,7 +3,7 @@
 
 use stockade_wire::{ExecId, FileResult, Hello, RequestId, Stream, ToHost, WireError, limits};
 
-use super::core::{Core, Failure, LinkState};
+use super::core::{Core, Failure, LinkState, Quiet};
 use super::execs::{ExecState, Progress};
 
 impl Core {
@@ -42,6 +42,7 @@ impl Core {
             }
             ToHost::File(reply) => self.file_reply(reply.id, reply.result),
             ToHost::Ask(ask) => self.asked(ask),
+            ToHost::Quiet { all } => self.quieted(all),
             other => self.exec_message(other),
         }
     }
@@ -82,6 +83,15 @@ impl Core {
         }
     }
 
+    fn quieted(&mut self, all: bool) -> Result<(), String> {
+        if self.quiet != Quiet::Asked {
+            return Err("it said that all is quiet, which was not asked for".to_owned());
+        }
+        self.quiet = Quiet::Reached { all };
+        self.wake_link();
+        Ok(())
+    }
+
     fn exec_message(&mut self, message: ToHost) -> Result<(), String> {
         let Some(id) = exec_of(&message) else {
             return Ok(());
@@ -104,7 +114,7 @@ impl Core {
 /// The command that a message is about.
 fn exec_of(message: &ToHost) -> Option<ExecId> {
     match message {
-        ToHost::Hello(_) | ToHost::File(_) | ToHost::Ask(_) => None,
+        ToHost::Hello(_) | ToHost::File(_) | ToHost::Ask(_) | ToHost::Quiet { .. } => None,
         ToHost::Data(data) => Some(data.exec),
         ToHost::Eof(eof) => Some(eof.exec),
         ToHost::Ack(ack) => Some(ack.exec),
@@ -177,7 +187,7 @@ fn exec_says(exec: &mut ExecState, id: ExecId, message: ToHost) -> Result<bool, 
                 exec.wake_room();
             }
         },
-        ToHost::Hello(_) | ToHost::File(_) | ToHost::Ask(_) => {}
+        ToHost::Hello(_) | ToHost::File(_) | ToHost::Ask(_) | ToHost::Quiet { .. } => {}
     }
     exec.wake_events();
     Ok(false)

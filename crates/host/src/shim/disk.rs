@@ -53,6 +53,8 @@ pub(crate) struct DiskWatch {
     /// Directories to be looked at, with the number of their root.
     pending: Vec<(usize, PathBuf)>,
     bytes: u64,
+    /// What was there before, and is not counted.
+    before: u64,
 }
 
 impl DiskWatch {
@@ -62,6 +64,7 @@ impl DiskWatch {
             copied: None,
             pending: Vec::new(),
             bytes: 0,
+            before: 0,
         }
     }
 
@@ -72,6 +75,18 @@ impl DiskWatch {
         Self {
             copied,
             ..Self::new(vec![changes.join(root)])
+        }
+    }
+
+    /// A place, beyond what it holds now.
+    pub(crate) fn beyond_now(place: PathBuf) -> Self {
+        let mut watch = Self::new(vec![place]);
+        loop {
+            let bytes = watch.step(STEP);
+            if watch.is_whole() {
+                watch.before = bytes;
+                return watch;
+            }
         }
     }
 
@@ -101,7 +116,7 @@ impl DiskWatch {
                 left = left.saturating_sub(self.count(&directory, root, &path).unwrap_or(1).max(1));
             }
         }
-        self.bytes
+        self.bytes.saturating_sub(self.before)
     }
 
     /// True if all was seen: the sum is that of a whole look.

@@ -28,6 +28,8 @@ pub(super) enum Request {
         hold: bool,
         answer: oneshot::Sender<Result<bool>>,
     },
+    /// The copy of a workspace that travels over the link is to be what is inside now.
+    Fetch(oneshot::Sender<Result<()>>),
     Usage(oneshot::Sender<Result<(Usage, Duration)>>),
 }
 
@@ -75,6 +77,14 @@ impl ShimHandle {
     /// It could not be let go on; [`Error::LinkLost`] if the supervisor has ended.
     pub(crate) async fn hold(&self, hold: bool) -> Result<bool> {
         self.answered(|answer| Request::Hold { hold, answer }).await
+    }
+
+    /// Fetches a workspace that travels over the link; another needs nothing. False if the sandbox has none such.
+    ///
+    /// # Errors
+    /// [`Error::Carry`], [`Error::Busy`] while it is paused, and [`Error::LinkLost`] if the supervisor has ended.
+    pub(crate) async fn fetch(&self) -> Result<()> {
+        self.answered(Request::Fetch).await
     }
 
     async fn answered<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T>>) -> Request) -> Result<T> {

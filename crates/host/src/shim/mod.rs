@@ -21,6 +21,7 @@
 //! record     whether its record is still there
 //! jobs       stopping along with the user's shell
 //! disk       how much a change set holds
+//! workspace  one that travels over the link
 //! ```
 
 mod alarm;
@@ -42,6 +43,7 @@ pub mod stdio;
 mod supervise;
 mod teardown;
 mod verdict;
+mod workspace;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,6 +62,7 @@ pub use signals::{Asked, Signals};
 pub use stdio::Io;
 pub use stockade_wire::WindowSize;
 
+use self::disk::DiskWatch;
 use self::first::{Feed, First};
 use self::handle::Request;
 use self::life::LifeWatch;
@@ -72,6 +75,7 @@ use crate::logs::LogWriter;
 use crate::outside::Outside;
 use crate::session::{Command, Session};
 use crate::state::{KeptChanges, SandboxFolder};
+use crate::transport::Transport;
 
 /// Requests that wait for the supervisor, at most.
 const MAX_REQUESTS: usize = 64;
@@ -157,6 +161,10 @@ pub struct Shim {
     problems: Vec<Error>,
     starts: Option<Recorder>,
     outside: Option<Outside>,
+    /// The way of the workspace, where it travels over the link.
+    transport: Option<Arc<Transport>>,
+    /// What it takes on this host beyond its beginning, if that is limited.
+    room: Option<DiskWatch>,
 }
 
 impl Shim {
@@ -197,10 +205,20 @@ impl Shim {
             problems: Vec::new(),
             starts: None,
             outside: None,
+            transport: None,
+            room: None,
         };
-        match shim.publish() {
+        let begun = async {
+            shim.publish()?;
+            shim.send_workspace().await
+        };
+        match begun.await {
             Ok(()) => Ok(shim),
-            Err(error) => Err(shim.fail(error).await),
+            Err(error) => {
+                // Nothing ran, so nothing was changed.
+                shim.transport = None;
+                Err(shim.fail(error).await)
+            }
         }
     }
 

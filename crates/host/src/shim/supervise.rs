@@ -32,6 +32,7 @@ use crate::driver::{Boundary, BoxFuture, Link};
 use crate::error::{Error, Result};
 use crate::session::{Exec, ExecControl, Session};
 use crate::state::{SandboxFolder, StateDirs};
+use crate::transport::Transport;
 
 /// When other terminals can connect: a command that ends sooner needs no socket.
 const SOON: Duration = Duration::from_millis(20);
@@ -74,8 +75,11 @@ pub(super) struct Scene {
 
 impl Shim {
     /// What the sandbox adds to its changes and to caches.
-    fn disk_watch(&self) -> Option<DiskWatch> {
+    fn disk_watch(&mut self) -> Option<DiskWatch> {
         let caches = self.folder.caches_dir().map(Path::to_owned);
+        if let Some(room) = self.room.take() {
+            return Some(room.and(caches));
+        }
         match self.folder.changes_dir() {
             Some(changes) => Some(DiskWatch::of_changes(changes).and(caches)),
             None => caches.map(|caches| DiskWatch::new(vec![caches])),
@@ -103,7 +107,8 @@ impl Shim {
             life,
         } = scene;
         let context = self.context(defaults, first);
-        let disk = self.options.limits.disk.and_then(|_| self.disk_watch());
+        let has_limit = self.options.limits.disk.is_some();
+        let disk = if has_limit { self.disk_watch() } else { None };
         let now = Instant::now();
         // Without a terminal nobody waits for old trash, and a sandbox that does nothing costs nothing.
         let record = match &server {
@@ -134,6 +139,7 @@ impl Shim {
             connections: JoinSet::new(),
             disk: disk.map(Disk::Idle),
             asks,
+            transport: self.transport.clone(),
             held: false,
             paused_by_user: false,
             decided: None,
@@ -201,6 +207,8 @@ struct Course<'a> {
     connections: JoinSet<()>,
     disk: Option<Disk>,
     asks: Asks,
+    /// The way of the workspace, where it travels over the link.
+    transport: Option<Arc<Transport>>,
     /// Everything inside is stopped for a moment, for a checkpoint.
     held: bool,
     /// The same, until its user lets it go on.

@@ -42,6 +42,7 @@ impl Shim {
             None
         };
         let exit = result.as_ref().ok().map(|verdict| verdict.exit);
+        self.fetch_workspace().await;
         self.session.close("the sandbox was removed");
         let leftovers = destroy(&mut *self.boundary).await;
         // Before the changes are looked through, which it looks at, too.

@@ -55,6 +55,7 @@ fn seed(rig: &Rig) -> Seed {
             arguments: Vec::new(),
         },
         origin: SeedOrigin::Fresh,
+        over_link: false,
         progress: Arc::new(|_| {}),
         warn: Arc::new(|_| {}),
         deadline: Instant::now() + Duration::from_secs(60),

@@ -153,6 +153,7 @@ async fn live(wanted: Wanted, status: Option<&StatusFd>) -> Result {
         screen: None,
         life: Some(life),
         readers: sandbox.audit.into(),
+        over_link: sandbox.workspace_over_link,
         quiet,
     };
     let mut front = Detached {

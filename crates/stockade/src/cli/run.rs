@@ -153,6 +153,7 @@ async fn launch(args: RunArgs, status: Option<&StatusFd>) -> Result {
         labels,
         life: None,
         readers: Readers::from(args.sandbox.audit),
+        over_link: args.sandbox.workspace_over_link,
         quiet: args.quiet || args.json,
     };
     let mut front = Terminal {

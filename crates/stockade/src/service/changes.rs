@@ -9,7 +9,7 @@ use stockade_host::state::{ChangeSet as Kept, StateDirs};
 use stockade_host::workspace::replica::Calm;
 use stockade_host::workspace::{ChangeSet, Counts, ScanLimits, scan};
 
-use super::{Result, change_set, state};
+use super::{Result, change_set, fresh, state};
 use crate::failure::Failure;
 
 /// A change set in a list.
@@ -87,6 +87,7 @@ pub fn of(name: &str) -> Result<Details> {
             set: ChangeSet::default(),
         });
     };
+    fresh(&dirs, &kept)?;
     let set = read(&dirs, &kept, ScanLimits::LIST)?;
     Ok(Details {
         name: Some(kept.name.clone()),
@@ -96,16 +97,13 @@ pub fn of(name: &str) -> Result<Details> {
 }
 
 fn summary(dirs: &StateDirs, kept: &Kept, now: SystemTime) -> Summary {
-    let read = read(
-        dirs,
-        kept,
-        ScanLimits {
-            listed: 0,
-            ..ScanLimits::LIST
-        },
-    );
-    let (set, error) = match read {
-        Ok(set) => (set, None),
+    let limits = ScanLimits {
+        listed: 0,
+        ..ScanLimits::LIST
+    };
+    let stale = fresh(dirs, kept).err().map(|failure| failure.to_string());
+    let (set, error) = match read(dirs, kept, limits) {
+        Ok(set) => (set, stale),
         Err(failure) => (ChangeSet::default(), Some(failure.to_string())),
     };
     let last = kept.meta.as_ref().and_then(|meta| meta.runs.last());

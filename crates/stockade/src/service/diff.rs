@@ -12,7 +12,7 @@ use stockade_host::workspace::{
 };
 
 use super::audit::{Entry, Seen, Wanted, show};
-use super::{Result, change_set, state};
+use super::{Result, change_set, fresh, state};
 use crate::failure::Failure;
 
 /// Records of one change set that are told.
@@ -125,6 +125,7 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
         ignored: request.ignored,
         live: kept.live,
     };
+    let stale = fresh(&dirs, &kept).err();
     let look = dirs.look(&kept, Calm::Moving)?;
     let trees = Trees::open(look.upper(), look.lower().unwrap_or(&workspace)).map_err(unreadable)?;
     let facts = facts(&dirs, &kept, look.upper())?;
@@ -134,7 +135,8 @@ pub fn review(request: &Request) -> Result<Option<Reviewed>> {
     let conflicts = facts.map(|facts| conflicts(&facts, &trees, &mut review));
     let user = kept.user.as_ref().filter(|_| kept.live);
     let folder = user.map(|user| dirs.path().join("sandboxes").join(&user.id));
-    let noted = folder.map(|folder| notes(&folder)).unwrap_or_default();
+    let mut noted = folder.map(|folder| notes(&folder)).unwrap_or_default();
+    noted.extend(stale.map(|why| format!("what is shown is what was fetched last: {why}")));
     let runs = kept.meta.map(|meta| meta.runs).unwrap_or_default();
     let history = if request.history {
         history(&runs)?

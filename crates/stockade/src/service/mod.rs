@@ -39,11 +39,12 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stockade_host::checkpoints as stored;
 use stockade_host::driver::Driver;
 use stockade_host::drivers::chroot::{self, Chroot};
 use stockade_host::drivers::landlock::{self, Landlock};
 use stockade_host::drivers::native::{self, Native};
-use stockade_host::state::StateDirs;
+use stockade_host::state::{ChangeSet, StateDirs};
 
 use crate::failure::Failure;
 
@@ -118,6 +119,14 @@ pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
         .build()
         .map_err(Failure::Runtime)?
         .block_on(future)
+}
+
+/// Has the changes of a sandbox without a shared file system be what is inside now; other changes are that anyway.
+fn fresh(dirs: &StateDirs, set: &ChangeSet) -> Result<()> {
+    if set.live && set.is_told() {
+        return block_on(async { Ok(stored::fresh(dirs, set).await?) });
+    }
+    Ok(())
 }
 
 /// tokio takes its own descriptors for granted and panics where there are none. Numbers are

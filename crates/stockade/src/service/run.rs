@@ -62,6 +62,8 @@ pub struct Request {
     pub life: Option<Life>,
     /// Who else gets the records.
     pub readers: Readers,
+    /// The workspace travels over the link: for tests, as this host's drivers have nearer ways.
+    pub over_link: bool,
     /// Nothing is said on the terminal while it is built.
     pub quiet: bool,
 }
@@ -141,7 +143,7 @@ pub async fn run(prepared: Prepared, request: Request, front: &mut dyn Front) ->
     let shown = plan.clone();
     let mut signals = Signals::install()?;
     let warn = Listener::of(&request, front, folder.path().to_owned()).say(true);
-    let seed = seed(&folder, creation_deadline(&plan), request.quiet, warn)?;
+    let seed = seed(&folder, creation_deadline(&plan), &request, warn)?;
     let boundary = match open_unless_asked(&driver, plan, seed, &mut signals).await {
         Ok(boundary) => boundary,
         Err(failure) => {
@@ -467,7 +469,7 @@ fn shown(quiet: bool) -> impl Fn(&str) + Send + Sync {
     move |what| *step.lock().unwrap_or_else(PoisonError::into_inner) = Some(Waiting::begin(what, quiet))
 }
 
-fn seed(folder: &SandboxFolder, deadline: Duration, quiet: bool, warn: Option<Say>) -> Result<Seed> {
+fn seed(folder: &SandboxFolder, deadline: Duration, request: &Request, warn: Option<Say>) -> Result<Seed> {
     let warn = warn.map(Mutex::new);
     Ok(Seed {
         id: folder.id().to_owned(),
@@ -477,7 +479,8 @@ fn seed(folder: &SandboxFolder, deadline: Duration, quiet: bool, warn: Option<Sa
         trees_dir: folder.trees_dir(),
         guest: guest::program()?,
         origin: SeedOrigin::Fresh,
-        progress: Arc::new(shown(quiet)),
+        over_link: request.over_link,
+        progress: Arc::new(shown(request.quiet)),
         warn: Arc::new(move |what| {
             if let Some(say) = &warn {
                 say.lock().unwrap_or_else(PoisonError::into_inner)(&format!("warning: {what}"));

@@ -32,5 +32,6 @@ mod setup;
 mod streams;
 mod thousands;
 mod tops;
+mod transport;
 mod waiting;
 mod world;

@@ -85,7 +85,118 @@ fn operation() -> impl Strategy<Value = FileOperation> {
         vec(1..=255_u8, 1..100).prop_map(|target| FileOperation::MakeLink { target }),
         path().prop_map(|to| FileOperation::Rename { to }),
         any::<u32>().prop_map(|mode| FileOperation::SetMode { mode }),
+        vec(plant(), 0..10).prop_map(|nodes| FileOperation::Plant { nodes }),
+        (option::of(any::<u64>()), any::<bool>())
+            .prop_map(|(since, still)| FileOperation::Survey { since, still }),
+        (any::<u64>(), any::<u32>()).prop_map(|(generation, from)| FileOperation::Nodes { generation, from }),
+        (
+            vec((tree_path(), any::<u64>()), 0..limits::MAX_WANTS),
+            any::<bool>()
+        )
+            .prop_map(|(wants, still)| {
+                let wants = wants.into_iter().map(|(path, offset)| TreeWant { path, offset });
+                FileOperation::Fetch {
+                    wants: wants.collect(),
+                    still,
+                }
+            }),
     ]
+}
+
+fn tree_path() -> impl Strategy<Value = TreePath> {
+    let name = vec(1..=255_u8, 1..30).prop_map(|mut name| {
+        name.iter_mut()
+            .filter(|byte| matches!(byte, b'/' | b'.'))
+            .for_each(|byte| *byte = b'_');
+        name
+    });
+    vec(name, 1..5).prop_map(|names| TreePath::new(names.join(&b'/')).unwrap())
+}
+
+fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
+    let one = (vec(b'a'..=b'z', 1..30), vec(any::<u8>(), 0..30));
+    vec(one.prop_map(|(name, value)| Attribute { name, value }), 0..4)
+}
+
+fn time() -> impl Strategy<Value = (i64, u32)> {
+    (any::<i64>(), any::<u32>())
+}
+
+fn plant() -> impl Strategy<Value = PlantNode> {
+    let bytes = (
+        any::<bool>(),
+        any::<u64>(),
+        vec(any::<u8>(), 0..300),
+        option::of(any::<u64>()),
+    );
+    let what = prop_oneof![
+        Just(Plant::Directory),
+        Just(Plant::Close),
+        vec(1..=255_u8, 1..100).prop_map(Plant::Target),
+        bytes.prop_map(|(first, at, bytes, size)| Plant::Bytes {
+            first,
+            at,
+            bytes,
+            size
+        }),
+    ];
+    (tree_path(), any::<u32>(), time(), attributes(), what).prop_map(
+        |(path, mode, modified, attributes, what)| PlantNode {
+            path,
+            mode,
+            modified,
+            attributes,
+            what,
+        },
+    )
+}
+
+fn tree_stat() -> impl Strategy<Value = TreeStat> {
+    let kind = prop_oneof![
+        Just(FileKind::Regular),
+        Just(FileKind::Directory),
+        Just(FileKind::Fifo)
+    ];
+    (kind, any::<u32>(), any::<[u64; 3]>(), time(), time()).prop_map(
+        |(kind, mode, [inode, links, size], changed, modified)| TreeStat {
+            mark: TreeMark {
+                inode,
+                changed,
+                mode,
+                kind,
+            },
+            links,
+            size,
+            modified,
+        },
+    )
+}
+
+fn tree_node() -> impl Strategy<Value = TreeNode> {
+    prop_oneof![
+        (tree_path(), tree_stat(), any::<bool>()).prop_map(|(path, stat, recent)| TreeNode::Now {
+            path,
+            stat,
+            recent
+        }),
+        tree_path().prop_map(|path| TreeNode::Gone { path }),
+        (tree_path(), any::<i32>()).prop_map(|(path, errno)| TreeNode::Unread { path, errno }),
+    ]
+}
+
+fn tree_result() -> impl Strategy<Value = TreeResult> {
+    let bytes = (any::<u64>(), vec(any::<u8>(), 0..300), any::<bool>());
+    let content = prop_oneof![
+        bytes.prop_map(|(at, bytes, last)| TreeContent::Bytes { at, bytes, last }),
+        vec(1..=255_u8, 1..100).prop_map(TreeContent::Target),
+        Just(TreeContent::Nothing),
+    ];
+    let part = (tree_stat(), attributes(), content).prop_map(|(stat, attributes, content)| TreePart {
+        stat,
+        attributes,
+        content,
+    });
+    prop_oneof![part.prop_map(Ok), any::<i32>().prop_map(Err)]
 }
 
 fn stat() -> impl Strategy<Value = FileStat> {
@@ -127,6 +238,15 @@ fn result() -> impl Strategy<Value = FileResult> {
         (vec(any::<u8>(), 0..300), stat()).prop_map(|(bytes, stat)| Ok(FileAnswer::Chunk { bytes, stat })),
         (vec(entry, 0..limits::MAX_ENTRIES), any::<bool>())
             .prop_map(|(entries, more)| Ok(FileAnswer::Entries { entries, more })),
+        (any::<u64>(), any::<u32>(), any::<bool>()).prop_map(|(generation, count, whole)| Ok(
+            FileAnswer::Surveyed {
+                generation,
+                count,
+                whole
+            }
+        )),
+        vec(tree_node(), 0..20).prop_map(|nodes| Ok(FileAnswer::Nodes(nodes))),
+        vec(tree_result(), 0..20).prop_map(|parts| Ok(FileAnswer::Parts(parts))),
         (any::<i32>(), ".{0,100}").prop_map(|(errno, text)| Err(FileError { errno, text })),
     ]
 }
@@ -199,6 +319,7 @@ pub fn to_guest() -> impl Strategy<Value = ToGuest> {
             operation
         })),
         any::<u32>().prop_map(|grace_ms| ToGuest::Shutdown { grace_ms }),
+        any::<u32>().prop_map(|grace_ms| ToGuest::Quiet { grace_ms }),
         (any::<u32>(), answer()).prop_map(|(ask, answer)| ToGuest::Answer {
             ask: AskId(ask),
             answer
@@ -219,6 +340,7 @@ pub fn to_host() -> impl Strategy<Value = ToHost> {
     ];
     prop_oneof![
         hello().prop_map(ToHost::Hello),
+        any::<bool>().prop_map(|all| ToHost::Quiet { all }),
         (any::<u32>(), asked()).prop_map(|(id, what)| ToHost::Ask(Ask { id: AskId(id), what })),
         data().prop_map(ToHost::Data),
         point().prop_map(|(exec, stream, offset)| ToHost::Eof(Eof { exec, stream, offset })),

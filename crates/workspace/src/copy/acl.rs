@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
-const NAME: &str = "system.posix_acl_access";
+pub(crate) const NAME: &str = "system.posix_acl_access";
 /// Longest list (the kernel's limit of an attribute).
 const MAX_BYTES: usize = 64 << 10;
 /// The version of the form (`linux/posix_acl_xattr.h`), and what an entry is about.

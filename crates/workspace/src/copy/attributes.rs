@@ -99,6 +99,11 @@ pub(crate) fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>, keep: Ke
     Ok(())
 }
 
+/// It is an attribute that programs set for themselves.
+pub(crate) fn is_plain(name: &[u8]) -> bool {
+    Keep::Plain.takes(name)
+}
+
 /// The attributes that programs set for themselves.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 
-pub(crate) use attributes::{Keep, copy_attributes, plain_attributes};
+pub(crate) use attributes::{Keep, copy_attributes, is_plain, plain_attributes};
 pub use attributes::{NOBODY, Owners};
 pub(crate) use tree::TreeCopy;
 

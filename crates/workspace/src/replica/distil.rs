@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::list::List;
 use super::live::gather_into;
 use super::walk::{Calm, Difference, walk};
-use super::{COPY, DONE, LIST, NEW, OLD, UPPER, open_below};
+use super::{COPY, DONE, LIST, NEW, OLD, UPPER, mirror, open_below};
 use crate::copy::{self, Fidelity, TreeCopy};
 use crate::error::{Error, Result};
 use crate::overlay::stat_at;
@@ -30,6 +30,7 @@ pub fn distil(changes: &Path) -> Result<bool> {
     if changes.join(DONE).exists() {
         return put_in_place(changes).map(|()| true);
     }
+    let _calm = mirror::settled(changes)?;
     let Some((list, copy)) = open(changes)? else {
         return Ok(false);
     };
@@ -62,6 +63,7 @@ pub fn distil(changes: &Path) -> Result<bool> {
 /// # Errors
 /// As [`distil`]; what was made stays.
 pub fn gather(changes: &Path, upper: &Path, calm: Calm) -> Result<bool> {
+    let _calm = mirror::settled(changes)?;
     let Some((list, copy)) = open(changes)? else {
         return Ok(false);
     };

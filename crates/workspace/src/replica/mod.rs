@@ -10,6 +10,7 @@ mod former;
 mod list;
 mod live;
 mod make;
+pub mod mirror;
 mod walk;
 
 use std::os::fd::{AsFd, OwnedFd};

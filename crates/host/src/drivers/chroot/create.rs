@@ -43,6 +43,7 @@ pub(super) async fn create(host: &Host, plan: Plan, mut seed: Seed) -> Result<Bo
             let root = root.clone();
             move || built.pool.give_back(&root, built.lent)
         })),
+        carried: None,
     };
     jail::create(jail, &plan, &seed, |controls, observed, attestation| {
         receipt::gather(controls, &root, plan.spec(), observed, attestation)

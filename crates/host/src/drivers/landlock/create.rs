@@ -3,7 +3,7 @@
 use stockade_domain::target::HostFacts;
 use stockade_domain::{Plan, Spec};
 use stockade_linux::jail::Context;
-use stockade_workspace::replica::LIST;
+use stockade_workspace::replica::{COPY, LIST};
 
 use super::places::Places;
 use super::{NAME, receipt, rules};
@@ -16,12 +16,14 @@ use crate::local::{Host, identity};
 pub(super) async fn create(host: &Host, plan: Plan, seed: Seed) -> Result<Box<dyn Boundary>> {
     let facts = host.facts();
     let spec = plan.spec();
-    let places = Places::new(&seed.state_dir, seed.changes_dir.as_deref(), spec);
+    let mut places = Places::new(&seed.state_dir, seed.changes_dir.as_deref(), spec);
+    if seed.over_link {
+        places = places.over_link();
+    }
     places.make(spec)?;
-    if let Some((source, changes)) = workspace::to_copy(spec, &seed)
-        && let Some(copy) = &places.copy
-    {
-        workspace::make(spec, source, &seed, copy.clone(), changes.join(LIST), None)?;
+    if let Some((source, changes)) = workspace::to_copy(spec, &seed) {
+        // What is sent over the link is sent from there.
+        workspace::make(spec, source, &seed, changes.join(COPY), changes.join(LIST), None)?;
     }
     let jail = Jail {
         driver: NAME,
@@ -30,6 +32,7 @@ pub(super) async fn create(host: &Host, plan: Plan, seed: Seed) -> Result<Box<dy
         context: context(spec, facts, &places)?,
         closed: true,
         after: None,
+        carried: places.carried(),
     };
     let expected = places.canaries(spec);
     jail::create(jail, &plan, &seed, |controls, observed, attestation| {

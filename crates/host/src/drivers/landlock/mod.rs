@@ -48,6 +48,7 @@ impl Landlock {
 impl Local for Landlock {
     const NAME: &'static str = NAME;
     const LEVEL: Level = Level::Jail;
+    const CARRIES: bool = true;
 
     fn host(&self) -> &Host {
         &self.host

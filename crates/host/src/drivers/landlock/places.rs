@@ -10,6 +10,7 @@ use stockade_domain::view::{ASKS, Access, Content};
 use stockade_linux::ops::{Canary, Moved, Way};
 use stockade_workspace::replica::COPY;
 
+use crate::driver::Carried;
 use crate::error::{Error, Result};
 
 /// Directories of the view that are private, and the one that stands for them.
@@ -50,11 +51,29 @@ impl Places {
         }
     }
 
+    /// The workspace is sent in, to where the copy on this host is out of reach.
+    pub(super) fn over_link(mut self) -> Self {
+        if let Some(copy) = &mut self.copy {
+            *copy = self.jail.join("workspace");
+        }
+        self
+    }
+
+    /// The workspace, if it is sent in.
+    pub(super) fn carried(&self) -> Option<Carried> {
+        let (inside, room) = (self.source.clone()?, self.copy.clone()?);
+        room.starts_with(&self.jail).then_some(Carried {
+            inside,
+            room: Some(room),
+        })
+    }
+
     /// Makes all but the copy.
     pub(super) fn make(&self, spec: &Spec) -> Result<()> {
         let failed = |path: &Path, error| Error::state("create", path, error);
         let own = [&self.jail, &self.home, &self.temporary, &self.shown];
-        for path in own.into_iter().chain(&self.asks) {
+        let empty = self.copy.iter().filter(|copy| copy.starts_with(&self.jail));
+        for path in own.into_iter().chain(&self.asks).chain(empty) {
             DirBuilder::new()
                 .mode(0o700)
                 .create(path)

@@ -16,7 +16,7 @@ use super::identity::Claimed;
 use super::start::{Isolation, Started};
 use super::wall::{Observed, Parts, Wall};
 use super::{Host, group, setup, talk};
-use crate::driver::{Boundary, Seed};
+use crate::driver::{Boundary, Carried, Seed};
 use crate::error::Result;
 
 /// What a driver of jails adds to a plan.
@@ -29,6 +29,8 @@ pub(crate) struct Jail<'a> {
     pub closed: bool,
     /// Done once, when nothing of the sandbox runs any more.
     pub after: Option<After>,
+    /// The workspace, where it travels over the link.
+    pub carried: Option<Carried>,
 }
 
 /// Starts the guest, hands it the steps, and gathers the receipt. What is to be done after the sandbox is done
@@ -46,6 +48,7 @@ pub(crate) async fn create(
         context,
         closed,
         after,
+        carried,
     } = jail;
     let (mut wall, link) = match raise(driver, host, (claimed, closed), plan, seed) {
         Ok(raised) => raised,
@@ -61,7 +64,9 @@ pub(crate) async fn create(
     let after = after.map(|after| strays::unless_any(own_id, after));
     match furnish(&mut wall, link, (host, context), plan, seed, gather).await {
         Ok((receipt, link)) => Ok(Box::new(
-            LocalBoundary::new(wall, receipt, link).with_after(after),
+            LocalBoundary::new(wall, receipt, link)
+                .with_after(after)
+                .with_carried(carried),
         )),
         Err(error) => {
             // What failed first is what is told.

@@ -3,6 +3,8 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::oneshot;
+
 use super::Course;
 use crate::error::{Error, Result};
 use crate::shim::asks::Done;
@@ -24,12 +26,36 @@ impl Course<'_> {
                 let done = self.hold(hold).await;
                 let _ = answer.send(done);
             }
+            Request::Fetch(answer) => self.fetch(answer),
             Request::Usage(answer) => {
                 let usage = self.boundary.usage().await;
                 // Who asked may have left.
                 let _ = answer.send(usage.map(|usage| (usage, self.started.elapsed())));
             }
         }
+    }
+
+    /// Fetches the workspace, beside the loop.
+    fn fetch(&self, answer: oneshot::Sender<Result<()>>) {
+        let busy = |why: &str| Error::Busy {
+            what: "fetch what was changed inside".to_owned(),
+            why: why.to_owned(),
+        };
+        let refused = if self.context.paused.load(Ordering::Relaxed) || self.held {
+            Some(busy("the sandbox is paused: stockade resume"))
+        } else {
+            self.decided.as_ref().map(|_| busy("the sandbox is ending"))
+        };
+        let (None, Some(transport)) = (&refused, self.transport.clone()) else {
+            let _ = answer.send(refused.map_or(Ok(()), Err));
+            return;
+        };
+        tokio::spawn(async move {
+            let fetched = transport.fetch(false).await;
+            let told = fetched.and_then(|fetched| fetched.missing.error().map_or(Ok(()), Err));
+            // Who asked may have left.
+            let _ = answer.send(told);
+        });
     }
 
     /// Records and answers. What happened is told to those who look, whatever the record says.

@@ -16,6 +16,7 @@ use crate::shim::pump::PumpEnd;
 use crate::shim::record::RecordWatch;
 use crate::shim::signals::Asked;
 use crate::shim::verdict::Verdict;
+use crate::shim::workspace;
 
 /// What the command gets between SIGTERM and SIGKILL when a limit is reached.
 const LIMIT_GRACE: Duration = Duration::from_secs(1);
@@ -99,7 +100,9 @@ impl Course<'_> {
         } else if !grace.is_zero() {
             return;
         }
-        if !grace.is_zero() {
+        // What was changed is fetched before the guest ends.
+        let stays = self.transport.is_some() && !grace.is_zero();
+        if !grace.is_zero() && !stays {
             self.session.shut_down(grace);
         }
         let report = if grace.is_zero() {
@@ -107,12 +110,16 @@ impl Course<'_> {
         } else {
             REPORT_GRACE
         };
-        let boundary = self.boundary;
+        let (boundary, session) = (self.boundary, self.session);
         let is_paused = self.context.paused.swap(false, Ordering::Relaxed);
         self.stopping = Some(Box::pin(async move {
             // To end by itself it has to run; what cannot run is killed all the same.
             if let Some(pauses) = boundary.pauses().filter(|_| is_paused && !grace.is_zero()) {
                 let _ = pauses.resume().await;
+            }
+            if stays {
+                // A guest that does not do it is destroyed all the same.
+                return workspace::end_commands(session, grace).await;
             }
             boundary.stop(grace + report).await
         }));

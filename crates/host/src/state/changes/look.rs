@@ -56,6 +56,12 @@ impl ChangeSet {
         self.upper.exists() || self.is_live() || replica::at(self.directory()).is_some()
     }
 
+    /// What is in its copy was told by a guest, some time ago.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        replica::mirror::is_mirror(self.directory()) && replica::at(self.directory()).is_some()
+    }
+
     /// Its directory.
     #[must_use]
     pub fn directory(&self) -> &Path {

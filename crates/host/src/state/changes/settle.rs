@@ -60,13 +60,14 @@ fn settle_live(
 
 /// A workspace that was copied: what changed in the copy becomes the change set.
 pub(super) fn take_out(dirs: &StateDirs, dir: &Dir) -> Result<()> {
-    use stockade_workspace::replica::{COPY, OLD, distil};
+    use stockade_workspace::replica::{COPY, OLD, distil, mirror};
+    // Of a copy without a list: it was being made when its maker was killed.
+    let of_copy = [COPY, mirror::STAGE, mirror::PLAN, mirror::MIRROR];
     if !distil(dir.path())? {
-        // A copy without a list was being made when its maker was killed.
-        return remove(dirs, dir, COPY);
+        return of_copy.into_iter().try_for_each(|name| remove(dirs, dir, name));
     }
     let drafts = dir.names()?.into_iter().filter(|name| name.starts_with(DRAFT));
-    for name in drafts.chain([COPY, OLD].map(str::to_owned)) {
+    for name in drafts.chain([OLD].into_iter().chain(of_copy).map(str::to_owned)) {
         remove(dirs, dir, &name)?;
     }
     Ok(())

@@ -79,6 +79,9 @@ pub struct SandboxArgs {
     /// For the battery alone: what it showed last does not keep it from looking anew
     #[arg(long, hide = true)]
     pub probing: bool,
+    /// For tests: send the workspace over the guest's link, as drivers do that share no file system
+    #[arg(long, hide = true)]
+    pub workspace_over_link: bool,
 }
 
 /// What becomes of a sandbox, and by what it is found.
