@@ -9,7 +9,7 @@ mod world;
 pub use file::{FileCanary, TreeCanary};
 pub use services::{Kind, Services};
 pub use socket::SocketCanary;
-pub use victim::{IpcCanary, Victim};
+pub use victim::{IpcCanary, Victim, everybody_elsewhere};
 pub use world::World;
 
 use std::fmt::Write;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::{Canary, Seen, token, told};
+use crate::inside::NOT_IN;
 use crate::verdict::{Verdict, broken};
 use crate::wall::Field;
 
@@ -106,6 +107,12 @@ impl Victim {
     }
 }
 
+/// Says that all processes may be attacked where they are not this host's; nothing, if that cannot be told.
+pub fn everybody_elsewhere() -> String {
+    let own = std::fs::read_link("/proc/self/ns/pid");
+    own.map_or_else(|_| String::new(), |own| format!("{NOT_IN}{}", own.display()))
+}
+
 impl Canary for Victim {
     /// Its process id, and where in its memory the secret is.
     fn outside(&self) -> Vec<String> {
@@ -119,9 +126,12 @@ impl Canary for Victim {
             .collect()
     }
 
-    /// The same, and that all processes may be attacked.
+    /// The same, and where all processes may be attacked.
     fn inside(&self) -> Vec<String> {
-        self.outside().into_iter().chain(["all".to_owned()]).collect()
+        self.outside()
+            .into_iter()
+            .chain([everybody_elsewhere()])
+            .collect()
     }
 
     fn reached(&mut self, seen: &Seen) -> Option<String> {

@@ -8,7 +8,7 @@ use stockade_domain::ControlKind;
 
 use super::leftovers::supervisor;
 use super::running::{beside, stockade};
-use crate::canary::{Proof, token};
+use crate::canary::{Proof, everybody_elsewhere, token};
 use crate::denial::Denial;
 use crate::finished::finish;
 use crate::ground::PAYLOAD_INSIDE;
@@ -367,8 +367,12 @@ fn further(field: &Field) -> Verdict {
 
 /// The words of a payload that signals a process, and within a sandbox all others.
 fn signalling(pid: u32, to_all: bool) -> Vec<String> {
-    let rest = if to_all { "all" } else { "" };
-    ["PR03", &pid.to_string(), "0", "0", "0", rest]
+    let rest = if to_all {
+        everybody_elsewhere()
+    } else {
+        String::new()
+    };
+    ["PR03", &pid.to_string(), "0", "0", "0", &rest]
         .map(str::to_owned)
         .to_vec()
 }

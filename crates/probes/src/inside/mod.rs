@@ -32,6 +32,8 @@ mod surface;
 mod sweep;
 mod sys;
 
+pub(crate) use processes::NOT_IN;
+
 use std::process::ExitCode;
 
 pub use nested::{OWN_FILTER, OWN_RULES};

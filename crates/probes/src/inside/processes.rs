@@ -1,14 +1,18 @@
 //! Processes of the host, and the guest.
 //!
 //! Arguments: the victim's process id, the address of its secret, its length, its open file;
-//! `all` where every process that can be named may be attacked.
+//! `not-in=NAMESPACE` where every process that can be named may be attacked, unless it is in that one.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 
 use super::out::{argument, note, number, reached, read, result, succeeded};
 use super::sys::{self, Arg, call};
+
+/// Before the name of the host's namespace of processes.
+pub const NOT_IN: &str = "not-in=";
 
 /// By the ids of the catalogue.
 pub const ATTACKS: super::Table = &[
@@ -29,16 +33,20 @@ pub const ATTACKS: super::Table = &[
 /// The victim, and inside also every low number: what it would be called in a namespace.
 fn targets(arguments: &[String]) -> Vec<i64> {
     let victim = number(arguments, 0);
-    let others = if argument(arguments, 4) == "all" {
-        1..65
-    } else {
-        0..0
-    };
+    let others = if may_attack_all(arguments) { 1..65 } else { 0..0 };
     let own = i64::from(std::process::id());
     std::iter::once(victim)
         .chain(others)
         .filter(|pid| *pid > 0 && *pid != own)
         .collect()
+}
+
+/// Where the wall has no namespace of processes, or lost it, low numbers are the host's own processes: nothing but
+/// the victim is ever touched there.
+fn may_attack_all(arguments: &[String]) -> bool {
+    let hosts = argument(arguments, 4).strip_prefix(NOT_IN);
+    let own = fs::read_link("/proc/self/ns/pid");
+    hosts.is_some_and(|hosts| own.is_ok_and(|own| own != Path::new(hosts)))
 }
 
 /// Of the victim's secret.
@@ -77,7 +85,7 @@ fn scan(arguments: &[String]) {
 fn send_signals(arguments: &[String]) {
     let usr1 = i64::from(libc::SIGUSR1);
     for pid in targets(arguments) {
-        if argument(arguments, 4) != "all" || pid == number(arguments, 0) {
+        if !may_attack_all(arguments) || pid == number(arguments, 0) {
             succeeded(
                 format!("signal 0 to {pid}"),
                 &call(libc::SYS_kill, &mut [Arg::Int(pid), Arg::Int(0)]),
@@ -94,7 +102,7 @@ fn send_signals(arguments: &[String]) {
             note(format!("signal to {pid}: {:?}", call(number, chosen)));
         }
     }
-    if argument(arguments, 4) == "all" {
+    if may_attack_all(arguments) {
         sys::ignore(libc::SIGUSR1);
         note(format!(
             "to all: {:?}",
@@ -333,5 +341,22 @@ fn overwrite_program(arguments: &[String]) {
                 &fs::hard_link(&program, "linked-program"),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canary::everybody_elsewhere;
+
+    fn arguments(place: &str) -> Vec<String> {
+        ["7", "0", "0", "0", place].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn among_the_hosts_processes_nothing_but_the_victim_is_touched() {
+        assert_eq!(targets(&arguments(&everybody_elsewhere())), [7]);
+        assert_eq!(targets(&arguments("")), [7]);
+        assert!(targets(&arguments("not-in=pid:[1]")).len() > 60);
     }
 }
