@@ -171,7 +171,9 @@ impl Places {
         if let (Some(source), Some(copy)) = (&self.source, &self.copy) {
             all.push(moved(source, copy));
         }
-        // What is shown below a moved place stays where it is.
+        // What is shown below a moved place stays where it is, and so does what is private to the sandbox: the
+        // state directory may lie below /tmp.
+        all.extend(self.writable().iter().map(|own| moved(own, own)));
         let hosts = spec.view.entries.iter().filter(|entry| match &entry.what {
             Content::Host { .. } => true,
             Content::Workspace => self.copy.is_none(),
