@@ -111,6 +111,10 @@ fn ids(world: &World) -> BTreeSet<String> {
 
 fn while_running(world: &World) -> Verdict {
     let before = host::below(std::process::id());
+    // The behaviours that follow look at all that is below this process.
+    for process in &before {
+        let _ = host::signal(process.pid, Signal::KILL);
+    }
     let payload = world.payload_inside();
     let script = r#""$0" load background 50000; setsid "$0" load deaf 50000 & "$0" load stopped & "$0" load deaf 50000"#;
     let mut running = world
